@@ -1,214 +1,31 @@
-"""dataset_tool.py create-…: what these commands share, and those of any images and of none."""
+"""The commands create-from-images, create-demo and create-celebahq."""
 
-import os
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from progan.cli.dataset_options import (
+    RESUME_HINT,
+    Writing,
+    apply_options,
+    dest_option,
+    holdout_option,
+    num_images_options,
+    on_error_option,
+    parse_positive,
+    resize_filter_option,
+    resolution_option,
+    source_option,
+    source_options,
+    write,
+    writing_options,
+)
 from progan.command import PATH, Command
-from progan.runtime.files import human_bytes, require_empty, require_writable_folder, staging_path
-from progan.runtime.text import format_count, pluralize
+from progan.errors import UserError
 
 if TYPE_CHECKING:
-    from progan.data.format import SkippedImage
-    from progan.data.image_source import ImageSource
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-CONTINUES = "The same command continues where this one stopped."
-
-dest_option = click.option(
-    "--dest", type=PATH, required=True, help="Folder to create; it must not exist or be empty."
-)
-workers_option = click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=os.cpu_count() or 1,
-    help="Images that are read at the same time; as many as there are processors if not given.",
-)
-on_error_option = click.option(
-    "--on-error",
-    type=click.Choice(["stop", "skip"]),
-    default="stop",
-    show_default=True,
-    help="What to do about an image that cannot be read; skipped ones are listed.",
-)
-
-
-def _fraction(_: click.Context, __: click.Parameter, value: float) -> float:
-    if not 0 <= value < 1:  # click.FloatRange lets NaN pass
-        raise click.BadParameter(f"{value} is not in the range 0<=x<1.")
-    return value
-
-
-def _positive(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
-    if value is not None and not 0 < value < float("inf"):
-        raise click.BadParameter(f"{value} is not a positive number.")
-    return value
-
-
-holdout_option = click.option(
-    "--holdout",
-    type=float,
-    default=0.0,
-    show_default=True,
-    metavar="FRACTION",
-    callback=_fraction,
-    help="Keep this part of the images away from training, to measure "
-    "with. They are drawn with --seed, or with seed 0.",
-)
-
-
-def resolution_option(default: int) -> Callable[[F], F]:
-    return click.option(
-        "--resolution",
-        type=int,
-        default=default,
-        show_default=True,
-        help="Side of the images in pixels, a power of two from 4 to 1024.",
-    )
-
-
-def resize_filter_option(default: str) -> Callable[[F], F]:
-    return click.option(
-        "--resize-filter",
-        type=click.Choice(["lanczos", "box"]),
-        default=default,
-        show_default=True,
-        help="How images are resized.",
-    )
-
-
-def source_options(what: str) -> Callable[[F], F]:
-    """Options of a command that reads images from `what`."""
-
-    def decorate(command: F) -> F:
-        command = holdout_option(command)
-        command = click.option(
-            "--seed",
-            type=click.IntRange(0, 2**32 - 1),
-            help="Draw the images of --max-images with this seed, instead of "
-            "taking the first ones.",
-        )(command)
-        command = click.option(
-            "--max-images", type=click.IntRange(min=1), help="Take at most so many images."
-        )(command)
-        command = dest_option(command)
-        return click.option("--source", type=PATH, required=True, help=what)(command)
-
-    return decorate
-
-
-@dataclass(frozen=True, slots=True)
-class Writing:
-    """How a dataset is written, whatever its images are."""
-
-    workers: int
-    compress: bool
-    shard: str | None
-
-
-def writing_options(command: F) -> F:
-    """The options of `Writing`, which the command gets as `how` if nothing is in its way."""
-
-    @wraps(command)
-    def wrapped(dest: Path, workers: int, compress: bool, shard: str | None, **options: Any) -> Any:
-        require_empty(dest)
-        require_writable_folder(dest, "--dest")
-        if shard is not None:
-            from progan.data.shards import DatasetShard
-
-            # A wrong spelling is refused before ten million images are read.
-            DatasetShard.parse(shard)
-        return command(dest=dest, how=Writing(workers, compress, shard), **options)
-
-    for option in (
-        click.option(
-            "--shard",
-            metavar="I/N",
-            help="Make only the I-th of N equal parts, beside "
-            "the destination; dataset_tool.py verify --merge puts them together.",
-        ),
-        click.option(
-            "--compress",
-            is_flag=True,
-            help="Store levels above 128x128 losslessly "
-            "compressed: a third of the size, and slower to read.",
-        ),
-        workers_option,
-    ):
-        wrapped = option(wrapped)
-    return cast(F, wrapped)
-
-
-def write(
-    source: "ImageSource", dest: Path, how: Writing, options: dict[str, Any], on_error: Any = "stop"
-) -> None:
-    """Write the dataset with its options recorded, and say what was written and left out."""
-    from progan.data.image_source import format_skipped
-    from progan.data.reader import Dataset
-    from progan.data.shards import DatasetShard, select_shard
-    from progan.data.summary import describe_empty_classes, find_empty_classes
-    from progan.data.writer import write_dataset
-
-    if how.shard is not None:
-        part = DatasetShard.parse(how.shard)
-        source, dest = select_shard(source, part), part.folder(dest.resolve())
-        require_empty(dest)
-    start = time.monotonic()
-    recorded = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in sorted({**options, "compress": how.compress}.items())
-    }
-    try:
-        info = write_dataset(
-            source,
-            dest,
-            options=recorded,
-            workers=how.workers,
-            on_error=on_error,
-            holdout=options["holdout"],
-            seed=options["seed"] or 0,
-            compress=how.compress,
-            say_doubtful=_warn,
-            say=click.echo,
-        )
-    except (KeyboardInterrupt, OSError):
-        if staging_path(dest).is_dir():
-            click.echo(CONTINUES, err=True)
-        raise
-    seconds = time.monotonic() - start
-    if info.skipped:
-        num_skipped = len(info.skipped)
-        click.echo(
-            f"{format_count(num_skipped, 'image')} {pluralize(num_skipped, 'was', 'were')} "
-            f"left out:\n{format_skipped(info.skipped)}",
-            err=True,
-        )
-    if how.shard is None and (without := find_empty_classes(Dataset.open(dest))):
-        click.echo(describe_empty_classes(Dataset.open(dest), without), err=True)
-    size = human_bytes(info.num_bytes)
-    click.echo(
-        f"{dest}: {format_count(info.count, 'image')} {info.top_size}x{info.channels}"
-        f", {size}, in {seconds:.1f} s ({info.count / seconds:,.0f} images/s)."
-    )
-
-
-def _warn(doubtful: "Sequence[SkippedImage]") -> None:
-    from progan.data.image_source import format_skipped
-
-    are = "image is" if len(doubtful) == 1 else "images are"
-    they = "it is" if len(doubtful) == 1 else "they are"
-    click.echo(
-        f"{len(doubtful)} {are} in the dataset though {they} suspicious:\n"
-        f"{format_skipped(doubtful)}\nLeave such images out with --on-error skip.",
-        err=True,
-    )
+    pass
 
 
 @click.command("create-from-images", cls=Command)
@@ -252,7 +69,7 @@ def _warn(doubtful: "Sequence[SkippedImage]") -> None:
     "--white-level",
     type=float,
     metavar="VALUE",
-    callback=_positive,
+    callback=parse_positive,
     help="Grey value that becomes white in images of one channel with more than 8 bits: "
     "4095 for 12 bits stored in 16; 65535 if not given. Floating-point images need "
     "it.",
@@ -285,29 +102,13 @@ def create_from_images(
 @click.command("create-demo", cls=Command)
 @dest_option
 @resolution_option(64)
-@click.option(
-    "--num-images",
-    type=click.IntRange(min=1),
-    default=10000,
-    show_default=True,
-    help="How many portraits to draw.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=0,
-    show_default=True,
-    help="Another seed draws other people.",
-)
+@apply_options(*num_images_options(10000, "portraits", 0, "Another seed makes other portraits."))
 @holdout_option
 @writing_options
 def create_demo(
     dest: Path, resolution: int, num_images: int, seed: int, holdout: float, how: Writing
 ) -> None:
-    """Make a dataset of drawn portraits.
-
-    There is nothing to download: it is there to try everything with.
-    """
+    """Make a dataset of procedurally generated portraits, to try everything without a download."""
     from progan.data.portraits.generate import import_demo
 
     images = import_demo(resolution=resolution, num_images=num_images, seed=seed)
@@ -319,4 +120,80 @@ def create_demo(
     )
 
 
-CREATE_COMMANDS = (create_from_images, create_demo)
+@click.command("create-celebahq", cls=Command)
+@source_option(
+    "Folder of CelebA: img_celeba (or img_celeba.zip) and Anno/list_landmarks_celeba.txt."
+)
+@dest_option
+@click.option(
+    "--deltas",
+    type=PATH,
+    help="Folder of the published deltas: image_list.txt, deltas00000.zip … or loose "
+    "deltaNNNNN.dat. Without them, faces are only cut out, and improved by "
+    "--enhance.",
+)
+@click.option(
+    "--enhance",
+    type=PATH,
+    metavar="FILE",
+    help="TorchScript network that improves images first: images uint8 [N,3,H,W] to [N,3,kH,kW].",
+)
+@click.option(
+    "--resolution",
+    type=int,
+    default=1024,
+    show_default=True,
+    help="Side of the images in pixels, a power of two from 32 to 1024.",
+)
+@click.option(
+    "--max-images",
+    type=click.IntRange(min=1),
+    help="Keep at most so many: the best ones by their power spectrum; with --deltas, "
+    "the first ones of the list.",
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="With --deltas: take only images that are bit by bit those of CelebA-HQ.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    help="With --deltas: draw the images of --max-images with this seed. Draws those of "
+    "--holdout, too.",
+)
+@holdout_option
+@writing_options
+@on_error_option
+def create_celebahq(source: Path, dest: Path, holdout: float, how: Writing, **options: Any) -> None:
+    """Make CelebA-HQ of CelebA in the wild.
+
+    With the published deltas, it is CelebA-HQ itself; without them, faces are cut out in the same
+    way, and --max-images keeps the sharpest. celebahq.jsonl in the dataset tells what became of
+    each.
+    """
+    if how.shard is not None:
+        raise UserError(
+            "create-celebahq judges all faces together and reports on them in one "
+            "file: leave --shard away."
+        )
+    from progan.data.celebahq.importer import CelebaHqOptions, import_celebahq
+    from progan.data.celebahq.report import temporary_report, write_report
+
+    recorded = {"source": source, "holdout": holdout, **options}
+    recorded = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in sorted(recorded.items())
+    }
+    with temporary_report(dest, recorded) as report:
+        try:
+            chosen = CelebaHqOptions(**options, workers=how.workers)
+            faces = import_celebahq(source, dest, chosen, report, click.echo)
+        except KeyboardInterrupt:
+            click.echo(RESUME_HINT, err=True)
+            raise
+        write(faces, dest, how, recorded, options["on_error"])
+        click.echo(write_report(report, dest))
+
+
+CREATE_COMMANDS = (create_from_images, create_demo, create_celebahq)

@@ -1,7 +1,7 @@
-"""All array files of a dataset in the making: rows appended in shards, hashed, raw or as WebP.
+"""Write the array files of a dataset: rows appended in shards, hashed, raw or as lossless WebP.
 
-Of the codecs that Pillow has, WebP in its fastest setting makes the smallest files at the least
-cost (docs/log.md).
+WebP in its fastest setting makes the smallest files at the least cost among Pillow's codecs
+(docs/log.md).
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,26 +31,26 @@ from progan.runtime.files import named_errors, sha256_of
 
 Pixels = npt.NDArray[np.uint8]
 _BLOCK_BYTES = 1 << 22  # read at once
-_BUFFER_BYTES = 1 << 18  # of small rows, collected; larger ones go to the file without a copy
+_BUFFER_BYTES = 1 << 18  # small rows are collected; larger ones go to the file without a copy
 
 
 def encode_webp(image: Pixels) -> bytes:
-    """[H, W, C] with C of 1, 3 or 4 -> the bytes of a WebP file."""
-    pixels = image.repeat(3, axis=2) if image.shape[2] == 1 else image  # WebP knows no grey
+    """Encode an image as lossless WebP: [H, W, C] with 1, 3 or 4 channels -> bytes."""
+    pixels = image.repeat(3, axis=2) if image.shape[2] == 1 else image  # WebP has no grey
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "webp", lossless=True, method=0, quality=0, exact=True)
     return stream.getvalue()
 
 
 def decode_webp(data: bytes, channels: int) -> Pixels:
-    """The bytes of a WebP file -> [H, W, C]; whatever Pillow raises for damaged ones."""
-    with Image.open(io.BytesIO(data), formats=["webp"]) as picture:
-        # WebP drops an opacity that is full everywhere.
-        return np.asarray(picture.convert("RGBA" if channels == 4 else "RGB"))[:, :, :channels]
+    """Decode a WebP file to [H, W, C]; raises OSError or ValueError if it is damaged."""
+    with Image.open(io.BytesIO(data), formats=["webp"]) as image:
+        # WebP drops an alpha channel that is opaque everywhere.
+        return np.asarray(image.convert("RGBA" if channels == 4 else "RGB"))[:, :, :channels]
 
 
 def decode_webp_files(files: Sequence[bytes], channels: int) -> list[Pixels]:
-    """Decode several files, side by side."""
+    """Decode several WebP files in parallel threads."""
     workers = min(len(files), os.cpu_count() or 1)
     if workers < 2:
         return [decode_webp(data, channels) for data in files]
@@ -58,7 +59,7 @@ def decode_webp_files(files: Sequence[bytes], channels: int) -> list[Pixels]:
 
 
 def make_npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
-    """The first 128 bytes of a .npy file (version 1.0, row-major)."""
+    """Return the first 128 bytes of a .npy file (version 1.0, row-major)."""
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         stream, {"descr": dtype, "fortran_order": False, "shape": shape}
@@ -68,250 +69,205 @@ def make_npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
     return header
 
 
-class RowWriter:
-    """Writes one array file, row after row.
+class _HashedFile(NamedTuple):
+    path: Path
+    file: BinaryIO
+    digest: "hashlib._Hash"
+
+
+class ArrayWriter:
+    """Append rows to the files of one array, in turn, and hash them.
 
     Args:
-        num_rows: How many rows of an interrupted attempt to keep; ValueError if the file does not
-            have them.
+        planned: The files in their order; each is created when rows reach it.
+        num_rows: Rows of an interrupted attempt to keep; ValueError or OSError if they are missing.
     """
 
-    def __init__(self, directory: Path, planned: ArrayFile, num_rows: int = 0) -> None:
-        self.planned = planned
-        self.num_rows = num_rows
-        self._path = directory / planned.name
-        self._digest = hashlib.sha256()
-        self._file = self._path.open("r+b" if num_rows else "wb", buffering=_BUFFER_BYTES)
-        if num_rows:
-            self._keep(planned.bytes_of(num_rows))
-        else:
-            self._write(make_npy_header(planned.shape, planned.dtype))
-
-    @property
-    def num_free(self) -> int:
-        """Rows that the file still takes."""
-        return self.planned.shape[0] - self.num_rows
+    def __init__(self, directory: Path, planned: Sequence[ArrayFile], num_rows: int = 0) -> None:
+        self.num_rows = self._capacity = 0  # rows written, and rows of the files opened so far
+        self._directory, self._planned = directory, planned
+        self._files: list[_HashedFile] = []
+        self._num_flushed = 0  # files that are full and on disk
+        while self.num_rows < num_rows:
+            self._open_next(num_rows - self.num_rows)
 
     def append(self, rows: npt.NDArray[np.generic]) -> None:
-        """Write rows, [n, …] with n <= num_free."""
-        assert len(rows) <= self.num_free and rows.shape[1:] == self.planned.shape[1:], rows.shape
-        self._write(np.ascontiguousarray(rows, dtype=self.planned.dtype).data.cast("B"))
-        self.num_rows += len(rows)
-
-    def finish(self, name: str) -> str:
-        """Close the file under its final name; return its SHA-256."""
-        digest = self._digest.hexdigest()
-        if self.num_free:  # fewer rows than planned: the header and so the hash are others
-            with named_errors(self._path):
-                self._file.seek(0)
-                self._file.write(
-                    make_npy_header((self.num_rows, *self.planned.shape[1:]), self.planned.dtype)
-                )
-                self._file.flush()
-            digest = sha256_of(self._path)
-        self.flush()
-        self.close()
-        self._path.rename(self._path.with_name(name))
-        return digest
-
-    def flush(self) -> None:
-        """Wait until the disk has all rows."""
-        if not self._file.closed:
-            with named_errors(self._path):
-                self._file.flush()
-                os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        with suppress(OSError):  # finish() has flushed all; after a failure, that one is told
-            self._file.close()
-
-    def _keep(self, num_bytes: int) -> None:
-        left = num_bytes
-        while left and (block := self._file.read(min(left, _BLOCK_BYTES))):
-            self._digest.update(block)
-            left -= len(block)
-        if left:
-            raise ValueError(f"{self._path} is {left} bytes short")
-        self._file.seek(num_bytes)
-        self._file.truncate()
-
-    def _write(self, data: bytes | memoryview) -> None:
-        self._digest.update(data)
-        with named_errors(self._path):
-            self._file.write(data)
-
-
-class ShardWriter:
-    """Writes rows across the files of one array in turn.
-
-    Args:
-        num_rows: How many rows of an interrupted attempt to keep.
-    """
-
-    def __init__(self, directory: Path, planned: tuple[ArrayFile, ...], num_rows: int = 0) -> None:
-        self._directory = directory
-        self._waiting = list(planned)
-        self._writers: list[RowWriter] = []
-        self._flushed = 0  # writers that are full and on disk
-        while num_rows:
-            file = self._waiting.pop(0)
-            kept = min(num_rows, file.shape[0])
-            self._writers.append(RowWriter(directory, file, kept))
-            num_rows -= kept
-
-    def append(self, rows: npt.NDArray[np.generic]) -> None:
-        """Write rows, [n, …]; those that the open file does not take go to the next ones."""
+        """Write rows, [n, …]; those that the open file has no space for go to the next files."""
         while len(rows):
-            if not self._writers or not self._writers[-1].num_free:
-                self._writers.append(RowWriter(self._directory, self._waiting.pop(0)))
-            taken = self._writers[-1].num_free
-            self._writers[-1].append(rows[:taken])
-            rows = rows[taken:]
+            num_free = self._capacity - self.num_rows
+            if num_free:
+                part, planned = rows[:num_free], self._planned[len(self._files) - 1]
+                assert part.shape[1:] == planned.shape[1:], part.shape
+                self._write(np.ascontiguousarray(part, dtype=planned.dtype).data.cast("B"))
+                self.num_rows += len(part)
+                rows = rows[num_free:]
+            else:
+                self._open_next(0)
 
-    def finish(self, final: tuple[ArrayFile, ...]) -> dict[str, str]:
-        """Close the files under their final names; return name -> SHA-256."""
-        return {
-            file.name: writer.finish(file.name)
-            for file, writer in zip(final, self._writers, strict=True)
-        }
+    def finish(self, final: Sequence[ArrayFile]) -> dict[str, str]:
+        """Close the files under their final names and shapes; return name -> SHA-256."""
+        checksums = {}
+        for planned, wanted, (path, file, digest) in zip(
+            self._planned, final, self._files, strict=False
+        ):
+            checksums[wanted.name] = digest.hexdigest()
+            with named_errors(path):
+                if wanted.shape != planned.shape:  # fewer rows: another header, so another hash
+                    file.seek(0)
+                    file.write(make_npy_header(wanted.shape, wanted.dtype))
+                    file.flush()
+                    checksums[wanted.name] = sha256_of(path)
+                file.flush()
+                os.fsync(file.fileno())
+                file.close()
+            path.rename(path.with_name(wanted.name))
+        assert len(checksums) == len(final) == len(self._files), (final, self._files)
+        return checksums
 
     def flush(self) -> None:
         """Wait until the disk has all rows; full files have been waited for already."""
-        writers = self._writers[self._flushed :]  # others may begin meanwhile
-        for writer in writers:
-            writer.flush()
-        self._flushed += max(len(writers) - 1, 0)
+        files = self._files[self._num_flushed :]  # another thread may open more meanwhile
+        for path, file, _ in files:
+            with named_errors(path):
+                file.flush()
+                os.fsync(file.fileno())
+        self._num_flushed += max(len(files) - 1, 0)
 
     def close(self) -> None:
-        for writer in self._writers:
-            writer.close()
+        """Close all files; after a failure, that one is reported rather than those of closing."""
+        for _, file, _ in self._files:
+            with suppress(OSError):
+                file.close()
 
+    def _open_next(self, num_kept: int) -> None:
+        """Open the next file: a new one, or with up to `num_kept` rows that it has."""
+        planned = self._planned[len(self._files)]
+        path, kept = self._directory / planned.name, min(num_kept, planned.shape[0])
+        file = path.open("r+b" if kept else "wb", buffering=_BUFFER_BYTES)
+        self._files.append(_HashedFile(path, file, hashlib.sha256()))
+        self._capacity += planned.shape[0]
+        if not kept:
+            self._write(make_npy_header(planned.shape, planned.dtype))
+            return
+        num_bytes = left = planned.bytes_of(kept)
+        while left and (block := file.read(min(left, _BLOCK_BYTES))):
+            self._files[-1].digest.update(block)
+            left -= len(block)
+        if left:
+            raise ValueError(f"{path} is {left} bytes short")
+        file.seek(num_bytes)
+        file.truncate()
+        self.num_rows += kept
 
-class WebpWriter:
-    """Writes images of any length one after the other, and where each begins.
-
-    Args:
-        planned: An array of bytes, long enough for all, and one of the numbers of bytes before
-            each image, and at last of all.
-        num_rows: How many images of an interrupted attempt to keep.
-    """
-
-    def __init__(self, directory: Path, planned: tuple[ArrayFile, ...], num_rows: int = 0) -> None:
-        data, offsets = planned
-        kept = np.load(directory / offsets.name, mmap_mode="r")[: num_rows + 1] if num_rows else [0]
-        self.num_bytes = int(kept[-1])
-        self._data = RowWriter(directory, data, self.num_bytes)
-        self._offsets = RowWriter(directory, offsets, num_rows + 1 if num_rows else 0)
-        if not num_rows:
-            self._offsets.append(np.zeros(1, np.int64))
-
-    def append(self, files: Sequence[bytes]) -> None:
-        """Write the bytes of some images."""
-        ends = self.num_bytes + np.cumsum([len(file) for file in files])
-        self._data.append(np.frombuffer(b"".join(files), np.uint8))
-        self._offsets.append(ends)
-        self.num_bytes = int(ends[-1])
-
-    def finish(self, final: tuple[ArrayFile, ...]) -> dict[str, str]:
-        """Close both files under their final names; return name -> SHA-256."""
-        return {
-            file.name: writer.finish(file.name)
-            for file, writer in zip(final, (self._data, self._offsets), strict=True)
-        }
-
-    def flush(self) -> None:
-        """Wait until the disk has all images."""
-        self._data.flush()
-        self._offsets.flush()
-
-    def close(self) -> None:
-        self._data.close()
-        self._offsets.close()
+    def _write(self, data: bytes | memoryview) -> None:
+        path, file, digest = self._files[-1]
+        digest.update(data)
+        with named_errors(path):
+            file.write(data)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageChunk:
-    """What became of a range of images."""
+    """Results of reading a range of images: pixels to write, and what was left out."""
 
-    num_asked: int
+    num_read: int  # written, or skipped
     levels: Mapping[int, npt.NDArray[np.uint8]]  # {level: [n,h,w,C]}, empty if n is 0
-    webp: Mapping[int, Sequence[bytes]]  # the same of compressed levels, n files each
+    webp: Mapping[int, Sequence[bytes]]  # the same for compressed levels, n files each
     landmarks: npt.NDArray[np.float32]  # [n,5,2], or [0,5,2] without landmarks
     skipped: tuple[tuple[int, SkippedImage], ...]  # by their numbers
-    doubtful: tuple[SkippedImage, ...] = ()  # those that are there and had better not be
+    doubtful: tuple[SkippedImage, ...] = ()  # written, but suspicious
 
 
 class DatasetArrays:
-    """All array files of a dataset in the making.
+    """Write all array files of a dataset.
 
     Args:
-        num_rows: Rows of an interrupted attempt to keep; ValueError or OSError if they are not
-            there.
+        num_rows: Rows of an interrupted attempt to keep; ValueError or OSError if they are missing.
     """
 
     def __init__(self, directory: Path, plan: DatasetInfo, num_rows: int) -> None:
-        others = {file.name: (file,) for file in plan.array_files()}
-        landmarks = others.get(LANDMARKS_FILE, ())
-        self.levels = {
-            level: ShardWriter(directory, plan.level_files(level), num_rows)
-            for level in plan.levels
-            if level not in plan.webp_bytes
-        }
-        self.webp = {
-            level: WebpWriter(directory, plan.level_files(level), num_rows)
-            for level in plan.webp_bytes
-        }
-        self.labels = ShardWriter(directory, others.get(LABELS_FILE, ()))
-        self.landmarks = ShardWriter(directory, landmarks, num_rows if landmarks else 0)
-        self.holdout = ShardWriter(directory, others.get(HOLDOUT_FILE, ()))
-        self._beside = ThreadPoolExecutor(1)
+        self._names: dict[str, ArrayWriter] = {}  # arrays of a single file, by its name
+        self._levels: dict[int, ArrayWriter] = {}
+        self._webp: dict[int, tuple[ArrayWriter, ArrayWriter]] = {}  # bytes, and offsets in them
+        self._thread = ThreadPoolExecutor(1)
+        files = {file.name: file for file in plan.array_files()}
+        for name in {LABELS_FILE, LANDMARKS_FILE, HOLDOUT_FILE} & set(files):
+            kept = num_rows if name == LANDMARKS_FILE else 0  # the others are written at the end
+            self._names[name] = ArrayWriter(directory, [files[name]], kept)
+        for level in plan.levels:
+            planned = plan.level_files(level)
+            if level not in plan.webp_bytes:
+                self._levels[level] = ArrayWriter(directory, planned, num_rows)
+                continue
+            data, offsets = planned
+            num_bytes = _read_offset(directory / offsets.name, num_rows) if num_rows else 0
+            self._webp[level] = (
+                ArrayWriter(directory, [data], num_bytes),
+                ArrayWriter(directory, [offsets], num_rows + 1 if num_rows else 0),
+            )
+            if not num_rows:
+                self._webp[level][1].append(np.zeros(1, np.int64))
 
     def append(self, chunk: ImageChunk) -> None:
-        """Write the images of a chunk: the largest level beside the others, three times as much."""
+        """Write the images of a chunk, its largest level in a thread beside the others."""
         largest = max(chunk.levels, default=None)
-        jobs = (
-            []
-            if largest is None
-            else [self._beside.submit(self.levels[largest].append, chunk.levels[largest])]
-        )
+        if largest is not None:
+            job = self._thread.submit(self._levels[largest].append, chunk.levels[largest])
         try:
             for level, images in chunk.levels.items():
                 if level != largest:
-                    self.levels[level].append(images)
-            for level, files in chunk.webp.items():
-                self.webp[level].append(files)
-            self.landmarks.append(chunk.landmarks)
+                    self._levels[level].append(images)
+            for level, encoded in chunk.webp.items():
+                data, offsets = self._webp[level]
+                ends = data.num_rows + np.cumsum([len(file) for file in encoded], dtype=np.int64)
+                data.append(np.frombuffer(b"".join(encoded), np.uint8))
+                offsets.append(ends)
+            self.append_to(LANDMARKS_FILE, chunk.landmarks)
         finally:
-            for job in jobs:
+            if largest is not None:
                 job.result()
+
+    def append_to(self, name: str, rows: npt.NDArray[np.generic]) -> None:
+        """Write rows of labels, landmarks or numbers held out; nothing if there are none."""
+        if len(rows):
+            self._names[name].append(rows)
 
     def flush(self) -> None:
         """Wait until the disk has all rows."""
-        for writer in self._all():
+        for writer in self._writers():
             writer.flush()
 
     def webp_bytes(self) -> dict[int, int]:
-        """How many bytes the images of each compressed level take so far."""
-        return {level: writer.num_bytes for level, writer in self.webp.items()}
+        """Bytes that the images of each compressed level take so far."""
+        return {level: data.num_rows for level, (data, _) in self._webp.items()}
 
     def finish(self, info: DatasetInfo) -> dict[str, str]:
         """Close all files under the names that `info` gives them; return name -> SHA-256."""
-        others = {file.name: (file,) for file in info.array_files()}
-        checksums = self.labels.finish(others.get(LABELS_FILE, ()))
-        checksums |= self.landmarks.finish(others.get(LANDMARKS_FILE, ()))
-        checksums |= self.holdout.finish(others.get(HOLDOUT_FILE, ()))
-        for level, writer in self.levels.items():
+        files = {file.name: file for file in info.array_files()}
+        checksums: dict[str, str] = {}
+        for name, writer in self._names.items():
+            checksums |= writer.finish([files[name]] if name in files else [])
+        for level, writer in self._levels.items():
             checksums |= writer.finish(info.level_files(level))
-        for level, webp in self.webp.items():
-            checksums |= webp.finish(info.level_files(level))
+        for level, writers in self._webp.items():
+            for writer, file in zip(writers, info.level_files(level), strict=True):
+                checksums |= writer.finish([file])
         return dict(sorted(checksums.items()))
 
     def close(self) -> None:
-        self._beside.shutdown()
-        for writer in self._all():
+        self._thread.shutdown()
+        for writer in self._writers():
             writer.close()
 
-    def _all(self) -> Iterator[ShardWriter | WebpWriter]:
-        yield from self.levels.values()
-        yield from self.webp.values()
-        yield from (self.labels, self.landmarks, self.holdout)
+    def _writers(self) -> Iterator[ArrayWriter]:
+        yield from self._levels.values()
+        yield from (writer for pair in self._webp.values() for writer in pair)
+        yield from self._names.values()
+
+
+def _read_offset(path: Path, row: int) -> int:
+    """Read one number of a file of offsets, which may have fewer rows than its header says."""
+    found = np.fromfile(path, "<i8", count=1, offset=HEADER_BYTES + 8 * row)
+    if not len(found):
+        raise ValueError(f"{path} is too short")
+    return int(found[0])

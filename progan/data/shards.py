@@ -11,7 +11,9 @@ from tqdm import tqdm
 
 from progan.data.array_files import DatasetArrays, ImageChunk
 from progan.data.format import (
+    HOLDOUT_FILE,
     INFO_FILE,
+    LABELS_FILE,
     LANDMARK_SHAPE,
     MAX_SHARD_BYTES,
     DatasetInfo,
@@ -116,16 +118,18 @@ def merge_shards(dest: Path) -> DatasetInfo:
                 arrays.append(chunk)
             everything = [np.arange(len(part)) for part in parts]
             if plan.label_names:
-                arrays.labels.append(
+                arrays.append_to(
+                    LABELS_FILE,
                     np.concatenate(
                         [part.labels(rows) for part, rows in zip(parts, everything, strict=True)]
-                    )
+                    ),
                 )
             starts = np.cumsum([0, *map(len, parts)])
-            arrays.holdout.append(
+            arrays.append_to(
+                HOLDOUT_FILE,
                 np.concatenate(
                     [part.held_out_rows + start for part, start in zip(parts, starts, strict=False)]
-                )
+                ),
             )
             info = replace(plan, checksums=arrays.finish(plan))
         finally:
@@ -196,7 +200,7 @@ def _chunks(parts: list[Dataset], plan: DatasetInfo) -> Iterator[ImageChunk]:
                 else np.empty((0, *LANDMARK_SHAPE), np.float32)
             )
             yield ImageChunk(
-                num_asked=len(rows),
+                num_read=len(rows),
                 landmarks=points,
                 skipped=(),
                 levels={

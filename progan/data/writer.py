@@ -12,7 +12,9 @@ from tqdm import tqdm
 
 from progan.data.array_files import DatasetArrays, ImageChunk, encode_webp
 from progan.data.format import (
+    HOLDOUT_FILE,
     INFO_FILE,
+    LABELS_FILE,
     LANDMARK_SHAPE,
     MAX_SHARD_BYTES,
     DatasetInfo,
@@ -165,8 +167,8 @@ def _write_images(
     ):
         try:
             for chunk in chunks:
-                journal = journal.after(chunk.num_asked, chunk.skipped, chunk.doubtful)
-                progress.update(chunk.num_asked)
+                journal = journal.after(chunk.num_read, chunk.skipped, chunk.doubtful)
+                progress.update(chunk.num_read)
                 if journal.skipped and on_error == "stop":
                     continue  # nothing will come of it, but all that are unreadable are named
                 arrays.append(chunk)
@@ -205,8 +207,8 @@ def _finished(
         clear_folder(directory)
         raise
     if source.labels is not None:
-        arrays.labels.append(source.labels[written])
-    arrays.holdout.append(held_out)
+        arrays.append_to(LABELS_FILE, source.labels[written])
+    arrays.append_to(HOLDOUT_FILE, held_out)
     info = _with_count(plan, written.size, held_out.size, source.skipped + skipped)
     info = replace(info, webp_bytes=arrays.webp_bytes())
     info = replace(info, checksums=arrays.finish(info))
@@ -322,7 +324,7 @@ class _Job:
         levels = _levels(samples) if samples else {}
         points = [item.landmarks for item in samples if item.landmarks is not None]
         return ImageChunk(
-            num_asked=len(rows),
+            num_read=len(rows),
             levels={
                 level: images for level, images in levels.items() if level not in self.compressed
             },

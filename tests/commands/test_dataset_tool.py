@@ -284,7 +284,7 @@ def test_the_disk_fills_on_the_way(folder: Path, monkeypatch: pytest.MonkeyPatch
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("progan.data.array_files.RowWriter._write", full)
+    monkeypatch.setattr("progan.data.array_files.ArrayWriter._write", full)
     result = run("create-from-images", "--source", folder, "--dest", folder.parent / "pets")
     assert result.exit_code == 1
     assert f"{folder.parent / 'pets'}: No space left on device. Free some" in result.stderr

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from progan.data.array_files import RowWriter
+from progan.data.array_files import ArrayWriter
 from progan.data.format import DatasetInfo, SkippedImage
 from progan.data.image_source import ImageSource, Sample, UnreadableImage, select_rows
 from progan.data.pyramid import build_pyramid
@@ -314,7 +314,8 @@ def test_opaque_and_clear_pixels_keep_their_colours(tmp_path: Path) -> None:
     np.testing.assert_array_equal(Dataset.open(tmp_path / "d").images(3, np.arange(4)), images)
 
 
-def test_images_that_were_written_are_not_read_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compress", [False, True])
+def test_images_that_were_written_are_not_read_again(tmp_path: Path, compress: bool) -> None:
     source, read = source_of(60), []
 
     def noting(number: int) -> Sample:
@@ -322,8 +323,8 @@ def test_images_that_were_written_are_not_read_again(tmp_path: Path) -> None:
         return source.read(number)
 
     with pytest.raises(KeyboardInterrupt):
-        write_dataset(failing(source, 50, KeyboardInterrupt), tmp_path / "d")
-    write_dataset(replace(source, read=noting), tmp_path / "d")
+        write_dataset(failing(source, 50, KeyboardInterrupt), tmp_path / "d", compress=compress)
+    write_dataset(replace(source, read=noting), tmp_path / "d", compress=compress)
     assert min(read) > 20 and max(read) == 59
 
 
@@ -366,9 +367,11 @@ def test_another_dataset_is_not_continued(tmp_path: Path, change: dict) -> None:
 def test_a_full_disk_can_be_cleared_and_the_rest_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = RowWriter.append
+    real = ArrayWriter.append
     monkeypatch.setattr(
-        RowWriter, "append", lambda self, rows: real(self, rows) if (self.num_rows < 30) else full()
+        ArrayWriter,
+        "append",
+        lambda self, rows: real(self, rows) if (self.num_rows < 30) else full(),
     )
 
     def full() -> None:

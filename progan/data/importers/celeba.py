@@ -31,8 +31,8 @@ Say = Callable[[str], None]
 
 def import_celeba(
     source: Path,
-    say: Say,
     *,
+    say: Say,
     cx: int = CENTER_X,
     cy: int = CENTER_Y,
     max_images: int | None = None,
@@ -76,11 +76,11 @@ class _Reader:
 
     def __call__(self, row: int) -> Sample:
         path = self.paths[row]
-        picture = convert_mode(decode_image(self.tree.read(path), path), 3)
-        if picture.size != (WIDTH, HEIGHT):  # as EXIF can turn it
-            raise UnreadableImage(path, _size_text(*picture.size))
+        image = convert_mode(decode_image(self.tree.read(path), path), 3)
+        if image.size != (WIDTH, HEIGHT):  # as EXIF can turn it
+            raise UnreadableImage(path, _size_text(*image.size))
         left, top = self.cx - RESOLUTION // 2, self.cy - RESOLUTION // 2
-        return Sample(np.asarray(picture)[top : top + RESOLUTION, left : left + RESOLUTION])
+        return Sample(np.asarray(image)[top : top + RESOLUTION, left : left + RESOLUTION])
 
 
 def _size_fault(header: ImageHeader) -> str:

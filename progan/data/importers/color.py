@@ -59,31 +59,31 @@ class ProfileConversion(NamedTuple):
 NOTHING = ProfileConversion()
 
 
-def plan_profile_conversion(picture: Image.Image) -> ProfileConversion:
-    """Decide what becomes of the profile in `picture.info`."""
-    if "icc_profile" not in picture.info or picture.mode not in _PLAIN:
+def plan_profile_conversion(image: Image.Image) -> ProfileConversion:
+    """Decide what becomes of the profile in `image.info`."""
+    if "icc_profile" not in image.info or image.mode not in _PLAIN:
         return NOTHING
-    profile = picture.info["icc_profile"]
+    profile = image.info["icc_profile"]
     if profile == b"":
         return NOTHING
     return (
-        _planned(profile, _PLAIN[picture.mode])
+        _planned(profile, _PLAIN[image.mode])
         if isinstance(profile, bytes)
         else ProfileConversion(fault=_BROKEN)
     )
 
 
-def apply_profile(picture: Image.Image, conversion: ProfileConversion) -> Image.Image:
+def apply_profile(image: Image.Image, conversion: ProfileConversion) -> Image.Image:
     """Apply a conversion: grey stays grey, CMYK becomes RGB, transparency stays as it is."""
     if conversion.transform is None:
-        return picture
-    if picture.mode in ("La", "RGBa"):
-        picture = picture.convert({"La": "LA", "RGBa": "RGBA"}[picture.mode])
-    if "transparency" in picture.info or picture.mode == "PA":
-        picture = picture.convert("RGBA")
-    alpha = picture.getchannel("A") if "A" in picture.getbands() else None
-    plain = "L" if picture.mode in ("L", "LA") else str(conversion.transform.input_mode)
-    converted = conversion.transform.apply(_flat(picture, plain))
+        return image
+    if image.mode in ("La", "RGBa"):
+        image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
+    if "transparency" in image.info or image.mode == "PA":
+        image = image.convert("RGBA")
+    alpha = image.getchannel("A") if "A" in image.getbands() else None
+    plain = "L" if image.mode in ("L", "LA") else str(conversion.transform.input_mode)
+    converted = conversion.transform.apply(_flat(image, plain))
     if conversion.transform.input_mode == "L":
         converted = converted.convert("L")
     if alpha is not None:
@@ -91,13 +91,13 @@ def apply_profile(picture: Image.Image, conversion: ProfileConversion) -> Image.
     return converted
 
 
-def lab_to_srgb(picture: Image.Image) -> Image.Image:
+def lab_to_srgb(image: Image.Image) -> Image.Image:
     """Convert CIELAB pixels to sRGB."""
-    return _lab_transform().apply(picture)
+    return _lab_transform().apply(image)
 
 
-def _flat(picture: Image.Image, mode: str) -> Image.Image:
-    return picture if picture.mode == mode else picture.convert(mode)
+def _flat(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)
 
 
 @lru_cache(1)
@@ -220,33 +220,33 @@ def find_partial_range(kind: BitDepth, peaks: Mapping[str, float]) -> PartialRan
     return PartialRange(kind, tuple(dark), len(peaks), peak, bits)
 
 
-def read_bit_depth(picture: Image.Image, data: bytes) -> BitDepth:
+def read_bit_depth(image: Image.Image, data: bytes) -> BitDepth:
     """Depth of an image whose header is read; colours of 16 bits are read as 8 by Pillow."""
-    if picture.mode == "F":
+    if image.mode == "F":
         return "float"
-    if picture.mode.startswith("I"):
+    if image.mode.startswith("I"):
         return "grey"
-    if picture.format == "PNG":
+    if image.format == "PNG":
         return "colour" if data[24:25] == b"\x10" else ""
-    bits = getattr(picture, "tag_v2", {}).get(258)
+    bits = getattr(image, "tag_v2", {}).get(258)
     return "colour" if isinstance(bits, tuple) and set(bits) == {16} else ""
 
 
-def find_peak(picture: Image.Image) -> float:
+def find_peak(image: Image.Image) -> float:
     """Largest value of a decoded image; of 16-bit colours, of which Pillow keeps the upper 8 bits,
     the largest that it can have been."""
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return float(np.asarray(picture).max())
-    ranges = picture.getextrema()
+    if image.mode.startswith("I") or image.mode == "F":
+        return float(np.asarray(image).max())
+    ranges = image.getextrema()
     pairs = ranges if isinstance(ranges[0], tuple) else (ranges,)
-    colours = pairs[:-1] if picture.mode in ("RGBA", "LA") else pairs
+    colours = pairs[:-1] if image.mode in ("RGBA", "LA") else pairs
     return float(max(high for _, high in colours) * 256 + 255)
 
 
-def scale_to_8_bits(picture: Image.Image, white: float = WHITE_16_BIT) -> Image.Image:
+def scale_to_8_bits(image: Image.Image, white: float = WHITE_16_BIT) -> Image.Image:
     """Scale grey values to 8 bits, rounded, so that `white` and all above are 255."""
-    values = np.asarray(picture)
-    if picture.mode == "F" or white != int(white):
+    values = np.asarray(image)
+    if image.mode == "F" or white != int(white):
         scaled = np.rint(values.astype(np.float64) * (255 / white))
     else:
         whole = int(white)
@@ -254,19 +254,19 @@ def scale_to_8_bits(picture: Image.Image, white: float = WHITE_16_BIT) -> Image.
     return Image.fromarray(scaled.clip(0, 255).astype(np.uint8))
 
 
-def describe_white_level_fault(picture: Image.Image, white: float | None) -> str:
+def describe_white_level_fault(image: Image.Image, white: float | None) -> str:
     """Say why grey values of 32 bits or of floating point cannot be used; '' if they can."""
-    if picture.mode not in ("I", "F"):
+    if image.mode not in ("I", "F"):
         return ""
-    values = np.asarray(picture)
+    values = np.asarray(image)
     if not np.isfinite(values).all():
         return "32-bit floating-point values that are not all finite; replace NaN and infinity"
     if white is not None:
         return ""
     low, high = values.min(), values.max()
-    if picture.mode == "I" and low >= 0 and high <= WHITE_16_BIT:
+    if image.mode == "I" and low >= 0 and high <= WHITE_16_BIT:
         return ""
-    what = "32-bit grey values" if picture.mode == "I" else "32-bit floating-point values"
+    what = "32-bit grey values" if image.mode == "I" else "32-bit floating-point values"
     return (
         f"{what} from {low:g} to {high:g}: none of them is known as white; name one for "
         "create-from-images with --white-level"

@@ -94,22 +94,19 @@ class _Reader:
 
     def __call__(self, row: int) -> Sample:
         path = self.paths[row]
-        picture = convert_mode(decode_image(self.tree.read(path), path), 3)
+        image = convert_mode(decode_image(self.tree.read(path), path), 3)
         box = self.boxes[row]
-        if not (
-            box.left + box.width / 2 < picture.width and box.top + box.height / 2 < picture.height
-        ):
+        if not (box.left + box.width / 2 < image.width and box.top + box.height / 2 < image.height):
             raise UnreadableImage(
                 path,
-                f"its bounding box {tuple(box)} is beside its "
-                f"{picture.width}x{picture.height} pixels",
+                f"its bounding box {tuple(box)} is beside its {image.width}x{image.height} pixels",
             )
-        cut = crop_box(box, picture.width, picture.height, self.padding)
-        return Sample(_resized(picture.crop(cut), self.resolution, self.resize_filter))
+        cut = crop_box(box, image.width, image.height, self.padding)
+        return Sample(_resized(image.crop(cut), self.resolution, self.resize_filter))
 
 
-def _resized(picture: Image.Image, resolution: int, resize_filter: Filter) -> npt.NDArray[np.uint8]:
-    return np.asarray(picture.resize((resolution, resolution), FILTERS[resize_filter]))
+def _resized(image: Image.Image, resolution: int, resize_filter: Filter) -> npt.NDArray[np.uint8]:
+    return np.asarray(image.resize((resolution, resolution), FILTERS[resize_filter]))
 
 
 def crop_box(box: Box, width: int, height: int, padding: float) -> tuple[int, int, int, int]:

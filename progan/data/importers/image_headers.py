@@ -44,7 +44,7 @@ from progan.errors import UserError
 from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sizes import MAX_LEVEL, MIN_LEVEL, Size, level_of
 
-_LAYERED = {"PSD", "IM", "SPIDER"}  # formats whose further frames are no pictures of a series
+_LAYERED = {"PSD", "IM", "SPIDER"}  # formats whose further frames are no images of a series
 _PERMILLE_OF_GAMMA = 455  # of sRGB, in the chunk gAMA of a PNG file
 _NUM_DETAILS = 3
 
@@ -84,23 +84,23 @@ class Inspected(NamedTuple):
 
 def inspect_image(data: bytes, path: str) -> Inspected:
     """Read the header of an image; raises UnreadableImage."""
-    with open_image(data, path, load=has_risky_png_tail(data)) as picture:
-        orientation = _orientation(picture, data)
-        size = _upright_size(picture, orientation)
-        channels = count_native_channels(picture, path)
-        depth = read_bit_depth(picture, data)
+    with open_image(data, path, load=has_risky_png_tail(data)) as image:
+        orientation = _orientation(image, data)
+        size = _upright_size(image, orientation)
+        channels = count_native_channels(image, path)
+        depth = read_bit_depth(image, data)
         notes = (
-            *_metadata_notes(picture, orientation),
-            *_colour_notes(picture, channels, depth),
-            *_frame_notes(picture),
+            *_metadata_notes(image, orientation),
+            *_colour_notes(image, channels, depth),
+            *_frame_notes(image),
         )
         return Inspected(size, channels, depth, notes)
 
 
 def read_peak(data: bytes, path: str) -> float:
     """Decode an image, and return its largest value on the scale of its depth."""
-    with open_image(data, path, load=True) as picture:
-        return find_peak(picture)
+    with open_image(data, path, load=True) as image:
+        return find_peak(image)
 
 
 def summarize_notes(images: Sequence[tuple[str, Sequence[Note]]], total: int) -> Iterator[str]:
@@ -111,11 +111,11 @@ def summarize_notes(images: Sequence[tuple[str, Sequence[Note]]], total: int) ->
             shorts = Counter(note.short for _, note in found if note.short)
             yield (
                 f"{len({path for path, _ in found})} of {total} images: {what}"
-                f"{_in_brackets(shorts)}, such as {found[0][0]}."
+                f"{_in_parentheses(shorts)}, such as {found[0][0]}."
             )
 
 
-def _in_brackets(counts: Counter[str]) -> str:
+def _in_parentheses(counts: Counter[str]) -> str:
     """' (Display P3: 12, Adobe RGB (1998): 3)'; '' of nothing."""
     parts = [f"{text}: {count}" for text, count in counts.most_common(_NUM_DETAILS)]
     rest = counts.total() - sum(count for _, count in counts.most_common(_NUM_DETAILS))
@@ -123,35 +123,35 @@ def _in_brackets(counts: Counter[str]) -> str:
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _orientation(picture: Image.Image, data: bytes) -> Orientation:
-    if picture.format == "TIFF":  # which Pillow turns itself
-        value = picture.tag_v2.get(274, UPRIGHT)  # type: ignore[attr-defined]
+def _orientation(image: Image.Image, data: bytes) -> Orientation:
+    if image.format == "TIFF":  # which Pillow turns itself
+        value = image.tag_v2.get(274, UPRIGHT)  # type: ignore[attr-defined]
         is_known = isinstance(value, int) and 1 <= value <= 8
         return (
             Orientation(value) if is_known else Orientation(fault="EXIF orientation is not 1 to 8")
         )
     if (
-        picture.format == "PNG"
-        and "exif" not in picture.info
+        image.format == "PNG"
+        and "exif" not in image.info
         and (exif := find_png_exif(data)) is not None
     ):
         return parse_exif_orientation(exif) or Orientation()
-    return read_orientation(picture.info)
+    return read_orientation(image.info)
 
 
-def _upright_size(picture: Image.Image, orientation: Orientation) -> tuple[int, int]:
-    width, height = picture.size
-    if picture.format == "TIFF":  # whose `size` is upright or not, by the version of Pillow
-        tags = picture.tag_v2  # type: ignore[attr-defined]
+def _upright_size(image: Image.Image, orientation: Orientation) -> tuple[int, int]:
+    width, height = image.size
+    if image.format == "TIFF":  # whose `size` is upright or not, by the version of Pillow
+        tags = image.tag_v2  # type: ignore[attr-defined]
         width, height = tags[256], tags[257]
     return (height, width) if orientation.swaps_sides else (width, height)
 
 
-def _metadata_notes(picture: Image.Image, orientation: Orientation) -> Iterator[Note]:
-    for fault in (picture.info.get(REMOVED_METADATA), orientation.fault):
+def _metadata_notes(image: Image.Image, orientation: Orientation) -> Iterator[Note]:
+    for fault in (image.info.get(REMOVED_METADATA), orientation.fault):
         if fault:
             yield Note("metadata", f"has damaged metadata, which are ignored: {fault}", fault)
-    if picture.mode.startswith("I") and "transparency" in picture.info:
+    if image.mode.startswith("I") and "transparency" in image.info:
         short = "transparent value of 16-bit grey"
         yield Note("metadata", f"has metadata that are ignored: {short}", short)
     if orientation.value != UPRIGHT:
@@ -160,16 +160,16 @@ def _metadata_notes(picture: Image.Image, orientation: Orientation) -> Iterator[
         )
 
 
-def _colour_notes(picture: Image.Image, channels: int, depth: BitDepth) -> Iterator[Note]:
-    mode, (transform, name, fault) = picture.mode, plan_profile_conversion(picture)
+def _colour_notes(image: Image.Image, channels: int, depth: BitDepth) -> Iterator[Note]:
+    mode, (transform, name, fault) = image.mode, plan_profile_conversion(image)
     if transform is not None:
         yield Note("profile", f"has the colour profile {name!r}", name)
     if fault:
         yield Note("profile-ignored", f"has a colour profile that is {fault}", fault)
-    gamma = picture.info.get("gamma")
+    gamma = image.info.get("gamma")
     if (
         isinstance(gamma, float)
-        and not {"icc_profile", "srgb"} & set(picture.info)
+        and not {"icc_profile", "srgb"} & set(image.info)
         and (round(1000 * gamma) != _PERMILLE_OF_GAMMA)
     ):
         yield Note("gamma", f"has the gamma {gamma:g}, not that of sRGB", f"{gamma:g}")
@@ -187,11 +187,11 @@ def _colour_notes(picture: Image.Image, channels: int, depth: BitDepth) -> Itera
         yield Note("alpha", "has transparency")
 
 
-def _frame_notes(picture: Image.Image) -> Iterator[Note]:
-    if picture.format in _LAYERED:
+def _frame_notes(image: Image.Image) -> Iterator[Note]:
+    if image.format in _LAYERED:
         return
     try:
-        several = bool(getattr(picture, "is_animated", False))
+        several = bool(getattr(image, "is_animated", False))
     except Exception:  # the second one is damaged
         several = True
     if several:

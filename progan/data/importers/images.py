@@ -113,7 +113,7 @@ def _distance(one: Size, other: Size) -> tuple[int, int]:
 
 
 def describe_oversize(width: int, height: int) -> str:
-    """Say so if a picture of `width` x `height` px is larger than Pillow trusts; '' if not."""
+    """Say so if an image of `width` x `height` px is larger than Pillow trusts; '' if not."""
     most = Image.MAX_IMAGE_PIXELS
     return (
         f"{width}x{height} pixels, which may be a decompression bomb"
@@ -122,14 +122,14 @@ def describe_oversize(width: int, height: int) -> str:
     )
 
 
-def is_constant(picture: Image.Image) -> bool:
+def is_constant(image: Image.Image) -> bool:
     """Whether all pixels are the same."""
-    right, bottom = picture.width - 1, picture.height - 1
+    right, bottom = image.width - 1, image.height - 1
     places = ((right, bottom), (right, 0), (0, bottom), (right // 2, bottom // 2))
-    first = picture.getpixel((0, 0))
-    if any(picture.getpixel(place) != first for place in places):
-        return False  # as of nearly all pictures, without a look at every pixel
-    ranges = picture.getextrema()
+    first = image.getpixel((0, 0))
+    if any(image.getpixel(place) != first for place in places):
+        return False  # as of nearly all images, without a look at every pixel
+    ranges = image.getextrema()
     pairs = ranges if isinstance(ranges[0], tuple) else (ranges,)
     return all(low == high for low, high in pairs)
 
@@ -241,8 +241,8 @@ class _Reader:
 
     def __call__(self, row: int) -> Sample:
         path = self.paths[row]
-        picture = decode_srgb(self.tree.read(path), path, self.options.white_level)
-        reason = CONSTANT if is_constant(picture) else self.copies.get(path)
+        image = decode_srgb(self.tree.read(path), path, self.options.white_level)
+        reason = CONSTANT if is_constant(image) else self.copies.get(path)
         position = (
             random_crop_position(path, self.options.seed or 0)
             if self.options.crop == "random"
@@ -250,7 +250,7 @@ class _Reader:
         )
         return Sample(
             convert_and_resize(
-                picture,
+                image,
                 channels=self.channels,
                 size=self.size,
                 crop=self.options.crop,

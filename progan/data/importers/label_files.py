@@ -1,69 +1,47 @@
-"""Rows of file name and label from CSV or TSV files, and the images that they name."""
+"""Read rows of image name and label from CSV, TSV and StyleGAN JSON files."""
 
+import codecs
 import csv
 import io
+import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from progan.data.importers.label_arrays import MAX_CLASSES
 from progan.data.importers.pixels import image_extensions
 from progan.errors import UserError
 
-Key = Callable[[str], str | None]
-_DELIMITERS = (",", ";", "\t", "|")
+_MAX_LISTED = 10  # labels in a message
 _DELIMITER_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a |"}
-_SAMPLE = 1000  # rows that the delimiter is found by
+_NUM_SAMPLED = 1000  # rows that the delimiter is found by
 # Names of columns, the usual ones first, without anything that is no letter.
-_LABELS = (
-    "label",
-    "labels",
-    "class",
-    "classname",
-    "labelname",
-    "category",
-    "categoryname",
-    "target",
-    "species",
-    "breed",
-    "classes",
-    "tag",
-    "classid",
-    "labelid",
-    "categoryid",
-    "y",
-)
-_PATHS = (
-    "path",
-    "filename",
-    "file",
-    "filepath",
-    "imagepath",
-    "image",
-    "imagename",
-    "imagefile",
-    "imageid",
-    "img",
-    "imgpath",
-    "imgname",
-    "name",
-    "id",
-)
+_LABEL_WORDS = """label labels class classname labelname category categoryname target species breed
+    classes tag classid labelid categoryid y"""
+_PATH_WORDS = """path filename file filepath imagepath image imagename imagefile imageid img imgpath
+    imgname name id"""
+_LABEL_COLUMNS, _PATH_COLUMNS = _LABEL_WORDS.split(), _PATH_WORDS.split()
 _NOT_A_LETTER = re.compile(r"[\W\d_]+")
+_WHOLE_FLOAT = re.compile(r"([+-]?\d+)\.0*")
+_INTEGER = re.compile(r"[+-]?\d+")
+_WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+Key = Callable[[str], str | None]
 
 
 class Match(NamedTuple):
-    """An image, and in what its path differs from the name in the table; '' if in nothing."""
+    """An image, and in what its path differs from the name in the file; '' if in nothing."""
 
     path: str
     difference: str
 
 
 class ImageNameIndex:
-    """The paths of all images of a source, to be looked up by the names of a table.
+    """Find image paths by the names in a label file.
 
     A name that is no path of an image is compared without regard to Unicode normalization, then
     to case, and, where it has no extension, then to extensions; it counts only if it means a
@@ -75,8 +53,8 @@ class ImageNameIndex:
         self._index = cache(self._make_index)
 
     def find(self, name: str) -> Match | None:
-        """The image of a name, or None if there is none, or more than one."""
-        for difference, key in _SPELLINGS:
+        """Return the image of a name, or None if there are no or several candidates."""
+        for difference, key in _COMPARISONS:
             wanted = key(name)
             path = None if wanted is None else self._index(key).get(wanted)
             if path is not None:
@@ -84,218 +62,264 @@ class ImageNameIndex:
         return None
 
     def _make_index(self, key: Key) -> dict[str, str | None]:
-        """Paths by key; None where several have the same."""
+        """Return the paths by their keys; None where several have the same."""
         index: dict[str, str | None] = {}
         for path in self._paths:
-            found = _without_extension(path) if key is _extensionless else key(path)
-            if found is not None:
-                index[found] = None if found in index else path
+            if key is _key_without_extension:
+                path_key: str | None = _fold_case(path.removesuffix(PurePosixPath(path).suffix))
+            else:
+                path_key = key(path)
+            if path_key is not None:
+                index[path_key] = None if path_key in index else path
         return index
 
 
-def has_image_extension(name: str) -> bool:
-    """Whether a name ends like a file of an image."""
-    return PurePosixPath(name.strip()).suffix.lower() in _extensions()
-
-
 @cache
-def _extensions() -> set[str]:
+def _image_extensions() -> set[str]:
     return image_extensions()
 
 
-def _exact(name: str) -> str:
-    return name
+def _has_image_extension(name: str) -> bool:
+    return PurePosixPath(name.strip()).suffix.lower() in _image_extensions()
 
 
-def _relative(name: str) -> str:
-    """With slashes, and without blanks around it and parts that mean nothing: './a//b'."""
+def _normalize_path(name: str) -> str:
+    """'.\\a//b ' -> 'a/b'."""
     parts = name.strip().replace("\\", "/").split("/")
     return "/".join(part for part in parts if part not in ("", "."))
 
 
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", _relative(name))
+def _normalize_unicode(name: str) -> str:
+    return unicodedata.normalize("NFC", _normalize_path(name))
 
 
-def _caseless(name: str) -> str:
-    return unicodedata.normalize("NFC", _composed(name).casefold())
+def _fold_case(name: str) -> str:
+    return unicodedata.normalize("NFC", _normalize_unicode(name).casefold())
 
 
-def _extensionless(name: str) -> str | None:
-    """Only a name that has no extension of an image may go without."""
-    return None if has_image_extension(name) else _caseless(name)
+def _key_without_extension(name: str) -> str | None:
+    """Only names that have no extension of an image are compared without extensions."""
+    return None if _has_image_extension(name) else _fold_case(name)
 
 
-def _without_extension(path: str) -> str:
-    return _caseless(path.removesuffix(PurePosixPath(path).suffix))
-
-
-_SPELLINGS: tuple[tuple[str, Key], ...] = (
-    ("", _exact),
-    ("", _relative),
-    ("Unicode normalization", _composed),
-    ("case", _caseless),
-    ("extension", _extensionless),
+_COMPARISONS: tuple[tuple[str, Key], ...] = (
+    ("", str),
+    ("", _normalize_path),
+    ("Unicode normalization", _normalize_unicode),
+    ("case", _fold_case),
+    ("extension", _key_without_extension),
 )
 
 
-class Line(NamedTuple):
-    """Cells, without blanks around them, and the number of the last line that they stand in."""
-
-    number: int
-    cells: list[str]
-
-
-class CsvRows(NamedTuple):
-    """Pairs of file name and label, and the names of their columns if the file has a header."""
+class LabelRows(NamedTuple):
+    """Pairs of image name and label, and notes on how the file was understood."""
 
     pairs: list[tuple[str, str]]
-    columns: tuple[str, str] | None
+    notes: list[str]
 
 
-def parse_csv_rows(text: str, where: str, images: ImageNameIndex) -> CsvRows:
-    """Read the text of a CSV or TSV file; raises UserError that names the line.
+class _Line(NamedTuple):
+    number: int  # of its last line in the file
+    cells: list[str]  # without blanks around them
 
-    The delimiter, a header and the column of file names are found by what names images.
+
+def parse_csv_labels(data: bytes, where: str, images: ImageNameIndex) -> LabelRows:
+    """Parse a CSV or TSV file with one image and its class name in each row.
+
+    The delimiter, a header and the column of file names are found by what names images. Raises
+    UserError that names the file, `where`, and the line.
     """
-    delimiter = _delimiter(text, where, images)
+    text = decode_text(data, where)
+    delimiter = _find_delimiter(text, where, images)
     try:
-        lines = [line for line in _lines(text, delimiter) if any(line.cells)]
+        lines = [line for line in _read_lines(text, delimiter) if any(line.cells)]
     except csv.Error as error:
-        raise UserError(f"{where} cannot be read as CSV: {error}. Mend its quotation marks.") from (
-            error
-        )
-    lines = _without_empty_columns(lines)
+        message = f"{where} cannot be read as CSV: {error}. Mend its quotation marks."
+        raise UserError(message) from error
+    lines = _drop_empty_columns(lines)
     header = lines[0].cells if lines and _is_header(lines[0].cells, images) else None
     body = lines[1:] if header else lines
     if not body:
-        return CsvRows([], None)
-    path, label = _columns(header, lines, body, images, where, delimiter)
+        return LabelRows([], [])
+    path, label = _find_columns(header, lines, images, where, delimiter)
     for line in body:
         if len(line.cells) != len(lines[0].cells):
-            raise _misfit(line, where, delimiter)
+            raise _column_error(line, where, delimiter)
         _require_filled(line, path, label, where)
-    return CsvRows(
-        [(line.cells[path], line.cells[label]) for line in body],
-        (header[path], header[label]) if header else None,
-    )
+    pairs, notes = _convert_numbers([(line.cells[path], line.cells[label]) for line in body], where)
+    if header:
+        columns = f"column {header[path]!r}, their classes in column {header[label]!r}"
+        notes.insert(0, f"{where} has a header: the images are in {columns}.")
+    return LabelRows(pairs, notes)
 
 
-def _lines(text: str, delimiter: str) -> Iterator[Line]:
-    # The reader needs line ends as they are: names in quotation marks may hold some.
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
-    )
-    for cells in reader:
-        yield Line(reader.line_num, [cell.strip() for cell in cells])
+def _convert_numbers(pairs: list[tuple[str, str]], where: str) -> LabelRows:
+    """Write whole numbers such as '3.0' without decimals, if all labels are whole numbers."""
+    labels = sorted({label for _, label in pairs})
+    notes = []
+    whole = [label for label in labels if _WHOLE_FLOAT.fullmatch(label)]
+    if whole and all(_WHOLE_NUMBER.fullmatch(label) for label in labels):
+        notes.append(f"Labels of {where} such as {whole[0]!r} are taken as whole numbers.")
+        pairs = [(path, _WHOLE_FLOAT.sub(r"\1", label)) for path, label in pairs]
+        labels = sorted({label for _, label in pairs})
+    negative = [label for label in labels if label[:1] == "-" and _INTEGER.fullmatch(label)]
+    if negative:
+        notes.append(
+            f"{', '.join(map(repr, negative[:_MAX_LISTED]))} in {where} is the name of a "
+            "class, as all labels are there. If it means that an image has none, remove "
+            "the image and its row."
+        )
+    return LabelRows(pairs, notes)
 
 
-def _delimiter(text: str, where: str, images: ImageNameIndex) -> str:
-    """The one with which the most rows name an image."""
-    usual = "\t" if where.lower().endswith((".tsv", ".tab")) else ","
-    candidates = [each for each in (usual, *_DELIMITERS) if each in text]
-    return max(candidates, default=usual, key=lambda each: _num_named(text, each, images))
-
-
-def _num_named(text: str, delimiter: str, images: ImageNameIndex) -> int:
+def decode_text(data: bytes, where: str) -> str:
+    """Decode UTF-8, or UTF-16 with a byte order mark; raises UserError."""
     try:
-        sample = list(islice(_lines(text, delimiter), _SAMPLE))
-    except csv.Error:
-        return -1
-    return sum(len(line.cells) > 1 and any(map(images.find, line.cells)) for line in sample)
+        return data.decode("utf-16" if data.startswith(_UTF_16_MARKS) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where} is not text in UTF-8: {error}. Save it so.") from error
 
 
-def _without_empty_columns(lines: list[Line]) -> list[Line]:
-    """Spreadsheets leave empty columns at the right."""
-    widths = {len(line.cells) for line in lines}
-    if len(widths) != 1:
+def _read_lines(text: str, delimiter: str) -> Iterator[_Line]:
+    # csv needs line ends as they are: quoted names may contain some.
+    stream = io.StringIO(text, newline="")
+    reader = csv.reader(stream, delimiter=delimiter, strict=True, skipinitialspace=True)
+    for cells in reader:
+        yield _Line(reader.line_num, [cell.strip() for cell in cells])
+
+
+def _find_delimiter(text: str, where: str, images: ImageNameIndex) -> str:
+    """Return the delimiter with which most rows name an image."""
+    usual = "\t" if where.lower().endswith((".tsv", ".tab")) else ","
+    candidates = [each for each in (usual, *_DELIMITER_NAMES) if each in text]
+
+    def count_named(delimiter: str) -> int:
+        try:
+            lines = list(islice(_read_lines(text, delimiter), _NUM_SAMPLED))
+        except csv.Error:
+            return -1
+        return sum(len(line.cells) > 1 and any(map(images.find, line.cells)) for line in lines)
+
+    return max(candidates, default=usual, key=count_named)
+
+
+def _drop_empty_columns(lines: list[_Line]) -> list[_Line]:
+    """Remove the empty columns that spreadsheets leave at the right."""
+    if len({len(line.cells) for line in lines}) != 1:
         return lines
-    width = max(
-        (index + 1 for line in lines for index, cell in enumerate(line.cells) if cell), default=0
-    )
-    return [Line(line.number, line.cells[: max(width, 2)]) for line in lines]
+    filled = [index + 1 for line in lines for index, cell in enumerate(line.cells) if cell]
+    width = max([2, *filled])
+    return [_Line(line.number, line.cells[:width]) for line in lines]
 
 
 def _is_header(cells: Sequence[str], images: ImageNameIndex) -> bool:
-    words = [_word(cell) for cell in cells]
-    if any(word in _LABELS for word in words) and all(
-        word in ("", *_LABELS, *_PATHS) for word in words
-    ):
+    words = {_letters(cell) for cell in cells}
+    if words & {*_LABEL_COLUMNS} and words <= {"", *_LABEL_COLUMNS, *_PATH_COLUMNS}:
         return True
     return len(cells) > 1 and not any(
-        cell and (has_image_extension(cell) or images.find(cell)) for cell in cells
+        cell and (_has_image_extension(cell) or images.find(cell)) for cell in cells
     )
 
 
-def _columns(
+def _find_columns(
     header: Sequence[str] | None,
-    lines: Sequence[Line],
-    body: Sequence[Line],
+    lines: Sequence[_Line],
     images: ImageNameIndex,
     where: str,
     delimiter: str,
 ) -> tuple[int, int]:
-    """Which columns hold the file names and the labels."""
-    width = len(lines[0].cells)
-    words = [_word(cell) for cell in header or [""] * width]
+    """Return the indices of the columns with the image names and with the labels."""
+    width, body = len(lines[0].cells), lines[1:] if header else lines
     if width < 2 or width > 2 and not header:
-        raise _misfit(lines[0], where, delimiter)
-    counts = [
-        _num_images({line.cells[column] for line in body if column < len(line.cells)}, images)
-        for column in range(width)
-    ]
-    path = max(
-        range(width),
-        key=lambda column: (
-            counts[column],
-            words[column] in _PATHS,
-            words[column] not in _LABELS,
-            -column,
-        ),
-    )
+        raise _column_error(lines[0], where, delimiter)
+    words = [_letters(cell) for cell in header or [""] * width]
+
+    def score_as_path(column: int) -> tuple[int, int, bool, bool, int]:
+        cells = {line.cells[column] for line in body if column < len(line.cells)}
+        found = [match for match in map(images.find, cells) if match]
+        num_exact = sum(not match.difference for match in found)
+        is_path, is_label = words[column] in _PATH_COLUMNS, words[column] in _LABEL_COLUMNS
+        return num_exact, len(found), is_path, not is_label, -column
+
+    path = max(range(width), key=score_as_path)
     if width == 2:
         return path, 1 - path
-    labels = sorted(
-        (_LABELS.index(word), column)
+    labels = [
+        (_LABEL_COLUMNS.index(word), column)
         for column, word in enumerate(words)
-        if word in _LABELS and column != path
-    )
+        if word in _LABEL_COLUMNS and column != path
+    ]
     if not labels:
         raise UserError(
             f"{where} has {width} columns, {', '.join(map(repr, header or ()))}, and "
             "none is called 'label' or 'class'. Call the one with the classes so, or "
             "remove all but it and the file names."
         )
-    return path, labels[0][1]
+    return path, min(labels)[1]
 
 
-def _num_images(cells: set[str], images: ImageNameIndex) -> tuple[int, int]:
-    """How many of the cells are paths as they stand, and how many name an image at all."""
-    found = [match for match in map(images.find, cells) if match]
-    return sum(not match.difference for match in found), len(found)
-
-
-def _word(cell: str) -> str:
+def _letters(cell: str) -> str:
     return _NOT_A_LETTER.sub("", cell.casefold())
 
 
-def _require_filled(line: Line, path: int, label: int, where: str) -> None:
+def _require_filled(line: _Line, path: int, label: int, where: str) -> None:
     """Raise UserError if a row lacks its file name or its label."""
-    if not line.cells[label] and line.cells[path]:
-        raise UserError(
-            f"{where}: line {line.number} has no label for {line.cells[path]}. Fill it "
-            "in, or remove the image and its row."
-        )
     if not line.cells[path]:
         raise UserError(
             f"{where}: line {line.number} has no file name. Fill it in, or remove the row."
         )
+    if not line.cells[label]:
+        raise UserError(
+            f"{where}: line {line.number} has no label for {line.cells[path]}. Fill it "
+            "in, or remove the image and its row."
+        )
 
 
-def _misfit(line: Line, where: str, delimiter: str) -> UserError:
+def _column_error(line: _Line, where: str, delimiter: str) -> UserError:
     return UserError(
         f"{where}: line {line.number} is {delimiter.join(line.cells)!r}, not a path "
         f"and a label with {_DELIMITER_NAMES[delimiter]} between them, or as many "
         "columns as a header names. Put names that hold such a character, or a "
         "line break, into quotation marks."
     )
+
+
+def load_json(data: bytes, where: str) -> Any:
+    """Parse JSON; raises UserError."""
+    try:
+        return json.loads(decode_text(data, where))
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{where} is no JSON: {error}. Mend it, or use --labels folders or none."
+        ) from error
+
+
+def parse_stylegan_labels(pairs: Any, where: str) -> list[tuple[str, str | int]]:
+    """Check the pairs [path, class] of StyleGAN's dataset.json; those without a class are dropped.
+
+    A class is an index or a name. Raises UserError.
+    """
+    if not isinstance(pairs, list):
+        raise UserError(f"{where}: labels is {pairs!r:.50}, not a list. Mend it.")
+    for pair in pairs:
+        if not (
+            isinstance(pair, list)
+            and len(pair) == 2
+            and isinstance(pair[0], str)
+            and (pair[1] is None or isinstance(pair[1], str) or _is_class_index(pair[1]))
+        ):
+            raise UserError(
+                f"{where} has the entry {json.dumps(pair):.80}, not a path and its "
+                "class, a number from 0 up. Mend it, or use --labels folders or none."
+            )
+    return [
+        (path, int(label) if isinstance(label, float) else label)
+        for path, label in pairs
+        if label is not None
+    ]
+
+
+def _is_class_index(label: object) -> bool:
+    if type(label) is not int and not (isinstance(label, float) and label.is_integer()):
+        return False
+    return 0 <= label < MAX_CLASSES

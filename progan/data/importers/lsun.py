@@ -69,10 +69,10 @@ class _Reader:
                 data = transaction.get(key)
         except Exception as error:  # lmdb.Error, whose package is imported only when needed
             raise UnreadableImage(name, f"damaged in the database ({error})") from error
-        picture = decode_image(data or b"", name)
+        image = decode_image(data or b"", name)
         return Sample(
             convert_and_resize(
-                picture, channels=3, size=self.size, crop="center", resize_filter=self.resize_filter
+                image, channels=3, size=self.size, crop="center", resize_filter=self.resize_filter
             )
         )
 

@@ -1,4 +1,4 @@
-"""One encoded picture -> uint8 pixels of the wanted kind, cut and size."""
+"""One encoded image -> uint8 pixels of the wanted kind, cut and size."""
 
 import io
 import warnings
@@ -84,8 +84,8 @@ def open_image(data: bytes, path: str, *, load: bool = False) -> Iterator[Image.
         load: Decode it, too.
     """
     try:
-        with _open_despite_metadata(data, load) as picture:
-            yield picture
+        with _open_despite_metadata(data, load) as image:
+            yield image
     except (UnreadableImage, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -103,32 +103,32 @@ def _open_despite_metadata(data: bytes, load: bool) -> Image.Image:
     except Exception:
         for copy, lacks in strip_metadata_stepwise(data):
             try:
-                picture = _open_once(copy, load)
+                image = _open_once(copy, load)
             except Exception:
                 continue
-            picture.info[REMOVED_METADATA] = lacks
-            return picture
+            image.info[REMOVED_METADATA] = lacks
+            return image
         raise
 
 
 def _open_once(data: bytes, load: bool) -> Image.Image:
-    picture = Image.open(io.BytesIO(data))
+    image = Image.open(io.BytesIO(data))
     if load:
-        before = picture.info.get("icc_profile")
-        picture.load()
+        before = image.info.get("icc_profile")
+        image.load()
         if before is None:  # behind the pixels of a PNG file, where none belongs
-            picture.info.pop("icc_profile", None)
-    return picture
+            image.info.pop("icc_profile", None)
+    return image
 
 
-def count_native_channels(picture: Image.Image, path: str) -> int:
-    """Channels that the picture has by nature: 1 grey, 3 RGB, 4 with transparency."""
-    if picture.mode not in NATIVE_CHANNELS:
+def count_native_channels(image: Image.Image, path: str) -> int:
+    """Channels that the image has by nature: 1 grey, 3 RGB, 4 with transparency."""
+    if image.mode not in NATIVE_CHANNELS:
         raise UnreadableImage(
-            path, f"pixels of the kind {picture.mode!r} are not supported: convert it to a PNG file"
+            path, f"pixels of the kind {image.mode!r} are not supported: convert it to a PNG file"
         )
-    deep = picture.mode.startswith("I")  # Pillow converts no colour key of 16-bit grey
-    return 4 if "transparency" in picture.info and not deep else NATIVE_CHANNELS[picture.mode]
+    deep = image.mode.startswith("I")  # Pillow converts no colour key of 16-bit grey
+    return 4 if "transparency" in image.info and not deep else NATIVE_CHANNELS[image.mode]
 
 
 def decode_image(data: bytes, path: str) -> Image.Image:
@@ -137,9 +137,9 @@ def decode_image(data: bytes, path: str) -> Image.Image:
     Its colours stay as they are stored: sources whose pixels are to equal those of an official
     tool are read so.
     """
-    picture = load_upright(data, path)
-    _require_white(picture, path, None)
-    return picture
+    image = load_upright(data, path)
+    _require_white(image, path, None)
+    return image
 
 
 def decode_srgb(data: bytes, path: str, white_level: float | None = None) -> Image.Image:
@@ -151,29 +151,29 @@ def decode_srgb(data: bytes, path: str, white_level: float | None = None) -> Ima
     Raises:
         UnreadableImage: It cannot be decoded, or no grey value is known as white.
     """
-    picture = load_upright(data, path)
-    _require_white(picture, path, white_level)
-    conversion = plan_profile_conversion(picture)
-    if picture.mode == "F" or picture.mode.startswith("I"):
-        picture = scale_to_8_bits(picture, WHITE_16_BIT if white_level is None else white_level)
-    return apply_profile(picture, conversion)
+    image = load_upright(data, path)
+    _require_white(image, path, white_level)
+    conversion = plan_profile_conversion(image)
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = scale_to_8_bits(image, WHITE_16_BIT if white_level is None else white_level)
+    return apply_profile(image, conversion)
 
 
 def load_upright(data: bytes, path: str) -> Image.Image:
     """Decode an image of any kind and turn it upright as its EXIF says; raises UnreadableImage."""
-    with open_image(data, path, load=True) as picture:
-        method = TRANSPOSE_METHODS.get(read_orientation(picture.info).value)
-        return picture if method is None else picture.transpose(method)
+    with open_image(data, path, load=True) as image:
+        method = TRANSPOSE_METHODS.get(read_orientation(image.info).value)
+        return image if method is None else image.transpose(method)
 
 
-def _require_white(picture: Image.Image, path: str, white: float | None) -> None:
+def _require_white(image: Image.Image, path: str, white: float | None) -> None:
     """Raise UnreadableImage if no grey value of an image is known as white."""
-    if fault := describe_white_level_fault(picture, white):
+    if fault := describe_white_level_fault(image, white):
         raise UnreadableImage(path, fault)
 
 
 def convert_and_resize(
-    picture: Image.Image,
+    image: Image.Image,
     *,
     channels: int,
     size: Size,
@@ -182,7 +182,7 @@ def convert_and_resize(
     position: float | None = None,
     background: str = WHITE,
 ) -> npt.NDArray[np.uint8]:
-    """Convert, cut and resize a picture: -> uint8 [H, W, channels] of `size`.
+    """Convert, cut and resize an image: -> uint8 [H, W, channels] of `size`.
 
     Args:
         background: What transparency is laid on where it has to go.
@@ -190,25 +190,25 @@ def convert_and_resize(
             None.
     """
     shaped = fit_to_size(
-        convert_mode(picture, channels, background), size, crop, resize_filter, position
+        convert_mode(image, channels, background), size, crop, resize_filter, position
     )
     return np.asarray(shaped, dtype=np.uint8).reshape(*size, channels)
 
 
-def convert_mode(picture: Image.Image, channels: int, background: str = WHITE) -> Image.Image:
+def convert_mode(image: Image.Image, channels: int, background: str = WHITE) -> Image.Image:
     """Convert to 8-bit grey, RGB or RGBA; transparency that has to go goes onto `background`."""
-    if picture.mode.startswith("I"):
-        picture = scale_to_8_bits(picture)
-    if picture.mode == "LAB":
-        picture = lab_to_srgb(picture)
-    if picture.mode == "La":  # Pillow converts it to nothing else
-        picture = picture.convert("LA")
-    if "transparency" in picture.info or picture.mode in ("RGBa", "LA", "PA"):
-        picture = picture.convert("RGBA")
-    if channels < 4 and picture.mode == "RGBA":
-        ground = Image.new("RGBA", picture.size, background)
-        picture = Image.alpha_composite(ground, picture).convert("RGB")
-    return picture if picture.mode == MODES[channels] else picture.convert(MODES[channels])
+    if image.mode.startswith("I"):
+        image = scale_to_8_bits(image)
+    if image.mode == "LAB":
+        image = lab_to_srgb(image)
+    if image.mode == "La":  # Pillow converts it to nothing else
+        image = image.convert("LA")
+    if "transparency" in image.info or image.mode in ("RGBa", "LA", "PA"):
+        image = image.convert("RGBA")
+    if channels < 4 and image.mode == "RGBA":
+        ground = Image.new("RGBA", image.size, background)
+        image = Image.alpha_composite(ground, image).convert("RGB")
+    return image if image.mode == MODES[channels] else image.convert(MODES[channels])
 
 
 def require_opaque_color(name: str, what: str) -> None:
@@ -225,56 +225,52 @@ def require_opaque_color(name: str, what: str) -> None:
 
 
 def fit_to_size(
-    picture: Image.Image,
-    size: Size,
-    crop: Crop,
-    resize_filter: Filter,
-    position: float | None = None,
+    image: Image.Image, size: Size, crop: Crop, resize_filter: Filter, position: float | None = None
 ) -> Image.Image:
-    """Make a picture of `size`, a square if `crop` is 'wide', by what `crop` says."""
+    """Make an image of `size`, a square if `crop` is 'wide', by what `crop` says."""
     sides, resample = (size.width, size.height), FILTERS[resize_filter]
-    if picture.size == sides and crop != "wide":
-        return picture
+    if image.size == sides and crop != "wide":
+        return image
     if crop == "pad":
-        return _padded(picture, size, resample)
+        return _padded(image, size, resample)
     if crop == "stretch":
-        return picture.resize(sides, resample)
+        return image.resize(sides, resample)
     if crop == "wide":
-        return _on_black(_wide_band(picture, size.width, resample), size.width)
-    box = _cut(picture, *_largest(picture, size), position)
-    return picture.resize(sides, resample, box=box)
+        return _on_black(_wide_band(image, size.width, resample), size.width)
+    box = _cut(image, *_largest(image, size), position)
+    return image.resize(sides, resample, box=box)
 
 
-def _largest(picture: Image.Image, size: Size) -> tuple[int, int]:
-    """Width and height of the largest part of a picture with the aspect ratio of `size`."""
+def _largest(image: Image.Image, size: Size) -> tuple[int, int]:
+    """Width and height of the largest part of an image with the aspect ratio of `size`."""
     return (
-        max(1, min(picture.width, picture.height * size.width // size.height)),
-        max(1, min(picture.height, picture.width * size.height // size.width)),
+        max(1, min(image.width, image.height * size.width // size.height)),
+        max(1, min(image.height, image.width * size.height // size.width)),
     )
 
 
-def _padded(picture: Image.Image, size: Size, resample: Image.Resampling) -> Image.Image:
-    """All of the picture in the middle of black, as large as there is room.
+def _padded(image: Image.Image, size: Size, resample: Image.Resampling) -> Image.Image:
+    """All of the image in the middle of black, as large as there is room.
 
-    As ImageOps.pad, but for narrow pictures: Pillow rounds their width to nothing, and then fails,
+    As ImageOps.pad, but for narrow images: Pillow rounds their width to nothing, and then fails,
     or from its version 13 on shows nothing.
     """
-    width = min(size.width, max(1, round(picture.width / picture.height * size.height)))
-    height = min(size.height, max(1, round(picture.height / picture.width * size.width)))
-    canvas = Image.new(picture.mode, (size.width, size.height))
+    width = min(size.width, max(1, round(image.width / image.height * size.height)))
+    height = min(size.height, max(1, round(image.height / image.width * size.width)))
+    canvas = Image.new(image.mode, (size.width, size.height))
     canvas.paste(
-        picture.resize((width, height), resample),
+        image.resize((width, height), resample),
         (round((size.width - width) / 2), round((size.height - height) / 2)),
     )
     return canvas
 
 
-def _wide_band(picture: Image.Image, resolution: int, resample: Image.Resampling) -> Image.Image:
-    """The middle of the picture, resized to the whole width and 9/16 of the height."""
+def _wide_band(image: Image.Image, resolution: int, resample: Image.Resampling) -> Image.Image:
+    """The middle of the image, resized to the whole width and 9/16 of the height."""
     width, height = resolution, band_height(resolution)
-    across = band_width(picture.width, picture.height, resolution)
-    box = _cut(picture, across, max(1, across * height // width), None)
-    return picture.resize((width, height), resample, box=box)
+    across = band_width(image.width, image.height, resolution)
+    box = _cut(image, across, max(1, across * height // width), None)
+    return image.resize((width, height), resample, box=box)
 
 
 def band_height(resolution: int) -> int:
@@ -283,7 +279,7 @@ def band_height(resolution: int) -> int:
 
 
 def band_width(width: int, height: int, resolution: int) -> int:
-    """How much of the width of a picture, in px, the wide crop takes."""
+    """How much of the width of an image, in px, the wide crop takes."""
     return max(1, min(width, height * resolution // band_height(resolution)))
 
 
@@ -295,12 +291,10 @@ def _on_black(band: Image.Image, resolution: int) -> Image.Image:
 
 
 def _cut(
-    picture: Image.Image, width: int, height: int, position: float | None
+    image: Image.Image, width: int, height: int, position: float | None
 ) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of a rectangle in the picture."""
-    left, top = (
-        _placed(room, position) for room in (picture.width - width, picture.height - height)
-    )
+    """Left, top, right, bottom of a rectangle in the image."""
+    left, top = (_placed(room, position) for room in (image.width - width, image.height - height))
     return left, top, left + width, top + height
 
 

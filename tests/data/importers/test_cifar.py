@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from progan.data.importers.cifar import CIFAR10, CIFAR100, import_cifar
+from progan.data.importers.array_datasets import CIFAR10, CIFAR100, import_cifar
 from progan.errors import UserError
 from tests.runtime.attacks import Attack
 

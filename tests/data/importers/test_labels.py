@@ -12,8 +12,8 @@ from PIL import Image
 
 from progan.cli.dataset import main
 from progan.data.importers.images import ImageOptions, import_images
+from progan.data.importers.label_arrays import Labels
 from progan.data.importers.labels import (
-    Labels,
     labels_from_table,
     parse_csv_table,
     parse_stylegan_table,
@@ -293,7 +293,7 @@ def test_one_image_has_one_label_however_it_is_spelt(name: str, other: str) -> N
 def test_names_that_mean_several_images_mean_none() -> None:
     table = parse_csv_table(b"a.png,cat\nA.png,dog\na.PNG,cow\n", "x", ["a.png", "A.png"])
     assert table.names == ("cat", "dog")
-    assert table.strangers == (("a.PNG", "cow"),)
+    assert table.unmatched == (("a.PNG", "cow"),)
 
 
 def test_what_was_understood_is_told(folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from progan.cli.dataset import main
-from progan.data.importers.mnist import import_mnist, import_mnist_rgb
+from progan.data.importers.array_datasets import import_mnist, import_mnist_rgb
 from progan.data.reader import Dataset
 from progan.errors import UserError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from progan.data.importers.svhn import import_svhn
+from progan.data.importers.array_datasets import import_svhn
 from progan.errors import UserError
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (32, 32, 3, 20)).astype(np.uint8)

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from progan.cli.dataset import main
-from progan.data.importers.download import _ORIGINS, download
+from progan.data.importers.catalog import _DOWNLOADS, download_files
 from progan.data.reader import Dataset
 from progan.errors import UserError
 from tests.data.importers.test_cifar import IMAGES as PHOTOS
@@ -129,7 +129,7 @@ def test_without_a_network_one_line_says_what_to_do(
     assert result.exit_code == 1
     assert result.output == (
         f"Error: Cannot download {title}: Error downloading x: Tried https://x/, got: no network. "
-        f"Put {files} into {source} by hand, and leave --download away.\n"
+        f"Put {files} into {source} by hand, and omit --download.\n"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -139,13 +139,13 @@ def test_torchvision_that_cannot_be_imported(
 ) -> None:
     monkeypatch.setitem(sys.modules, "torchvision", None)
     with pytest.raises(UserError, match="--download needs torchvision, .* Put train_32x32.mat"):
-        download("svhn", tmp_path)
+        download_files("svhn", tmp_path)
 
 
 def test_a_file_is_no_place_to_download_to(tmp_path: Path) -> None:
     (tmp_path / "a.mat").touch()
     with pytest.raises(UserError, match="--download needs a folder as --source, and .*a.mat is a"):
-        download("svhn", tmp_path / "a.mat")
+        download_files("svhn", tmp_path / "a.mat")
 
 
 def test_torchvision_has_these_downloaders() -> None:
@@ -165,4 +165,4 @@ inspect.signature(datasets.CelebA).bind("x", split="all", download=True)
     if done.stderr.startswith("absent"):
         pytest.skip(f"torchvision cannot be imported: {done.stderr}")
     assert done.returncode == 0, done.stderr
-    assert set(_ORIGINS) == {command.removeprefix("create-") for command in COMMANDS}
+    assert set(_DOWNLOADS) == {command.removeprefix("create-") for command in COMMANDS}

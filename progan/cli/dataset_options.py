@@ -1,0 +1,242 @@
+"""Options and the writing of datasets that the create-… commands of dataset_tool.py share."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from progan.command import PATH
+from progan.runtime.files import human_bytes, require_empty, require_writable_folder, staging_path
+from progan.runtime.text import format_count, pluralize
+
+if TYPE_CHECKING:
+    from progan.data.format import SkippedImage
+    from progan.data.image_source import ImageSource
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+RESUME_HINT = "The same command continues where this one stopped."
+
+dest_option = click.option(
+    "--dest", type=PATH, required=True, help="Folder to create; it must not exist or be empty."
+)
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=os.cpu_count() or 1,
+    help="Images that are read at the same time; as many as there are processors if not given.",
+)
+on_error_option = click.option(
+    "--on-error",
+    type=click.Choice(["stop", "skip"]),
+    default="stop",
+    show_default=True,
+    help="What to do about an image that cannot be read; skipped ones are listed.",
+)
+
+
+def parse_fraction(_: click.Context, __: click.Parameter, value: float) -> float:
+    if not 0 <= value < 1:  # click.FloatRange lets NaN pass
+        raise click.BadParameter(f"{value} is not in the range 0<=x<1.")
+    return value
+
+
+def parse_positive(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 < value < float("inf"):
+        raise click.BadParameter(f"{value} is not a positive number.")
+    return value
+
+
+holdout_option = click.option(
+    "--holdout",
+    type=float,
+    default=0.0,
+    show_default=True,
+    metavar="FRACTION",
+    callback=parse_fraction,
+    help="Fraction of the images that is kept from training, for metrics. "
+    "They are selected at random with --seed, or with seed 0.",
+)
+
+
+def resolution_option(default: int) -> Callable[[F], F]:
+    return click.option(
+        "--resolution",
+        type=int,
+        default=default,
+        show_default=True,
+        help="Side of the images in pixels, a power of two from 4 to 1024.",
+    )
+
+
+def resize_filter_option(default: str) -> Callable[[F], F]:
+    return click.option(
+        "--resize-filter",
+        type=click.Choice(["lanczos", "box"]),
+        default=default,
+        show_default=True,
+        help="How images are resized.",
+    )
+
+
+def source_option(what: str) -> Callable[[F], F]:
+    return click.option("--source", type=PATH, required=True, help=what)
+
+
+max_images_option = click.option(
+    "--max-images", type=click.IntRange(min=1), help="Take at most so many images."
+)
+selection_seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    help="Select the images of --max-images at random with this seed, instead of the first ones.",
+)
+
+
+def num_images_options(default: int, what: str, seed: int, seed_help: str) -> tuple[Any, Any]:
+    """Return --num-images and --seed of a dataset that is generated or combined at random."""
+    return (
+        click.option(
+            "--num-images",
+            type=click.IntRange(min=1),
+            default=default,
+            show_default=True,
+            help=f"Number of {what}.",
+        ),
+        click.option(
+            "--seed",
+            type=click.IntRange(0, 2**32 - 1),
+            default=seed,
+            show_default=True,
+            help=seed_help,
+        ),
+    )
+
+
+def apply_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Return one decorator that adds options to a command in this order."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def source_options(what: str) -> Callable[[F], F]:
+    """Return the options of a command that reads images from `what`."""
+    return apply_options(
+        source_option(what), dest_option, max_images_option, selection_seed_option, holdout_option
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How a dataset is written, whatever its images are."""
+
+    workers: int
+    compress: bool
+    shard: str | None
+
+
+def writing_options(command: F) -> F:
+    """The options of `Writing`, which the command gets as `how` if nothing is in its way."""
+
+    @wraps(command)
+    def wrapped(dest: Path, workers: int, compress: bool, shard: str | None, **options: Any) -> Any:
+        require_empty(dest)
+        require_writable_folder(dest, "--dest")
+        if shard is not None:
+            from progan.data.shards import DatasetShard
+
+            # A wrong spelling is refused before ten million images are read.
+            DatasetShard.parse(shard)
+        return command(dest=dest, how=Writing(workers, compress, shard), **options)
+
+    add_options = apply_options(
+        workers_option,
+        click.option(
+            "--compress",
+            is_flag=True,
+            help="Store levels above 128x128 losslessly "
+            "compressed: a third of the size, and slower to read.",
+        ),
+        click.option(
+            "--shard",
+            metavar="I/N",
+            help="Make only the I-th of N equal parts, beside "
+            "the destination; dataset_tool.py verify --merge puts them together.",
+        ),
+    )
+    return cast(F, add_options(wrapped))
+
+
+def write(
+    source: "ImageSource", dest: Path, how: Writing, options: dict[str, Any], on_error: Any = "stop"
+) -> None:
+    """Write the dataset with its options recorded, and say what was written and left out."""
+    from progan.data.image_source import format_skipped
+    from progan.data.reader import Dataset
+    from progan.data.shards import DatasetShard, select_shard
+    from progan.data.summary import describe_empty_classes, find_empty_classes
+    from progan.data.writer import write_dataset
+
+    if how.shard is not None:
+        part = DatasetShard.parse(how.shard)
+        source, dest = select_shard(source, part), part.folder(dest.resolve())
+        require_empty(dest)
+    start = time.monotonic()
+    recorded = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in sorted({**options, "compress": how.compress}.items())
+    }
+    try:
+        info = write_dataset(
+            source,
+            dest,
+            options=recorded,
+            workers=how.workers,
+            on_error=on_error,
+            holdout=options["holdout"],
+            seed=options["seed"] or 0,
+            compress=how.compress,
+            say_doubtful=_warn,
+            say=click.echo,
+        )
+    except (KeyboardInterrupt, OSError):
+        if staging_path(dest).is_dir():
+            click.echo(RESUME_HINT, err=True)
+        raise
+    seconds = time.monotonic() - start
+    if info.skipped:
+        num_skipped = len(info.skipped)
+        click.echo(
+            f"{format_count(num_skipped, 'image')} {pluralize(num_skipped, 'was', 'were')} "
+            f"left out:\n{format_skipped(info.skipped)}",
+            err=True,
+        )
+    if how.shard is None and (without := find_empty_classes(Dataset.open(dest))):
+        click.echo(describe_empty_classes(Dataset.open(dest), without), err=True)
+    size = human_bytes(info.num_bytes)
+    click.echo(
+        f"{dest}: {format_count(info.count, 'image')} {info.top_size}x{info.channels}"
+        f", {size}, in {seconds:.1f} s ({info.count / seconds:,.0f} images/s)."
+    )
+
+
+def _warn(doubtful: "Sequence[SkippedImage]") -> None:
+    from progan.data.image_source import format_skipped
+
+    are = "image is" if len(doubtful) == 1 else "images are"
+    they = "it is" if len(doubtful) == 1 else "they are"
+    click.echo(
+        f"{len(doubtful)} {are} in the dataset though {they} suspicious:\n"
+        f"{format_skipped(doubtful)}\nLeave such images out with --on-error skip.",
+        err=True,
+    )

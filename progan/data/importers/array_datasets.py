@@ -1,0 +1,313 @@
+"""MNIST, MNIST-RGB (stacked MNIST), CIFAR and SVHN: arrays of small images -> ImageSource at 32x32.
+
+MNIST-RGB: three random digits of MNIST as red, green and blue. A thousand classes that a network
+can tell apart show which modes a generator has lost.
+"""
+
+import gzip
+import struct
+import tarfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from progan.data.image_source import ImageSource, Sample, select_rows
+from progan.errors import UserError
+from progan.runtime.safe_pickle import load_plain
+from progan.runtime.text import format_count
+
+MNIST_IMAGES = "train-images-idx3-ubyte"
+MNIST_LABELS = "train-labels-idx1-ubyte"
+MNIST_PADDING = 2  # px on each side: 28 -> 32
+_TORCHVISION_FOLDER = Path("MNIST/raw")
+_IDX_UINT8 = 8  # code of the element type
+_DIGITS = tuple("0123456789")
+_CIFAR_SHAPE = (3, 32, 32)
+_MAX_PICKLE_BYTES = 1 << 28  # the largest file has 155 MB
+SVHN_FILE = "train_32x32.mat"
+_SVHN_HINT = f"Name {SVHN_FILE}, or the folder that it is in."
+
+
+@dataclass(frozen=True, slots=True)
+class _ArrayReader:
+    images: npt.NDArray[np.uint8]  # [N,32,32,C], in any memory order
+    rows: npt.NDArray[np.int64]
+
+    def __call__(self, row: int) -> Sample:
+        return Sample(np.ascontiguousarray(self.images[self.rows[row]]))
+
+
+def _array_source(
+    description: str,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    label_names: tuple[str, ...],
+    max_images: int | None,
+    seed: int | None,
+) -> ImageSource:
+    """Make a source of images [N,32,32,C] in memory."""
+    rows = select_rows(len(images), max_images, seed)
+    return ImageSource(
+        description=description,
+        resolution=32,
+        channels=images.shape[-1],
+        count=len(rows),
+        read=_ArrayReader(images, rows),
+        labels=labels[rows],
+        label_names=label_names,
+    )
+
+
+def import_mnist(
+    source: Path, *, max_images: int | None = None, seed: int | None = None
+) -> ImageSource:
+    """Read the training digits of the folder `source`; raises UserError for wrong files."""
+    digits, labels = read_digits(source)
+    images = np.pad(digits, [(0, 0), *2 * [(MNIST_PADDING, MNIST_PADDING)]])[..., np.newaxis]
+    return _array_source(f"MNIST, {source.resolve()}", images, labels, _DIGITS, max_images, seed)
+
+
+def import_mnist_rgb(source: Path, *, num_images: int, seed: int) -> ImageSource:
+    """Combine `num_images` times three random training digits of `source`.
+
+    Image i has the i-th three numbers of one `RandomState(seed).randint`, as in the official
+    tool, whose seed is 123. Class '407' is a red 4, a green 0 and a blue 7.
+    """
+    digits, labels = read_digits(source)
+    if not len(digits):
+        raise UserError(f"There is no digit in --source {source}. Fetch MNIST again.")
+    rows = np.random.RandomState(seed).randint(len(digits), size=(num_images, 3))
+    return ImageSource(
+        description=f"MNIST-RGB of seed {seed}, {source.resolve()}",
+        resolution=32,
+        channels=3,
+        count=num_images,
+        read=_DigitStacker(digits, rows),
+        labels=labels[rows] @ np.array([100, 10, 1]),
+        label_names=tuple(f"{number:03d}" for number in range(1000)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _DigitStacker:
+    digits: npt.NDArray[np.uint8]  # [N,28,28]
+    rows: npt.NDArray[np.int64]  # [num_images,3]
+
+    def __call__(self, row: int) -> Sample:
+        image = np.pad(self.digits[self.rows[row]], [(0, 0), *2 * [(MNIST_PADDING, MNIST_PADDING)]])
+        return Sample(image.transpose(1, 2, 0))
+
+
+def read_digits(source: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return all training digits of MNIST, uint8 [N,28,28], and their labels, int64 [N], 0 … 9."""
+    images = read_idx(_find_mnist_file(source, MNIST_IMAGES), num_axes=3)
+    labels = read_idx(_find_mnist_file(source, MNIST_LABELS), num_axes=1)
+    if images.shape[1:] != (28, 28):
+        raise UserError(
+            f"{source / MNIST_IMAGES} holds images of {images.shape[1]}x"
+            f"{images.shape[2]}, not the 28x28 of MNIST. Fetch MNIST again."
+        )
+    if len(images) != len(labels) or (labels > 9).any():
+        raise UserError(
+            f"{source / MNIST_LABELS} does not hold one digit from 0 to 9 for each "
+            f"of the {format_count(len(images), 'image')}, but "
+            f"{format_count(len(labels), 'number')} up to {labels.max(initial=0)}. "
+            "Fetch both files again from one place."
+        )
+    return images, labels.astype(np.int64)
+
+
+def read_idx(path: Path, *, num_axes: int) -> npt.NDArray[np.uint8]:
+    """Read an IDX file of bytes, gzipped if its name ends in .gz; raises UserError."""
+    try:
+        data = path.read_bytes()
+        data = gzip.decompress(data) if path.suffix == ".gz" else data
+        zeros, element_type, axes = struct.unpack_from(">HBB", data)
+        shape = struct.unpack_from(f">{axes}I", data, 4)
+    except (OSError, EOFError, zlib.error, struct.error) as error:
+        raise UserError(f"Cannot read {path}: {error}. Fetch it again.") from error
+    if (zeros, element_type, axes) != (0, _IDX_UINT8, num_axes):
+        raise UserError(f"{path} is not an IDX file of bytes with {num_axes} axes. Fetch it again.")
+    body = np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * axes)
+    if body.size != prod(shape):
+        raise UserError(
+            f"{path} has {body.size} bytes of content instead of {prod(shape)}: it was "
+            "cut short. Fetch it again."
+        )
+    return body.reshape(shape)
+
+
+def _find_mnist_file(folder: Path, name: str) -> Path:
+    if not folder.is_dir():
+        raise UserError(f"--source {folder} is no folder. Name the folder with the files of MNIST.")
+    for parent in (folder, folder / _TORCHVISION_FOLDER):
+        for path in (parent / name, parent / f"{name}.gz"):
+            if path.is_file():
+                return path
+    raise UserError(
+        f"There is no {name} or {name}.gz in --source {folder}. Name the folder with "
+        f"the files of MNIST; {MNIST_IMAGES}.gz and {MNIST_LABELS}.gz are needed."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CifarVariant:
+    """Names that distinguish CIFAR-10 from CIFAR-100."""
+
+    name: str
+    image_files: tuple[str, ...]
+    names_file: str
+    labels_key: str
+    names_key: str
+    folder: str
+    archive: str
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (*self.image_files, self.names_file)
+
+    @property
+    def hint(self) -> str:
+        return f"Name the folder {self.folder} or the file {self.archive}."
+
+
+CIFAR10 = CifarVariant(
+    "CIFAR-10",
+    tuple(f"data_batch_{number}" for number in range(1, 6)),
+    "batches.meta",
+    "labels",
+    "label_names",
+    "cifar-10-batches-py",
+    "cifar-10-python.tar.gz",
+)
+CIFAR100 = CifarVariant(
+    "CIFAR-100",
+    ("train",),
+    "meta",
+    "fine_labels",
+    "fine_label_names",
+    "cifar-100-python",
+    "cifar-100-python.tar.gz",
+)
+
+
+def import_cifar(
+    source: Path, variant: CifarVariant, *, max_images: int | None = None, seed: int | None = None
+) -> ImageSource:
+    """Read the training images of `source`.
+
+    It is the folder or the archive that the variant names, or a folder that has one of them.
+    """
+    if not source.exists():
+        raise UserError(f"--source {source} does not exist. {variant.hint}")
+    candidates = (source / variant.folder, source / variant.archive)
+    source = next((path for path in candidates if path.exists()), source)
+    read = _read_archive if source.is_file() else _read_folder
+    content = dict(read(source, variant.files))
+    missing = [name for name in variant.files if name not in content]
+    if missing:
+        raise UserError(f"--source {source} has no {', '.join(missing)}. {variant.hint}")
+    batches = [
+        _parse_cifar_batch(content[name], variant, f"{source}: {name}")
+        for name in variant.image_files
+    ]
+    try:
+        names = tuple(str(name) for name in content[variant.names_file][variant.names_key])
+    except (KeyError, TypeError) as error:
+        where = f"{source}: {variant.names_file}"
+        raise UserError(f"{where} has no class names. Fetch it again.") from error
+    images = np.concatenate([images for images, _ in batches])
+    labels = np.concatenate([labels for _, labels in batches])
+    wrong = labels[(labels < 0) | (labels >= len(names))]
+    if wrong.size:
+        raise UserError(
+            f"{source} has a label {wrong[0]}, but {len(names)} class names. Fetch it again."
+        )
+    description = f"{variant.name}, {source.resolve()}"
+    return _array_source(description, images.transpose(0, 2, 3, 1), labels, names, max_images, seed)
+
+
+import_cifar10 = partial(import_cifar, variant=CIFAR10)
+import_cifar100 = partial(import_cifar, variant=CIFAR100)
+
+
+def _parse_cifar_batch(
+    content: Any, variant: CifarVariant, where: str
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return the images, uint8 [n,3,32,32], and labels, int64 [n], of one batch file."""
+    try:
+        images = np.asarray(content["data"]).reshape(-1, *_CIFAR_SHAPE)
+        labels = np.array(content[variant.labels_key], dtype=np.int64)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{where} is not a batch of {variant.name} ({error}). Fetch it again."
+        ) from error
+    if images.dtype != np.uint8 or labels.shape != (len(images),):
+        raise UserError(
+            f"{where} has {len(images)} images of {images.dtype} and {labels.size} "
+            "labels. Fetch it again."
+        )
+    return images, labels
+
+
+def _read_folder(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    for name in names:
+        path = folder / name
+        if path.is_file():
+            yield name, load_plain(path.read_bytes(), str(path))
+
+
+def _read_archive(path: Path, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Unpickle the named members from any folder of the archive, without unpacking it to disk."""
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                name = PurePosixPath(member.name).name
+                file = archive.extractfile(member) if member.isfile() else None
+                if file and name in names and member.size <= _MAX_PICKLE_BYTES:
+                    yield name, load_plain(file.read(), f"{path}: {member.name}")
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise UserError(f"Cannot read the archive {path}: {error}. Fetch it again.") from error
+
+
+def import_svhn(
+    source: Path, *, max_images: int | None = None, seed: int | None = None
+) -> ImageSource:
+    """Read the cropped training digits of `source`, SVHN's file or its folder."""
+    path = source / SVHN_FILE if source.is_dir() else source
+    if not path.is_file():
+        raise UserError(f"There is no {path}. {_SVHN_HINT}")
+    images, labels = _read_svhn(path)
+    return _array_source(f"SVHN, {path.resolve()}", images, labels, _DIGITS, max_images, seed)
+
+
+def _read_svhn(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return the images, uint8 [N,32,32,3], and their digits, int64 [N], of a MATLAB file."""
+    from scipy.io import loadmat  # slow to import
+
+    try:
+        content: dict[str, Any] = loadmat(path, variable_names=["X", "y"])
+        images, labels = content["X"], content["y"].reshape(-1)
+    except Exception as error:  # broken files make the reader raise nearly anything
+        raise UserError(
+            f"Cannot read {path} as SVHN's ({type(error).__name__}: {error}). {_SVHN_HINT}"
+            " If it is that, fetch it again."
+        ) from error
+    if images.shape != (32, 32, 3, len(labels)) or images.dtype != np.uint8 or not len(labels):
+        raise UserError(
+            f"{path} holds images of the shape {images.shape}, {images.dtype}, and "
+            f"{len(labels)} labels, not [32,32,3,N] of uint8 and N. {_SVHN_HINT}"
+        )
+    if labels.dtype.kind not in "iu" or labels.min() < 1 or labels.max() > 10:
+        raise UserError(
+            f"{path} has labels from {labels.min()} to {labels.max()}, not from 1 to "
+            "10, which stands for the digit 0. Fetch it again."
+        )
+    return images.transpose(3, 0, 1, 2), labels.astype(np.int64) % 10
