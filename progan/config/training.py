@@ -6,6 +6,7 @@ from progan.errors import UserError
 from progan.option_fields import FloatAt, IntAt, Section, option_field, split_list, validate_fields
 from progan.sizes import MAX_LEVEL, MIN_LEVEL
 
+WITH_PENALTY = ("wgan-gp", "dragan", "r1", "relativistic")  # objectives
 AUGMENT_KINDS = ("flip", "translate", "zoom", "stretch", "rotate", "shift", "color")
 
 
@@ -65,6 +66,8 @@ class LossConfig(Section):
         low=0)
     gp_target: float = option_field(1.0,
         "Gradient norm that the penalty of wgan-gp and dragan asks for.", low=1e-9)
+    penalty_interval: int = option_field(1, "Compute the gradient penalty in every k-th step of "
+        "the discriminator only, with k times its weight (lazy regularization).", low=1, high=1000)
     gp_resolution: str = option_field("final", "Resolution of the images that wgan-gp takes the "
         "gradient with respect to: the final one at every level, as the official code (norms are "
         "2^k times smaller k levels below it), or the one being trained.",
@@ -99,6 +102,11 @@ class LossConfig(Section):
             raise UserError(
                 "--separate-updates takes reals and fakes apart, which "
                 "--mixed-batches and --objective relativistic put together."
+            )
+        if self.penalty_interval > 1 and self.objective not in WITH_PENALTY:
+            raise UserError(
+                f"--penalty-interval {self.penalty_interval} needs an objective with a gradient "
+                f"penalty ({', '.join(WITH_PENALTY)}); {self.objective} has none."
             )
 
 

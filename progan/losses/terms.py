@@ -31,6 +31,7 @@ def discriminator_terms(
     noise: LossNoise,
     controllers: Controllers,
     only: Only = "both",
+    with_penalty: bool = True,
     interleave_count: int = 0,
     gradient_scale: GradientScale = UNSCALED,
 ) -> tuple[Tensor, Terms]:
@@ -42,6 +43,8 @@ def discriminator_terms(
         controllers: As `initial_loss_controllers` names them.
         only: 'real' and 'fake' leave the terms of the other images out of the loss; penalties
             belong to the reals.
+        with_penalty: False: without the gradient penalty, as in all steps but every k-th one of
+            --penalty-interval k (lazy regularization; Karras et al. 2020, section 3.1).
         interleave_count: Pass reals and fakes in one batch, in so many alternating pairs of
             blocks; 0: in two batches. Mixed batches have one pair.
         gradient_scale: Scaling of the penalty's gradients.
@@ -56,11 +59,11 @@ def discriminator_terms(
         "loss/critic-real": real_loss,
         "loss/critic-fake": fake_loss,
     }
-    if spec.penalty is not None and only != "fake":
+    if spec.penalty is not None and with_penalty and only != "fake":
         norms, penalty = spec.penalty(
             lambda x: discriminator(x).scores, config, reals, fakes, noise, gradient_scale
         )
-        real_loss = real_loss + penalty
+        real_loss = real_loss + penalty * config.penalty_interval
         terms |= {"gradient/norm": norms, "loss/penalty": penalty}
     if labels.shape[1]:
         real_label, fake_label = label_loss(real.logits, labels), label_loss(fake.logits, labels)

@@ -27,11 +27,12 @@ from progan.training.step_inputs import DiscriminatorInputs, GeneratorInputs, Le
 WARM_UP_STEPS = 3
 
 Step = Callable[..., Statistics]
+_Key = tuple[str, bool]  # name of the optimizer, with gradient penalty
 
 
 @dataclass(slots=True)
 class _Captured:
-    """One of the two steps at one stage: its static inputs and its recording."""
+    """A step at one stage: its static inputs and its recording."""
 
     buffers: list[Tensor]  # inputs and alpha of the present step
     rate: Tensor  # 0-d
@@ -74,7 +75,7 @@ class _GraphCache:
         self._recorder, self._report = recorder, report
         self._stage: object = None
         self._record: GraphCapture | None = None
-        self._steps: dict[str, _Captured] = {}  # by the name of their optimizer
+        self._steps: dict[_Key, _Captured] = {}
         self._usable = True
 
     def take(
@@ -123,9 +124,11 @@ class _GraphCache:
         leaves, form = tree_flatten((position.alpha, inputs))
         fresh = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         stage = (id(state), position.level, position.alpha is None, len(inputs.labels))
-        captured = self._find(name, state.optimizers[name], stage)
+        # With lazy regularization, steps with and without the penalty have graphs of their own.
+        key = (name, isinstance(inputs, DiscriminatorInputs) and inputs.with_penalty)
+        captured = self._find(key, state.optimizers[name], stage)
         if captured is None:
-            captured = self._steps[name] = _Captured(
+            captured = self._steps[key] = _Captured(
                 [leaf.clone() for leaf in fresh], torch.zeros((), device=inputs.labels.device)
             )
         else:
@@ -135,14 +138,14 @@ class _GraphCache:
         static = [next(buffers) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
         return captured, _StaticInputs(*tree_unflatten(static, form))
 
-    def _find(self, name: str, optimizer: Optimizer, stage: object) -> _Captured | None:
-        """Return the step of an optimizer at a stage; None if it is the first one there."""
-        captured = self._steps.get(name)
+    def _find(self, key: _Key, optimizer: Optimizer, stage: object) -> _Captured | None:
+        """Return the captured step at a stage; None if it is the first one there."""
+        captured = self._steps.get(key)
         replaced = captured and _first_moments(optimizer) is not captured.moments
         if stage != self._stage or replaced:
             self._steps.clear()  # before others are captured, to free their memory
             self._stage, self._record = stage, self._recorder()
-        return self._steps.get(name)
+        return self._steps.get(key)
 
     def _capture(
         self, captured: _Captured, work: Callable[[], Statistics], optimizer: Optimizer

@@ -13,14 +13,29 @@ from progan.networks import Discriminator
 Rate = float | Tensor  # a learning rate; 0-d on the device where steps are recorded
 
 
-def build_optimizer(parameters: Iterable[nn.Parameter], config: Optim) -> Optimizer:
-    """Return Adam as in appendix A.1, or RMSProp; the learning rate is set before each update."""
+def lazy_correction(penalty_interval: int) -> float:
+    """Return c = k / (k + 1) for a penalty in every k-th step, 1 for one in every step.
+
+    The rate of D is multiplied by c, and Adam's decay rates are raised to it, so that the moments
+    cover the same number of penalties (Karras et al. 2020, appendix B).
+    """
+    return 1.0 if penalty_interval == 1 else penalty_interval / (penalty_interval + 1)
+
+
+def build_optimizer(
+    parameters: Iterable[nn.Parameter], config: Optim, correction: float = 1.0
+) -> Optimizer:
+    """Return Adam as in appendix A.1, or RMSProp; the learning rate is set before each update.
+
+    Args:
+        correction: Exponent of Adam's decay rates, of `lazy_correction`.
+    """
     if config.optimizer == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=0.0, alpha=config.beta2, eps=config.epsilon)
     return torch.optim.Adam(
         parameters,
         lr=0.0,
-        betas=(float(config.beta1), float(config.beta2)),
+        betas=(float(config.beta1) ** correction, float(config.beta2) ** correction),
         eps=config.epsilon,
         fused=True,
     )

@@ -34,18 +34,14 @@ from progan.training.step_inputs import LevelAlpha, discriminator_inputs, genera
 
 
 def run_dummy_iteration(
-    state: TrainState, run: Run, stage: Stage, batch: Batch, steps: Steps
+    state: TrainState, run: Run, stage: Stage, batch: Batch, steps: Steps, *, penalty: bool = True
 ) -> None:
-    """Run one iteration on a single batch; no image counts as seen."""
+    """Run one iteration on a single batch, with or without the penalty; no image counts as seen."""
     position = LevelAlpha.of(stage, batch.images.device)
     for _ in range(run.growth.d_repeats):
-        steps.discriminator(
-            state,
-            run,
-            position,
-            stage.d_lr,
-            discriminator_inputs(run, batch, position, state.images_seen),
-        )
+        inputs = discriminator_inputs(run, batch, position, state.images_seen)
+        inputs = inputs._replace(with_penalty=penalty)
+        steps.discriminator(state, run, position, stage.d_lr, inputs)
     steps.generator(
         state, run, position, stage.g_lr, generator_inputs(run, batch, position, state.images_seen)
     )
@@ -144,14 +140,20 @@ class Preflight:
             self.device.type == "cuda",
         )
         tries = tries or (5 if cheap else 2 if on_gpu else 1)
-        fastest = min(self._iteration_seconds(stage) for _ in range(tries))
+        interval = self.run.objective.penalty_interval
+        variants = {True: 1 / interval, False: 1 - 1 / interval}  # with penalty: share of the steps
+        fastest = sum(
+            share * min(self._iteration_seconds(stage, penalty) for _ in range(tries))
+            for penalty, share in variants.items()
+            if share
+        )
         return fastest / (stage.batch * self.run.growth.d_repeats)
 
-    def _iteration_seconds(self, stage: Stage) -> float:
+    def _iteration_seconds(self, stage: Stage, penalty: bool) -> float:
         batch = noise_batch(self.run, stage, self.share).to(self.device)
         devices.synchronize(self.device)
         start = time.perf_counter()
-        run_dummy_iteration(self.state, self.run, stage, batch, self.steps)
+        run_dummy_iteration(self.state, self.run, stage, batch, self.steps, penalty=penalty)
         devices.synchronize(self.device)
         return time.perf_counter() - start
 

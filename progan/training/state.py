@@ -16,7 +16,12 @@ from progan.networks.layers import EqualizedLayer
 from progan.runtime.seeding import torch_generator as stream
 from progan.schedule import Stage
 from progan.training.gradients import initial_loss_scales
-from progan.training.optim import build_optimizer, freeze_highest_levels, reset_optimizer
+from progan.training.optim import (
+    build_optimizer,
+    freeze_highest_levels,
+    lazy_correction,
+    reset_optimizer,
+)
 from progan.training.step_stats import StatSums
 
 AUGMENT_P = "augmentation"  # controller: the probability of augmentation; a name in files
@@ -74,7 +79,9 @@ def create_state(run: Run, device: torch.device) -> TrainState:
         discriminator=discriminator,
         g_ema=copy.deepcopy(generator).requires_grad_(False).eval(),
         g_optimizer=build_optimizer(generator.parameters(), run.optim),
-        d_optimizer=build_optimizer(discriminator.parameters(), run.optim),
+        d_optimizer=build_optimizer(
+            discriminator.parameters(), run.optim, lazy_correction(run.objective.penalty_interval)
+        ),
         controllers={
             name: torch.tensor(value, device=device)
             for name, value in initial_controllers(run).items()

@@ -38,6 +38,7 @@ from progan.training.optim import (
     Rate,
     clip_weights,
     gradients_disabled,
+    lazy_correction,
     trainable_parameters,
     update_weights,
 )
@@ -57,7 +58,8 @@ class DiscriminatorBatch(NamedTuple):
     fakes: Tensor  # [N, C, H, W]
     labels: Tensor  # [N, label_size]
     loss_noise: LossNoise
-    part: tuple[int, ...]
+    with_penalty: bool = True
+    part: tuple[int, ...] = ()
 
 
 def generate_fakes(
@@ -82,6 +84,7 @@ def discriminator_loss(
         noise=batch.loss_noise,
         controllers=state.controllers,
         only=only,
+        with_penalty=batch.with_penalty,
         interleave_count=interleave_count(run, len(batch.reals)),
         gradient_scale=GradientScale(
             scale_of(state.controllers, DISCRIMINATOR, run, position.level),
@@ -152,6 +155,7 @@ def discriminator_step(
 ) -> Statistics:
     """Update the discriminator, g_ema (with G before its next update), and the controllers."""
     batch = prepare_batch(state, run, position, inputs, split, functions)
+    rate = rate * lazy_correction(run.objective.penalty_interval)
     statistics: Statistics = {}
     for only in TWO_UPDATES if run.objective.separate_updates else ONE_UPDATE:
         second = ("fake",) if only == "fake" else ()
@@ -204,6 +208,7 @@ def prepare_batch(
         split.images(run, level, fakes, inputs),
         inputs.labels,
         inputs.loss_noise,
+        inputs.with_penalty,
         inputs.part,
     )
 

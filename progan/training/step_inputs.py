@@ -46,6 +46,7 @@ class DiscriminatorInputs(NamedTuple):
     latents: Tensor  # [N, latent_size]
     loss_noise: LossNoise
     augment_noise: AugmentNoisePair | None = None
+    with_penalty: bool = True
     part: tuple[int, ...] = ()  # indices of this part of the batch, for random streams of layers
 
 
@@ -76,8 +77,13 @@ def discriminator_inputs(
         batch, (latents, loss_noise, mirror, _draw_augment_noise(run, n, random))
     )
     reals = preprocess_reals(batch.images, mirror=mirror, alpha=position.alpha)
-    part = _part_of(batch)
-    return DiscriminatorInputs(reals, batch.labels, latents, loss_noise, augment_noise, part)
+    due, part = has_penalty(run, n, images_seen), _part_of(batch)
+    return DiscriminatorInputs(reals, batch.labels, latents, loss_noise, augment_noise, due, part)
+
+
+def has_penalty(run: Run, batch: int, images_seen: int) -> bool:
+    """True if the discriminator step of `batch` images at `images_seen` has a gradient penalty."""
+    return images_seen // batch % run.objective.penalty_interval == 0
 
 
 def generator_inputs(

@@ -94,7 +94,7 @@ def example_step(
     shape = (2, BATCH, 3, size, size)
     reals, fakes = torch.rand(shape, generator=random, dtype=torch.float64) * 2 - 1
     mix = torch.rand(BATCH, 1, 1, 1, generator=random, dtype=torch.float64)
-    batch = DiscriminatorBatch(reals, fakes, one_hot(random, label_size), LossNoise(mix), ())
+    batch = DiscriminatorBatch(reals, fakes, one_hot(random, label_size), LossNoise(mix))
     return state, run, batch, position
 
 

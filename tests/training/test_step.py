@@ -20,7 +20,7 @@ def shown(run: Run, n: int) -> DiscriminatorBatch:
     images = torch.randn(2, n, channels, *size, generator=random, dtype=torch.float64)
     loss_noise = LossNoise(torch.rand(n, 1, 1, 1, generator=random, dtype=torch.float64))
     labels = torch.eye(3, dtype=torch.float64)[torch.arange(n) % 3]
-    return DiscriminatorBatch(images[0], images[1], labels, loss_noise, ())
+    return DiscriminatorBatch(images[0], images[1], labels, loss_noise)
 
 
 @pytest.mark.parametrize(("n", "group"), [(8, 4), (4, 4), (4, 0), (12, 4), (8, 2), (6, 3)])
