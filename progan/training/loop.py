@@ -27,6 +27,7 @@ from progan.training.diagnostics import measure_diversity, measure_overfitting
 from progan.training.guard import Guard, TrainingDiverged, reseed_after_rollback, stop_message
 from progan.training.hooks import Hook, LiveDiagnosis, Tick, snapshot_of
 from progan.training.model_cards import ModelCardWriter, describe_machine, training_data_of
+from progan.training.optim import lazy_correction
 from progan.training.progress import Progress
 from progan.training.snapshot_metrics import Metric, SnapshotMetrics
 from progan.training.state import TrainState, enter_phase
@@ -252,15 +253,14 @@ def train_round(
     """
     position = LevelAlpha.of(stage, next(state.generator.parameters()).device)
     d_repeats = run.growth.d_repeats
+    d_lr = stage.d_lr * lazy_correction(run.objective.penalty_interval)
     first = (state.images_seen - state.round_images_seen) // stage.batch
     for step in range(first, run.growth.minibatch_repeats * d_repeats):
         if step > first and stop():
             return
         batch = next(batches)
         d_inputs = discriminator_inputs(run, batch, position, state.images_seen)
-        stats.add(
-            steps.discriminator(state, run, position, stage.d_lr, d_inputs), images=stage.batch
-        )
+        stats.add(steps.discriminator(state, run, position, d_lr, d_inputs), images=stage.batch)
         state.images_seen += stage.batch
         if (step + 1) % d_repeats == 0:
             g_inputs = generator_inputs(run, batch, position, state.images_seen)

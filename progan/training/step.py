@@ -38,7 +38,6 @@ from progan.training.optim import (
     Rate,
     clip_weights,
     gradients_disabled,
-    lazy_correction,
     trainable_parameters,
     update_weights,
 )
@@ -155,7 +154,6 @@ def discriminator_step(
 ) -> Statistics:
     """Update the discriminator, g_ema (with G before its next update), and the controllers."""
     batch = prepare_batch(state, run, position, inputs, split, functions)
-    rate = rate * lazy_correction(run.objective.penalty_interval)
     statistics: Statistics = {}
     for only in TWO_UPDATES if run.objective.separate_updates else ONE_UPDATE:
         second = ("fake",) if only == "fake" else ()

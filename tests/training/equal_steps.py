@@ -46,6 +46,7 @@ RUNS: dict[str, dict[str, Any]] = {
     ),
     "dcgan, wgan": dict(kind="dcgan", objective="wgan", clip_weights=0.01, d_norm="layer"),
     "resnet, r1": dict(kind="resnet", objective="r1", d_norm="layer"),
+    "progressive, r1, lazy": dict(objective="r1", penalty_interval=2),
     "autoencoder, began": dict(
         kind="autoencoder", objective="began", code_size=6, g_norm="none", balance_rate=0.5
     ),

@@ -21,7 +21,7 @@ from tests.builders import tiny_run
 from tests.training.equal_steps import COMMON, CPU, RUNS, born, iterations, run_of, tensors
 from tests.training.tape import tapes
 
-COUNT = WARM_UP_STEPS + 4
+COUNT = 2 * (WARM_UP_STEPS + 2)  # enough for two kinds of steps in turns, with lazy penalties
 
 
 def recorded(report: Callable[[str], None] = pytest.fail) -> Steps:
