@@ -447,7 +447,7 @@ def test_measuring_leaves_lines_plots_and_curves_and_the_training_as_it_is(
         "--preset",
         "demo",
         "--mirror",
-        *tiny_options(snapshot_ticks=3),
+        *tiny_options(snapshot_ticks=3, **LAZY),
         "--metrics",
         "swd16,ms_ssim",
         "--best",
