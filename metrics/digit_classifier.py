@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from metrics.samples import Rows
-from progan.data.reader import Dataset
-from progan.data.splits import compute_holdout_size, draw_holdout_rows
+from progan.data.reader import Dataset, compute_holdout_size, draw_holdout_rows
 from progan.errors import UserError
 from progan.images import to_float
 from progan.invocation import command_line

@@ -15,7 +15,7 @@ from progan.data.image_source import UnreadableImage
 from progan.data.importers.file_source import open_file_source
 from progan.data.importers.pixels import convert_mode, count_native_channels, decode_srgb
 from progan.data.reader import Dataset
-from progan.data.splits import select_class as of_class
+from progan.data.reader import select_class as of_class
 from progan.errors import UserError
 from progan.images import Pixels, repeat_pixels
 from progan.interop.describe_file import describe_file

@@ -96,8 +96,8 @@ def extract(source: Path, dest: Path, resolution: int | None, workers: int) -> N
 @click.argument("second", type=PATH)
 def compare(first: Path, second: Path) -> None:
     """Compare two datasets image by image. The exit code is 1 if they differ."""
-    from progan.data.comparison import compare_datasets, describe_difference
     from progan.data.reader import Dataset
+    from progan.data.summary import compare_datasets, describe_difference
 
     found = compare_datasets(Dataset.open(first), Dataset.open(second))
     click.echo(describe_difference(found))

@@ -195,7 +195,7 @@ def _require_resume(request: TrainRequest) -> None:
     if request.data:
         _require_dataset(request.data)
     elif run.data.data:
-        from progan.data.splits import open_dataset_of_run
+        from progan.data.reader import open_dataset_of_run
 
         open_dataset_of_run(directory, run.data.data, "")
     if not request.dry_run:

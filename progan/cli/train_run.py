@@ -17,7 +17,7 @@ from progan.cli.processes import TrainProcess
 from progan.cli.train import TrainRequest, require_metrics
 from progan.command import Interrupted, describe_os_error
 from progan.config import Run, config_changes
-from progan.data.device_cache import cache_budget_bytes
+from progan.data.loader import cache_budget_bytes
 from progan.data.reader import Dataset
 from progan.data.summary import describe_empty_classes
 from progan.errors import UserError

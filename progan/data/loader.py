@@ -1,7 +1,8 @@
 """Batches of reals in the order of the schedule, prepared ahead of the training by a thread.
 
 Everything about a batch follows from the number of images seen before it, so the loader keeps
-no state that a resumed run would miss.
+no state that a resumed run would miss. A level that fits in the memory of the device is read (and
+decoded) once and stays there; any other is read from the files, batch by batch.
 """
 
 import queue
@@ -20,12 +21,116 @@ from torch.utils._pytree import tree_map_only
 from progan import schedule
 from progan.batch_split import UNSHARDED, Shard, shard_rows
 from progan.config import Run
-from progan.data.device_cache import DeviceImageCache
 from progan.data.reader import Dataset
 from progan.images import to_float
 from progan.ops import fade_images
 from progan.runtime.cuda_prefetch import CudaPrefetcher, Prefetched
+from progan.runtime.devices import none_if_out_of_memory, unclaimed_memory_bytes
+from progan.runtime.files import human_bytes
+from progan.runtime.log import human_seconds
 from progan.runtime.seeding import numpy_generator
+from progan.runtime.text import format_count
+
+Numbers = npt.NDArray[np.int64]
+AUTO_SHARE = 4  # one part in so many; training may yet need the others
+CACHE_CHUNK_BYTES = 2**26  # of images that are read at once
+
+
+class ReadingCancelled(Exception):
+    """Nobody waits for the images any more."""
+
+
+class DeviceImageCache:
+    """The images of a dataset that are not held out, by level and number.
+
+    Args:
+        device: Where a level stays if it fits.
+        budget_bytes: Most memory of the device that images may take.
+        report: Is told in one line what stays there, or that it did not fit after all.
+        stopped: Whether nobody waits any more; reading a level ends then.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        device: torch.device,
+        budget_bytes: int = 0,
+        report: Callable[[str], None] = lambda line: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._dataset, self._device, self._budget_bytes = dataset, device, budget_bytes
+        self._report, self._stopped = report, stopped
+        self._level = -1
+        # All images of that level, uint8 [count, H, W, C] on the device; None: they do not fit.
+        self._resident: Tensor | None = None
+
+    def __call__(self, level: int, numbers: Numbers) -> Tensor:
+        """Images of a level, [n] from 0 on -> uint8 [n, H, W, C], on the device or on the CPU.
+
+        Raises Abandoned.
+        """
+        if level != self._level:
+            self._enter(level)
+        resident = self._resident
+        picked = (
+            None
+            if resident is None
+            else none_if_out_of_memory(
+                lambda: resident.index_select(0, torch.from_numpy(numbers).to(self._device))
+            )
+        )
+        return self._read(level, self._rows[numbers]) if picked is None else picked
+
+    @property
+    def _rows(self) -> Numbers:
+        return self._dataset.training_rows
+
+    def _enter(self, level: int) -> None:
+        self._level, self._resident = level, None  # the old one goes before the new one comes
+        num_bytes = len(self._rows) * self._image_bytes(level)
+        if num_bytes > self._budget_bytes:
+            return
+        start = time.perf_counter()
+        self._resident = none_if_out_of_memory(lambda: self._all(level))
+        stay, are = ("stays", "it is") if len(self._rows) == 1 else ("stay", "they are")
+        what = f"{format_count(len(self._rows), 'image')} of {self._dataset.info.size(level)}"
+        self._report(
+            f"Out of memory for {what} ({human_bytes(num_bytes)}): {are} read batch by batch."
+            if self._resident is None
+            else f"{what} {stay} in the device's memory: {human_bytes(num_bytes)}, read in "
+            f"{human_seconds(time.perf_counter() - start)}."
+        )
+
+    def _all(self, level: int) -> Tensor:
+        """Read all images of a level: uint8 [count, H, W, C] on the device."""
+        shape = (len(self._rows), *self._dataset.info.size(level), self._dataset.channels)
+        images = torch.empty(shape, dtype=torch.uint8, device=self._device)
+        step = max(CACHE_CHUNK_BYTES // self._image_bytes(level), 1)
+        for start in range(0, len(images), step):
+            if self._stopped():
+                raise ReadingCancelled
+            images[start : start + step] = self._read(level, self._rows[start : start + step])
+        return images
+
+    def _read(self, level: int, rows: Numbers) -> Tensor:
+        return torch.from_numpy(self._dataset.images(level, rows))
+
+    def _image_bytes(self, level: int) -> int:
+        return self._dataset.info.size(level).pixels * self._dataset.channels
+
+
+def cache_budget_bytes(gib: float, device: torch.device) -> int:
+    """How much memory of a device images may take.
+
+    Args:
+        gib: What was asked for. Below 0 it is a share of what the GPU has left; what a preflight
+            has needed is not in that. Elsewhere it is nothing then: files that were read once are
+            in the same memory already.
+    """
+    if gib >= 0:
+        return int(gib * 2**30)
+    return (unclaimed_memory_bytes(device) or 0) // AUTO_SHARE if device.type == "cuda" else 0
+
 
 Rows = npt.NDArray[np.int64]
 MAX_PREFETCHED = 4  # batches that wait, at most

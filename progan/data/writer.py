@@ -32,7 +32,7 @@ from progan.data.journal import (
     remove_journal,
 )
 from progan.data.pyramid import build_pyramid
-from progan.data.splits import compute_holdout_size, draw_holdout_rows
+from progan.data.reader import compute_holdout_size, draw_holdout_rows
 from progan.errors import UserError
 from progan.runtime.files import (
     clear_folder,

@@ -7,8 +7,7 @@ from typing import Any
 from progan import presets, schedule
 from progan.batch_split import require_splittable
 from progan.config import Network, Run, override
-from progan.data.reader import Dataset
-from progan.data.splits import open_dataset, open_dataset_of_run
+from progan.data.reader import Dataset, open_dataset, open_dataset_of_run
 from progan.errors import UserError
 from progan.runtime.text import format_count
 from progan.training.init_from import (

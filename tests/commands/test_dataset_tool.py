@@ -20,8 +20,7 @@ from PIL import Image
 
 from progan.cli.dataset import main
 from progan.data.pyramid import build_pyramid
-from progan.data.reader import Dataset
-from progan.data.splits import draw_holdout_rows
+from progan.data.reader import Dataset, draw_holdout_rows
 from tests.builders import in_foreground, noise_dataset
 
 ROOT = Path(__file__).resolve().parents[2]

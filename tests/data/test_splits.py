@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 from progan.data.image_source import ImageSource, Sample
 from progan.data.loader import read_batches
 from progan.data.pyramid import build_pyramid
-from progan.data.reader import Dataset
-from progan.data.splits import ClassSubset, compute_holdout_size, draw_holdout_rows, select_class
+from progan.data.reader import (
+    ClassSubset,
+    Dataset,
+    compute_holdout_size,
+    draw_holdout_rows,
+    select_class,
+)
 from progan.data.writer import write_dataset
 from progan.errors import UserError
 from tests.builders import noise_dataset, tiny_run

@@ -16,10 +16,8 @@ from progan.data.importers.array_datasets import (
     import_mnist_rgb,
     import_svhn,
 )
-from progan.data.importers.celeba import import_celeba
-from progan.data.importers.cub200 import import_cub200
 from progan.data.importers.hdf5 import import_hdf5
-from progan.data.importers.lsun import import_lsun
+from progan.data.importers.photo_datasets import import_celeba, import_cub200, import_lsun
 from progan.data.importers.progan_dataset import import_dataset
 from progan.data.importers.tfrecords import import_tfrecords
 from progan.errors import UserError

@@ -14,7 +14,7 @@ import numpy as np
 
 from progan.data.format import CHANNELS
 from progan.data.image_source import ImageSource, Sample, UnreadableImage, select_rows
-from progan.data.importers.label_arrays import Labels, labels_from_array, load_label_array
+from progan.data.importers.label_files import Labels, labels_from_array, load_label_array
 from progan.errors import UserError
 from progan.sizes import MAX_LEVEL, MIN_LEVEL
 

@@ -11,9 +11,9 @@ import numpy as np
 from progan.data.format import SkippedImage
 from progan.data.image_source import format_skipped
 from progan.data.importers.file_source import FileSource, natural_order
-from progan.data.importers.label_arrays import Labels
 from progan.data.importers.label_files import (
     ImageNameIndex,
+    Labels,
     load_json,
     parse_csv_labels,
     parse_stylegan_labels,

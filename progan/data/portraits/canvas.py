@@ -12,7 +12,7 @@ from typing import Self, TypeAlias
 import numpy as np
 
 from progan.data.portraits.factors import Colour, Factors
-from progan.data.portraits.shapes import Array, planes_of, safe_sqrt
+from progan.data.portraits.numerics import Array, planes_of, safe_sqrt
 
 Point: TypeAlias = tuple[float, float]  # x, y
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from progan.data.portraits.canvas import Canvas, Head, Point
 from progan.data.portraits.factors import Eyes, Factors, Mouth
-from progan.data.portraits.shapes import (
+from progan.data.portraits.numerics import (
     Array,
     Lamp,
     bump,

@@ -17,9 +17,15 @@ from progan.data.portraits.canvas import Canvas, Head, Point
 from progan.data.portraits.face import paint_brows, paint_eyes, paint_glasses, paint_mouth
 from progan.data.portraits.factors import Factors
 from progan.data.portraits.hair import hair_volume, paint_beard, paint_hair, paint_hair_behind
-from progan.data.portraits.noise import COARSEST_GRAIN, film_grain, noise_lattice
+from progan.data.portraits.numerics import (
+    COARSEST_GRAIN,
+    Array,
+    Lamp,
+    clamp,
+    film_grain,
+    noise_lattice,
+)
 from progan.data.portraits.population import sample_factors
-from progan.data.portraits.shapes import Array, Lamp, clamp
 from progan.errors import UserError
 from progan.sizes import require_resolution
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from progan.data.portraits.canvas import Canvas, Head
 from progan.data.portraits.factors import BeardStyle, Factors, HairStyle
-from progan.data.portraits.shapes import (
+from progan.data.portraits.numerics import (
     Array,
     Lamp,
     bump,

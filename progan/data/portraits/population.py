@@ -23,7 +23,7 @@ from progan.data.portraits.factors import (
     Pose,
     Skin,
 )
-from progan.data.portraits.noise import Rng
+from progan.data.portraits.numerics import Rng
 
 SKIN_TONES: tuple[Colour, ...] = (  # from the palest to the darkest
     (0.95, 0.80, 0.73),
