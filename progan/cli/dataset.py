@@ -52,9 +52,9 @@ def check(
     or leave out an image or the labels. Warnings and notes do not change it.
     """
     from progan.data.importers.check_images import check_images, format_report, report_to_json
-    from progan.data.importers.images import parse_size
     from progan.runtime.files import write_atomically
     from progan.runtime.text import escape_controls
+    from progan.sizes import parse_size
 
     if resolution is not None and size is not None:
         raise UserError("--resolution is for squares, and --size for any images: name one of them.")

@@ -46,7 +46,7 @@ def extract_images(dataset: Dataset, dest: Path, level: int, workers: int) -> Ex
     )
     folders = distinct_file_names(dataset.label_names, "class")
     labels = dataset.labels(np.arange(len(dataset))).tolist() if dataset.label_size else None
-    paths = _paths(folders, labels, len(dataset))
+    paths = _image_paths(folders, labels, len(dataset))
     used = sorted(set(labels or ()))
     renamed = tuple(
         (dataset.label_names[label], folders[label])
@@ -60,7 +60,7 @@ def extract_images(dataset: Dataset, dest: Path, level: int, workers: int) -> Ex
             image.save(directory / paths[row])
         return len(rows)
 
-    with staging_directory(dest) as directory, _emptied(directory):
+    with staging_directory(dest) as directory, _clear_on_failure(directory):
         for label in used:
             (directory / folders[label]).mkdir()
         if renamed or len(used) == 1:  # folders alone would lose these classes
@@ -93,7 +93,7 @@ def describe_renamed_folders(extracted: ExtractionResult, dest: Path) -> list[st
 
 
 @contextmanager
-def _emptied(directory: Path) -> Iterator[None]:
+def _clear_on_failure(directory: Path) -> Iterator[None]:
     """Remove what a killed attempt left, and what this one leaves if it fails."""
     clear_folder(directory)
     try:
@@ -103,7 +103,7 @@ def _emptied(directory: Path) -> Iterator[None]:
         raise
 
 
-def _paths(folders: Sequence[str], labels: Sequence[int] | None, count: int) -> list[str]:
+def _image_paths(folders: Sequence[str], labels: Sequence[int] | None, count: int) -> list[str]:
     """The path of each image below the destination."""
     digits = len(str(count - 1))
     files = [f"{row:0{digits}d}.png" for row in range(count)]

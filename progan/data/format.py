@@ -236,9 +236,9 @@ def read_info(directory: Path) -> DatasetInfo:
         )
     try:
         text = path.read_text("utf-8")
-        version = _version(text)
+        version = _read_version(text)
     except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(path, error) from error
+        raise _damage_error(path, error) from error
     if version != FORMAT_VERSION:
         raise UserError(
             f"{path} has format version {version}; this progan reads version "
@@ -248,7 +248,7 @@ def read_info(directory: Path) -> DatasetInfo:
     try:
         return DatasetInfo.from_json(text)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(path, error) from error
+        raise _damage_error(path, error) from error
 
 
 def require_array_files(directory: Path, info: DatasetInfo) -> None:
@@ -277,14 +277,14 @@ def describe_size_fault(directory: Path, file: ArrayFile) -> str:
     )
 
 
-def _version(text: str) -> object:
+def _read_version(text: str) -> object:
     document = json.loads(text)
     if document["format"] != FORMAT:
         raise ValueError(f"its format is {document['format']!r}, not {FORMAT!r}")
     return document["version"]
 
 
-def _damaged(path: Path, error: Exception) -> UserError:
+def _damage_error(path: Path, error: Exception) -> UserError:
     reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
     return UserError(
         f"{path} does not describe a dataset: {reason}. Restore it from a copy, or "

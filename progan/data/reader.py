@@ -134,7 +134,7 @@ class Dataset:
         """
         rows = self._inside(rows)
         if level in self.info.webp_bytes:
-            return self._decoded(level, rows)
+            return self._decode(level, rows)
         files, per_shard = self.info.level_files(level), self.info.rows_per_shard[level]
         if len(files) == 1:
             return self._map(files[0].name)[rows].astype(np.uint8, copy=False)
@@ -145,11 +145,11 @@ class Dataset:
             images[places] = self._map(files[shard].name)[rows[places] - shard * per_shard]
         return images
 
-    def _decoded(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
+    def _decode(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
         images = np.empty((len(rows), *self.info.size(level), self.channels), dtype=np.uint8)
         try:
             for place, image in enumerate(
-                decode_webp_files(self.encoded(level, rows), self.channels)
+                decode_webp_files(self.read_webp(level, rows), self.channels)
             ):
                 images[place] = image
         except (OSError, ValueError) as error:
@@ -159,7 +159,7 @@ class Dataset:
             ) from error
         return images
 
-    def encoded(self, level: int, rows: Rows) -> list[bytes]:
+    def read_webp(self, level: int, rows: Rows) -> list[bytes]:
         """Return images of a compressed level as they are stored: rows [n] -> n WebP files."""
         rows = self._inside(rows)
         files = self.info.level_files(level)
@@ -263,8 +263,8 @@ class ClassSubset(Dataset):
     def images(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
         return self.whole.images(level, self._of_whole(rows))
 
-    def encoded(self, level: int, rows: Rows) -> list[bytes]:
-        return self.whole.encoded(level, self._of_whole(rows))
+    def read_webp(self, level: int, rows: Rows) -> list[bytes]:
+        return self.whole.read_webp(level, self._of_whole(rows))
 
     def labels(self, rows: Rows) -> npt.NDArray[np.int64]:
         return self.whole.labels(self._of_whole(rows))

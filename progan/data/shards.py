@@ -98,8 +98,8 @@ def merge_shards(dest: Path) -> DatasetInfo:
     Raises:
         UserError: Parts are missing, damaged, or of different datasets; or there is no room.
     """
-    parts = [Dataset.open(folder) for folder in _folders(dest)]
-    plan = _joined(dest, parts)
+    parts = [Dataset.open(folder) for folder in _find_shards(dest)]
+    plan = _plan_merged(dest, parts)
     damage = [
         f"{part.path}: {fault}"
         for part in parts
@@ -114,7 +114,9 @@ def merge_shards(dest: Path) -> DatasetInfo:
         clear_folder(directory)
         arrays = DatasetArrays(directory, plan, 0)
         try:
-            for chunk in tqdm(_chunks(parts, plan), unit="chunk", desc=dest.name, disable=None):
+            for chunk in tqdm(
+                _read_chunks(parts, plan), unit="chunk", desc=dest.name, disable=None
+            ):
                 arrays.append(chunk)
             everything = [np.arange(len(part)) for part in parts]
             if plan.label_names:
@@ -138,7 +140,7 @@ def merge_shards(dest: Path) -> DatasetInfo:
     return info
 
 
-def _folders(dest: Path) -> list[Path]:
+def _find_shards(dest: Path) -> list[Path]:
     """The folders of all parts, in their order."""
     found = sorted(dest.parent.glob(f"{dest.name}.part-*-of-*"))
     totals = {path.name.rpartition("-")[2] for path in found}
@@ -159,7 +161,7 @@ def _folders(dest: Path) -> list[Path]:
     return wanted
 
 
-def _joined(dest: Path, parts: list[Dataset]) -> DatasetInfo:
+def _plan_merged(dest: Path, parts: list[Dataset]) -> DatasetInfo:
     """What the whole dataset is; its arrays have no checksums yet."""
     infos = [part.info for part in parts]
     first = infos[0]
@@ -189,7 +191,7 @@ def _joined(dest: Path, parts: list[Dataset]) -> DatasetInfo:
     )
 
 
-def _chunks(parts: list[Dataset], plan: DatasetInfo) -> Iterator[ImageChunk]:
+def _read_chunks(parts: list[Dataset], plan: DatasetInfo) -> Iterator[ImageChunk]:
     step = max(_CHUNK_BYTES // (plan.top_size.pixels * plan.channels), 1)
     for part in parts:
         for start in range(0, len(part), step):
@@ -208,5 +210,5 @@ def _chunks(parts: list[Dataset], plan: DatasetInfo) -> Iterator[ImageChunk]:
                     for level in plan.levels
                     if level not in plan.webp_bytes
                 },
-                webp={level: part.encoded(level, rows) for level in plan.webp_bytes},
+                webp={level: part.read_webp(level, rows) for level in plan.webp_bytes},
             )

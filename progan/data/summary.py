@@ -36,21 +36,21 @@ def describe_dataset(dataset: Dataset) -> str:
         ("labels", _classes(dataset)),
         ("landmarks", "5 points for each image" if info.has_landmarks else "none"),
         ("held out", format_count(info.holdout_count, "image") if info.holdout_count else "none"),
-        ("skipped", _skipped(info)),
+        ("skipped", _describe_skipped(info)),
         ("source", info.source),
-        ("options", [f"{name}: {_plain(value)}" for name, value in info.options.items()]),
+        ("options", [f"{name}: {_format_option(value)}" for name, value in info.options.items()]),
         ("size on disk", human_bytes(info.num_bytes)),
         ("fingerprint", info.fingerprint),
     ]
-    return "\n".join(_aligned(rows))
+    return "\n".join(_align_columns(rows))
 
 
 def find_empty_classes(dataset: Dataset) -> list[int]:
     """Indices of the classes that no image has; [] without labels."""
-    return np.flatnonzero(_counts(dataset) == 0).tolist() if dataset.label_size else []
+    return np.flatnonzero(_count_per_class(dataset) == 0).tolist() if dataset.label_size else []
 
 
-def _counts(dataset: Dataset) -> npt.NDArray[np.int64]:
+def _count_per_class(dataset: Dataset) -> npt.NDArray[np.int64]:
     """Number of images of each class."""
     return np.bincount(dataset.labels(np.arange(len(dataset))), minlength=dataset.label_size)
 
@@ -84,7 +84,7 @@ def _levels(info: DatasetInfo) -> list[str]:
 def _classes(dataset: Dataset) -> str | list[str]:
     if not dataset.label_size:
         return "none"
-    counts = _counts(dataset)
+    counts = _count_per_class(dataset)
     names = map(escape_controls, dataset.label_names)
     shown = list(zip(names, counts.tolist(), strict=True))[:_NUM_CLASSES]
     width = max(len(name) for name, _ in shown)
@@ -92,28 +92,28 @@ def _classes(dataset: Dataset) -> str | list[str]:
     empty = int((counts == 0).sum())
     return (
         lines
-        + _more(dataset.label_size, _NUM_CLASSES, "class", "classes")
+        + _describe_more(dataset.label_size, _NUM_CLASSES, "class", "classes")
         + [f"{format_count(empty, 'class has', 'classes have')} no image"] * bool(empty)
     )
 
 
-def _skipped(info: DatasetInfo) -> str | list[str]:
+def _describe_skipped(info: DatasetInfo) -> str | list[str]:
     if not info.skipped:
         return "none"
     lines = [f"{item.path}: {item.reason}" for item in info.skipped[:_NUM_SKIPPED]]
-    return lines + _more(len(info.skipped), _NUM_SKIPPED, "image", "images")
+    return lines + _describe_more(len(info.skipped), _NUM_SKIPPED, "image", "images")
 
 
-def _more(total: int, shown: int, noun: str, plural: str) -> list[str]:
+def _describe_more(total: int, shown: int, noun: str, plural: str) -> list[str]:
     more = format_count(total - shown, f"more {noun}", f"more {plural}")
     return [f"and {more}"] * (total > shown)
 
 
-def _plain(value: object) -> str:
+def _format_option(value: object) -> str:
     return "not given" if value is None else str(value)
 
 
-def _aligned(rows: Sequence[tuple[str, str | list[str]]]) -> list[str]:
+def _align_columns(rows: Sequence[tuple[str, str | list[str]]]) -> list[str]:
     width = max(len(name) for name, _ in rows)
     lines = []
     for name, value in rows:
@@ -224,16 +224,16 @@ def describe_difference(found: DatasetDifference) -> str:
         lines.append(
             f"{len(found.rows):,} of {format_count(found.count, 'image')} "
             f"{pluralize(len(found.rows), 'differs', 'differ')}, by {found.largest} at "
-            f"most and {found.mean:.4g} in the mean of all pixels: {_some(found.rows)}"
+            f"most and {found.mean:.4g} in the mean of all pixels: {_format_rows(found.rows)}"
         )
     if found.labels:
         lines.append(
             f"{format_count(len(found.labels), 'image')} "
             f"{pluralize(len(found.labels), 'has', 'have')} another class: "
-            f"{_some(found.labels)}"
+            f"{_format_rows(found.labels)}"
         )
     return "\n".join(lines)
 
 
-def _some(rows: tuple[int, ...]) -> str:
+def _format_rows(rows: tuple[int, ...]) -> str:
     return ", ".join(map(str, rows[:10])) + " …" * (len(rows) > 10)

@@ -86,21 +86,21 @@ def write_dataset(
         UserError: No room, `dest` exists, images are unreadable, none would be left to train on,
             or something else was interrupted in this place.
     """
-    plan = _planned(source, dest.resolve().name, options or {}, holdout, max_shard_bytes)
-    plan = _compressed(plan) if compress else plan
+    plan = _plan_dataset(source, dest.resolve().name, options or {}, holdout, max_shard_bytes)
+    plan = _plan_compression(plan) if compress else plan
     job = hash_job(plan, {"on_error": on_error, "seed": seed, "source": source.identity})
     try:
-        with staging_directory(dest) as directory, _kept_if_resumable(directory):
+        with staging_directory(dest) as directory, _clear_unless_resumable(directory):
             interrupted = any(directory.iterdir())
-            arrays, journal = _begun(directory, plan, job)
+            arrays, journal = _open_or_restart(directory, plan, job)
             if interrupted:
-                say(_resumption(journal, plan.count))
+                say(_describe_resumption(journal, plan.count))
             with closing(arrays):
                 _require_room(dest, plan, journal)
                 journal = _write_images(
                     source, arrays, directory, journal, workers, on_error, set(plan.webp_bytes)
                 )
-                info = _finished(source, arrays, directory, plan, journal, holdout, seed)
+                info = _finish_dataset(source, arrays, directory, plan, journal, holdout, seed)
     except OtherJob as error:
         raise UserError(
             f"There is an unfinished dataset in {error}, which was to become another "
@@ -113,7 +113,7 @@ def write_dataset(
 
 
 @contextmanager
-def _kept_if_resumable(directory: Path) -> Iterator[None]:
+def _clear_unless_resumable(directory: Path) -> Iterator[None]:
     """After a failure, remove files that no journal describes: nothing can be made of them."""
     try:
         yield
@@ -124,7 +124,7 @@ def _kept_if_resumable(directory: Path) -> Iterator[None]:
         raise
 
 
-def _resumption(journal: Journal, total: int) -> str:
+def _describe_resumption(journal: Journal, total: int) -> str:
     if not journal.asked:
         return "An interrupted creation left no complete image: starting with the first one."
     return (
@@ -133,7 +133,7 @@ def _resumption(journal: Journal, total: int) -> str:
     )
 
 
-def _begun(directory: Path, plan: DatasetInfo, job: str) -> tuple[DatasetArrays, Journal]:
+def _open_or_restart(directory: Path, plan: DatasetInfo, job: str) -> tuple[DatasetArrays, Journal]:
     """The files and the journal of an interrupted attempt, or new ones."""
     journal = read_journal(directory, job)
     try:
@@ -153,10 +153,10 @@ def _write_images(
     compressed: set[int],
 ) -> Journal:
     """Write all images that the journal lacks, and return the journal of all."""
-    kept, job = journal, _Job(source.read, compressed, on_error == "skip")
+    kept, job = journal, _ChunkReader(source.read, compressed, on_error == "skip")
     with (
         closing(PeriodicFlush(arrays, directory, JOURNAL_SECONDS)) as flusher,
-        closing(_chunks(source, workers, journal.asked, job)) as chunks,
+        closing(_read_chunks(source, workers, journal.asked, job)) as chunks,
         tqdm(
             total=source.count,
             initial=journal.asked,
@@ -183,7 +183,7 @@ def _write_images(
     return journal
 
 
-def _finished(
+def _finish_dataset(
     source: ImageSource,
     arrays: DatasetArrays,
     directory: Path,
@@ -202,7 +202,7 @@ def _finished(
         )
     written = np.delete(np.arange(source.count), [number for number, _ in journal.skipped])
     try:
-        held_out = _held_out(source, written, holdout, seed)
+        held_out = _choose_holdout_rows(source, written, holdout, seed)
     except UserError:
         clear_folder(directory)
         raise
@@ -222,7 +222,7 @@ def _require_room(dest: Path, plan: DatasetInfo, journal: Journal) -> None:
     require_free_space(dest, plan.num_bytes - there * bool(journal.written), f"The dataset {dest}")
 
 
-def _planned(
+def _plan_dataset(
     source: ImageSource, name: str, options: Mapping[str, Any], holdout: float, max_shard_bytes: int
 ) -> DatasetInfo:
     """What the dataset will be if every image can be read."""
@@ -239,14 +239,14 @@ def _planned(
         rows_per_shard=compute_rows_per_shard(
             source.resolution, source.channels, source.count, max_shard_bytes, source.base
         ),
-        holdout_count=_held_out(source, np.arange(source.count), holdout, 0).size,
+        holdout_count=_choose_holdout_rows(source, np.arange(source.count), holdout, 0).size,
         source=source.description,
         options=options,
         skipped=source.skipped,
     )
 
 
-def _compressed(plan: DatasetInfo) -> DatasetInfo:
+def _plan_compression(plan: DatasetInfo) -> DatasetInfo:
     """The same with compressed levels; nobody knows their size yet, but none becomes so large."""
     values = {level: plan.size(level).pixels * plan.channels for level in plan.levels}
     most = {
@@ -266,7 +266,7 @@ def _with_count(
     )
 
 
-def _held_out(
+def _choose_holdout_rows(
     source: ImageSource, written: npt.NDArray[np.int64], holdout: float, seed: int
 ) -> npt.NDArray[np.int64]:
     """Rows of the dataset that training leaves out: those of the source, or drawn ones."""
@@ -275,7 +275,9 @@ def _held_out(
     return draw_holdout_rows(compute_holdout_size(holdout, written.size), written.size, seed)
 
 
-def _chunks(source: ImageSource, workers: int, first: int, job: "_Job") -> Generator[ImageChunk]:
+def _read_chunks(
+    source: ImageSource, workers: int, first: int, job: "_ChunkReader"
+) -> Generator[ImageChunk]:
     """Yield the images from number `first` on in order, read by the workers some chunks ahead."""
     rows = _chunk_rows(source, workers)
     ranges = [
@@ -302,7 +304,7 @@ def _chunk_rows(source: ImageSource, workers: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class _ChunkReader:
     """Reads a range of images and shrinks them; picklable if `read` is."""
 
     read: Callable[[int], Sample]
@@ -321,7 +323,7 @@ class _Job:
                 skipped.append((row, sample.doubt))
             else:
                 samples.append(sample)
-        levels = _levels(samples) if samples else {}
+        levels = _make_levels(samples) if samples else {}
         points = [item.landmarks for item in samples if item.landmarks is not None]
         return ImageChunk(
             num_read=len(rows),
@@ -339,17 +341,17 @@ class _Job:
         )
 
 
-def _levels(samples: Sequence[Sample]) -> dict[int, npt.NDArray[np.uint8]]:
+def _make_levels(samples: Sequence[Sample]) -> dict[int, npt.NDArray[np.uint8]]:
     """All levels of the samples, {level: [n,h,w,C]}."""
-    images = _stacked([item.image for item in samples])
+    images = _stack([item.image for item in samples])
     if not samples[0].smaller:
         return build_pyramid(images)
     smaller = {
-        level: _stacked([item.smaller[level] for item in samples]) for level in samples[0].smaller
+        level: _stack([item.smaller[level] for item in samples]) for level in samples[0].smaller
     }
     return {level_of(min(images.shape[1:3])): images, **smaller}
 
 
-def _stacked(images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+def _stack(images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
     """np.stack(), without a copy of a single image."""
     return images[0][None] if len(images) == 1 else np.stack(images)

@@ -136,7 +136,7 @@ def test_compressed_images_are_those_of_the_class(
     packed = written(tmp_path / "zoo", compress=True)
     birds, rows = select_class(packed, "red bird"), np.array([8, 0, 3])
     np.testing.assert_array_equal(birds.images(3, rows), IMAGES[BIRDS[rows]])
-    assert birds.encoded(3, rows) == packed.encoded(3, BIRDS[rows])
+    assert birds.read_webp(3, rows) == packed.read_webp(3, BIRDS[rows])
 
 
 def test_labels_and_landmarks_stay_with_their_images(birds: Dataset) -> None:

@@ -114,7 +114,7 @@ class _FolderWalk:
         """Sort the entries of one folder, and yield the folders among them."""
         for entry in self._entries(folder):
             path = f"{folder}/{entry.name}" if folder else entry.name
-            kind = _type_of(entry)
+            kind = _entry_type(entry)
             if is_hidden(entry.name):
                 self.ignored.append(IgnoredFile(path, classify_hidden(path)))
             elif kind == "special":
@@ -129,17 +129,17 @@ class _FolderWalk:
             with os.scandir(self.root / folder) as entries:
                 return sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            raise _unlistable(error) from error
+            raise _listing_error(error) from error
 
     def _identity(self, folder: str) -> tuple[int, int]:
         try:
             found = os.stat(self.root / folder)
         except OSError as error:
-            raise _unlistable(error) from error
+            raise _listing_error(error) from error
         return found.st_dev, found.st_ino
 
 
-def _type_of(entry: os.DirEntry[str]) -> Literal["folder", "link", "file", "special"]:
+def _entry_type(entry: os.DirEntry[str]) -> Literal["folder", "link", "file", "special"]:
     """What an entry is; a link leads to a folder, and one that leads nowhere is a file."""
     try:
         if entry.is_dir():
@@ -149,7 +149,7 @@ def _type_of(entry: os.DirEntry[str]) -> Literal["folder", "link", "file", "spec
         return "file"
 
 
-def _unlistable(error: OSError) -> UserError:
+def _listing_error(error: OSError) -> UserError:
     return UserError(
         f"Cannot list the folder {error.filename}: {error.strerror}. "
         "Make it readable, or move it away."
@@ -167,7 +167,9 @@ class ZipSource:
         try:
             return self.file.read(self.members[path])
         except Exception as error:  # zlib, struct and zipfile each have errors of their own
-            raise UnreadableImage(path, _reason(self.members[path], error)) from error
+            raise UnreadableImage(
+                path, _describe_member_error(self.members[path], error)
+            ) from error
 
     def read_start(self, path: str) -> bytes:
         try:
@@ -202,7 +204,7 @@ def open_zip(path: Path) -> tuple[ZipSource, list[IgnoredFile]]:
             continue  # a folder, whose members tell its name
         member = normalize_member_path(name)
         if kind := _ignored_kind(info, member):
-            where = _hidden_part(member) if kind in (HIDDEN, MACOS) else name
+            where = _hidden_prefix(member) if kind in (HIDDEN, MACOS) else name
             ignored[where] = IgnoredFile(where, kind)
             continue
         if member in members and is_image_path(member):
@@ -229,14 +231,14 @@ def _ignored_kind(info: zipfile.ZipInfo, member: str) -> FileKind | None:
     return ZIP_LINK if stat.S_ISLNK(info.external_attr >> 16) else None
 
 
-def _hidden_part(path: str) -> str:
+def _hidden_prefix(path: str) -> str:
     """The path up to the first hidden file or folder."""
     parts = path.split("/")
     hidden = next(number for number, part in enumerate(parts) if is_hidden(part))
     return "/".join(parts[: hidden + 1])
 
 
-def _reason(info: zipfile.ZipInfo, error: Exception) -> str:
+def _describe_member_error(info: zipfile.ZipInfo, error: Exception) -> str:
     """Why a member cannot be read, and what mends it."""
     if info.flag_bits & _ENCRYPTED:
         return "encrypted in the zip file; unpack it with its password, and name the folder"
@@ -272,7 +274,7 @@ class SourceListing(NamedTuple):
 
 def open_file_source(source: Path) -> SourceListing:
     """List a folder or a zip file; raises UserError if there is no image."""
-    listing = call_interruptibly(lambda: _listing(source))
+    listing = call_interruptibly(lambda: _list_files(source))
     if not listing.images:
         seen = "".join(f"\n  {line}" for line in describe_ignored(listing.ignored))
         raise UserError(
@@ -295,8 +297,8 @@ def natural_order(path: str) -> tuple[object, ...]:
     return parts, path
 
 
-def _listing(source: Path) -> SourceListing:
-    tree, paths, ignored = _open(source)
+def _list_files(source: Path) -> SourceListing:
+    tree, paths, ignored = _open_source(source)
     images = [path for path in paths if is_image_path(path)]
     ignored += [
         IgnoredFile(path, classify_file(path, tree.read_start))
@@ -310,7 +312,7 @@ def _listing(source: Path) -> SourceListing:
     )
 
 
-def _open(source: Path) -> tuple[FileSource, list[str], list[IgnoredFile]]:
+def _open_source(source: Path) -> tuple[FileSource, list[str], list[IgnoredFile]]:
     """The tree, the files that may be images, and those that are left out before a look."""
     if source.is_dir():
         return FolderSource(source), *list_folder(source)

@@ -40,10 +40,10 @@ def import_hdf5(
     Raises:
         UserError: No such file or names, other shapes, or the package h5py is missing.
     """
-    file = _opened(source)
-    images = _array(file, source, key or _largest(file, source), "--key")
-    resolution, channels, channels_first = _layout(images, f"{source}: {images.name}")
-    labels = _labels(file, source, labels_key, len(images))
+    file = _open_file(source)
+    images = _get_array(file, source, key or _largest_level_name(file, source), "--key")
+    resolution, channels, channels_first = _read_layout(images, f"{source}: {images.name}")
+    labels = _read_labels(file, source, labels_key, len(images))
     rows = select_rows(len(images), max_images, seed)
     return ImageSource(
         description=f"HDF5, {source.resolve()}: {images.name}",
@@ -74,7 +74,7 @@ class _Reader:
         return Sample(stored.reshape(self.resolution, self.resolution, self.channels))
 
 
-def _opened(source: Path) -> Any:
+def _open_file(source: Path) -> Any:
     try:
         import h5py
     except ImportError as error:
@@ -87,7 +87,7 @@ def _opened(source: Path) -> Any:
         raise UserError(f"Cannot read {source} as HDF5: {error}. Copy it again.") from error
 
 
-def _largest(file: Any, source: Path) -> str:
+def _largest_level_name(file: Any, source: Path) -> str:
     """The name of the official level with the most pixels."""
     names: dict[int, str] = {
         int(match[1]): name for name in file if (match := _OFFICIAL_NAME.fullmatch(name))
@@ -95,24 +95,24 @@ def _largest(file: Any, source: Path) -> str:
     if not names:
         raise UserError(
             f"{source} has no images called data4x4, data8x8 and so on. Name them with "
-            f"--key; there are {_names(file)}."
+            f"--key; there are {_list_arrays(file)}."
         )
     return names[max(names)]
 
 
-def _array(file: Any, source: Path, name: str, option: str) -> Any:
+def _get_array(file: Any, source: Path, name: str, option: str) -> Any:
     import h5py
 
     found = file.get(name)
     if not isinstance(found, h5py.Dataset):
         raise UserError(
             f"{source} has no array {name!r}. Name another one with {option}; there "
-            f"are {_names(file)}."
+            f"are {_list_arrays(file)}."
         )
     return found
 
 
-def _names(file: Any) -> str:
+def _list_arrays(file: Any) -> str:
     """All arrays of the file, wherever they are, with their shapes."""
     import h5py
 
@@ -125,7 +125,7 @@ def _names(file: Any) -> str:
     return ", ".join(found) or "none at all"
 
 
-def _layout(images: Any, where: str) -> tuple[int, int, bool]:
+def _read_layout(images: Any, where: str) -> tuple[int, int, bool]:
     """Resolution, channels, and whether these come first, as in official files."""
     shape: tuple[int, ...] = images.shape or ()
     orders = {
@@ -151,9 +151,9 @@ def _layout(images: Any, where: str) -> tuple[int, int, bool]:
     return resolution, int(channels), order == "NCHW"
 
 
-def _labels(file: Any, source: Path, labels_key: str | None, count: int) -> Labels:
+def _read_labels(file: Any, source: Path, labels_key: str | None, count: int) -> Labels:
     beside = source.with_name(f"{source.stem}-labels.npy")
     if labels_key is not None:
-        stored = _array(file, source, labels_key, "--labels-key")
+        stored = _get_array(file, source, labels_key, "--labels-key")
         return labels_from_array(np.asarray(stored), count, f"{source}: {stored.name}")
     return load_label_array(beside, count) if beside.is_file() else Labels(None, ())

@@ -36,7 +36,7 @@ _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
 _BYTES_LIST, _INT64_LIST = 1, 3
 Value = int | memoryview
 _FILE_NAME = re.compile(r"(.+)-r(\d\d)\.tfrecords")
-_WANTED = "Name the folder with the files NAME-rNN.tfrecords, which the official tool wrote."
+_HINT = "Name the folder with the files NAME-rNN.tfrecords, which the official tool wrote."
 
 
 def require_crc32c() -> None:
@@ -138,9 +138,9 @@ def _end(record: Record) -> int:
 
 def parse_image_example(example: bytes) -> npt.NDArray[np.uint8]:
     """Return the image of an Example with `shape` [C,H,W] and `data`; ValueError if it has none."""
-    features = _features(memoryview(example))
+    features = _parse_features(memoryview(example))
     try:
-        shape, data = _integers(features["shape"]), _bytes(features["data"])
+        shape, data = _parse_integers(features["shape"]), _parse_bytes(features["data"])
     except KeyError as error:
         raise ValueError(f"it has no feature {error}") from None
     if len(shape) != 3 or min(shape) < 1 or prod(shape) != len(data):
@@ -148,65 +148,69 @@ def parse_image_example(example: bytes) -> npt.NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
-def _features(example: memoryview) -> dict[str, memoryview]:
+def _parse_features(example: memoryview) -> dict[str, memoryview]:
     features = {}
-    for container in _messages(example, 1):
-        for entry in _messages(container, 1):
-            fields = dict(_fields(entry))
+    for container in _list_messages(example, 1):
+        for entry in _list_messages(container, 1):
+            fields = dict(_iterate_fields(entry))
             name, feature = fields.get(1), fields.get(2)
             if isinstance(name, memoryview) and isinstance(feature, memoryview):
                 features[str(name, "utf-8")] = feature
     return features
 
 
-def _bytes(feature: memoryview) -> memoryview:
+def _parse_bytes(feature: memoryview) -> memoryview:
     """The only value of a list of bytes."""
-    values = [value for items in _messages(feature, _BYTES_LIST) for value in _messages(items, 1)]
+    values = [
+        value
+        for items in _list_messages(feature, _BYTES_LIST)
+        for value in _list_messages(items, 1)
+    ]
     if len(values) != 1:
         raise ValueError(f"its data is in {len(values)} pieces")
     return values[0]
 
 
-def _integers(feature: memoryview) -> tuple[int, ...]:
+def _parse_integers(feature: memoryview) -> tuple[int, ...]:
     """All values of a list of int64, packed (one field with all) or not (a field for each)."""
     values: list[int] = []
-    for items in _messages(feature, _INT64_LIST):
-        for number, value in _fields(items):
+    for items in _list_messages(feature, _INT64_LIST):
+        for number, value in _iterate_fields(items):
             if number == 1:
-                values += [value] if isinstance(value, int) else _packed(value)
+                values += [value] if isinstance(value, int) else _unpack_varints(value)
     return tuple(values)
 
 
-def _packed(data: memoryview) -> list[int]:
+def _unpack_varints(data: memoryview) -> list[int]:
     values, start = [], 0
     while start < len(data):
-        value, start = _varint(data, start)
+        value, start = _read_varint(data, start)
         values.append(value)
     return values
 
 
-def _messages(message: memoryview, wanted: int) -> list[memoryview]:
+def _list_messages(message: memoryview, wanted: int) -> list[memoryview]:
     """The length-delimited fields of a number."""
     return [
         value
-        for number, value in _fields(message)
+        for number, value in _iterate_fields(message)
         if number == wanted and isinstance(value, memoryview)
     ]
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
+def _iterate_fields(message: memoryview) -> Iterator[tuple[int, Value]]:
     """Yield number and value of each field; ValueError if the message is broken."""
     start = 0
     while start < len(message):
-        key, start = _varint(message, start)
+        key, start = _read_varint(message, start)
         number, kind = key >> 3, key & 7
         value: Value
         if kind == _VARINT:
-            value, start = _varint(message, start)
+            value, start = _read_varint(message, start)
         elif kind == _BYTES or kind in _FIXED_SIZES:
             size = _FIXED_SIZES.get(kind, 0)
             if kind == _BYTES:
-                size, start = _varint(message, start)
+                size, start = _read_varint(message, start)
             if start + size > len(message):
                 raise ValueError("a field is longer than its message")
             value, start = message[start : start + size], start + size
@@ -215,7 +219,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
         yield number, value
 
 
-def _varint(data: memoryview, start: int) -> tuple[int, int]:
+def _read_varint(data: memoryview, start: int) -> tuple[int, int]:
     """The number that begins at `start`, 7 bits a byte, and where the next thing begins."""
     value = 0
     for index in range(start, min(start + 10, len(data))):
@@ -230,11 +234,11 @@ def import_tfrecords(
 ) -> ImageSource:
     """Look through the largest of the files in `source`; raises UserError if files are amiss."""
     require_crc32c()
-    path, name, level = _largest(source)
+    path, name, level = _find_largest_file(source)
     if not MIN_LEVEL <= level <= MAX_LEVEL:
         raise UserError(
             f"{path} is of the level {level}, which is none from {MIN_LEVEL} to "
-            f"{MAX_LEVEL}. {_WANTED}"
+            f"{MAX_LEVEL}. {_HINT}"
         )
     records = index_records(path)
     if not records:
@@ -243,7 +247,7 @@ def import_tfrecords(
     labels = (
         load_label_array(labels_file, len(records)) if labels_file.is_file() else (Labels(None, ()))
     )
-    channels = _channels(path, records[0], 2**level)
+    channels = _read_channels(path, records[0], 2**level)
     rows = select_rows(len(records), max_images, seed)
     return ImageSource(
         description=f"TFRecords, {path.resolve()}",
@@ -264,7 +268,7 @@ class _Reader:
 
     def __call__(self, row: int) -> Sample:
         record = self.records[row]
-        image = _image(self.path, record)
+        image = _read_image(self.path, record)
         if image.shape != self.shape:
             raise UnreadableImage(
                 describe_record(self.path, record),
@@ -273,7 +277,7 @@ class _Reader:
         return Sample(image.transpose(1, 2, 0))
 
 
-def _image(path: Path, record: Record) -> npt.NDArray[np.uint8]:
+def _read_image(path: Path, record: Record) -> npt.NDArray[np.uint8]:
     """The image [C,H,W] of a record; raises UnreadableImage."""
     data = read_record(path, record)
     try:
@@ -284,9 +288,9 @@ def _image(path: Path, record: Record) -> npt.NDArray[np.uint8]:
         ) from error
 
 
-def _channels(path: Path, first: Record, resolution: int) -> int:
+def _read_channels(path: Path, first: Record, resolution: int) -> int:
     """The channels of the first image, which has to be what the name of the file says."""
-    channels, height, width = map(int, _image(path, first).shape)
+    channels, height, width = map(int, _read_image(path, first).shape)
     if (height, width) != (resolution, resolution) or channels not in CHANNELS:
         raise UserError(
             f"{describe_record(path, first)} has the shape [{channels}, {height}, {width}]; by "
@@ -297,17 +301,17 @@ def _channels(path: Path, first: Record, resolution: int) -> int:
     return channels
 
 
-def _largest(source: Path) -> tuple[Path, str, int]:
+def _find_largest_file(source: Path) -> tuple[Path, str, int]:
     """The file of the highest level, the name of its dataset, and the level."""
     if not source.is_dir():
-        raise UserError(f"--source {source} is no folder. {_WANTED}")
+        raise UserError(f"--source {source} is no folder. {_HINT}")
     found = [
         (int(match[2]), match[1], path)
         for path in source.iterdir()
         if (match := _FILE_NAME.fullmatch(path.name))
     ]
     if not found:
-        raise UserError(f"There is no file NAME-rNN.tfrecords in --source {source}. {_WANTED}")
+        raise UserError(f"There is no file NAME-rNN.tfrecords in --source {source}. {_HINT}")
     names = sorted({name for _, name, _ in found})
     if len(names) > 1:
         raise UserError(

@@ -4,9 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progan.data.importers.images import base_size, nearest_sizes, parse_size
 from progan.errors import UserError
-from progan.sizes import LONGEST_BASE, Size, level_of, require_base, size_at
+from progan.sizes import (
+    LONGEST_BASE,
+    Size,
+    base_size,
+    level_of,
+    nearest_sizes,
+    parse_size,
+    require_base,
+    size_at,
+)
 
 
 @given(st.integers(4, 7), st.integers(4, LONGEST_BASE), st.booleans(), st.integers(2, 10))
