@@ -12,7 +12,7 @@ from PIL import Image
 
 from progan.cli.dataset import main
 from progan.data.importers.images import ImageOptions, import_images
-from progan.data.importers.label_files import Labels
+from progan.data.importers.label_arrays import Labels
 from progan.data.importers.labels import (
     labels_from_table,
     parse_csv_table,
