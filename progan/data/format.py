@@ -1,4 +1,4 @@
-"""The layout of a dataset on disk: every file name, shape and field, and nothing else."""
+"""Layout of a dataset on disk: file names, shapes and the fields of `dataset.json`."""
 
 import hashlib
 import json
@@ -29,8 +29,8 @@ HOLDOUT_FILE = "holdout.npy"
 LANDMARK_SHAPE = (5, 2)  # eyes, nose, corners of the mouth, each x, y in pixels
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 MAX_SHARD_BYTES = 8 * 2**30
-MAX_SHARDS = 100_000  # of one level; with their usual size, 800 TiB
-HEADER_BYTES = 128  # of a .npy file of version 1.0 with the shapes that we have
+MAX_SHARDS = 100_000  # files of one level; with their usual size, 800 TiB
+HEADER_BYTES = 128  # a .npy header of version 1.0 with these shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +43,24 @@ class SkippedImage:
 
 @dataclass(frozen=True, slots=True)
 class ArrayFile:
-    """What one .npy file of a dataset must hold."""
+    """Name, shape and type of one .npy file of a dataset."""
 
     name: str
     shape: tuple[int, ...]
-    dtype: str  # in NumPy's words: '|u1', '<i4', '<i8', '<f4'
+    dtype: str  # '|u1', '<i4', '<i8' or '<f4'
 
     @property
     def num_bytes(self) -> int:
         return self.bytes_of(self.shape[0])
 
     def bytes_of(self, num_rows: int) -> int:
-        """Size of the file with its first rows only."""
+        """Compute the size of the file with its first rows only."""
         return HEADER_BYTES + num_rows * prod(self.shape[1:]) * int(self.dtype[-1])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetInfo:
-    """All that `dataset.json` says of a dataset. Raises ValueError where it contradicts itself.
+    """The content of `dataset.json`. Raises ValueError where it contradicts itself.
 
     Attributes:
         name: A short name, used for run directories.
@@ -69,12 +69,12 @@ class DatasetInfo:
         channels: 1 grey, 3 RGB, 4 RGBA.
         count: Number of images, at least 1.
         rows_per_shard: Images in each file of a level; all of them when it is one file.
-        webp_bytes: For each level that is compressed, how many bytes its images take together.
+        webp_bytes: For each compressed level, the size of all its images.
         label_names: Names of the classes by index; empty without labels.
         has_landmarks: Five points for each image are stored.
-        holdout_count: How many images training leaves out, fewer than `count`.
-        source: What the images were made from, for people.
-        options: How they were made: JSON values by option name.
+        holdout_count: Number of images held out of training, fewer than `count`.
+        source: Origin of the images, for people.
+        options: Options that they were made with: JSON values by option name.
         skipped: The images that were left out.
         checksums: SHA-256 in hexadecimal of each array file by name.
     """
@@ -127,7 +127,7 @@ class DatasetInfo:
 
     @property
     def levels(self) -> range:
-        """Levels on disk, from the base up."""
+        """The levels on disk, from the base up."""
         return range(MIN_LEVEL, level_of(self.resolution) + 1)
 
     @property
@@ -136,12 +136,12 @@ class DatasetInfo:
         return self.size(self.levels[-1])
 
     def size(self, level: int) -> Size:
-        """Size of the images of a level."""
+        """Return the size of the images of a level."""
         return size_at(self.base, level)
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that tell this content from any other."""
+        """Hash of the content, twelve hexadecimal digits."""
         content = json.dumps([self.label_names, sorted(self.checksums.items())])
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
@@ -151,8 +151,7 @@ class DatasetInfo:
         return sum(file.num_bytes for file in self.array_files())
 
     def level_files(self, level: int) -> tuple[ArrayFile, ...]:
-        """The files of one level in the order of their rows; if it is compressed, all bytes and
-        where each image begins."""
+        """Return the files of one level by their rows; of a compressed one, data and offsets."""
         if level in self.webp_bytes:
             return (
                 ArrayFile(f"level-{level:02d}.webp.npy", (self.webp_bytes[level],), "|u1"),
@@ -161,15 +160,14 @@ class DatasetInfo:
         rows, shape = self.rows_per_shard[level], (*self.size(level), self.channels)
         if rows >= self.count:
             return (ArrayFile(f"level-{level:02d}.npy", (self.count, *shape), "|u1"),)
+        counts = [min(rows, self.count - start) for start in range(0, self.count, rows)]
         return tuple(
-            ArrayFile(
-                f"level-{level:02d}.{shard:03d}.npy", (min(rows, self.count - start), *shape), "|u1"
-            )
-            for shard, start in enumerate(range(0, self.count, rows))
+            ArrayFile(f"level-{level:02d}.{shard:03d}.npy", (count, *shape), "|u1")
+            for shard, count in enumerate(counts)
         )
 
     def array_files(self) -> tuple[ArrayFile, ...]:
-        """All array files of the dataset, from the base up."""
+        """Return all array files of the dataset, from the base up."""
         files = [file for level in self.levels for file in self.level_files(level)]
         if self.label_names:
             files.append(ArrayFile(LABELS_FILE, (self.count,), "<i4"))
@@ -182,7 +180,7 @@ class DatasetInfo:
     def to_json(self) -> str:
         fields = {name: getattr(self, name) for name in self.__slots__}
         fields["skipped"] = [[item.path, item.reason] for item in self.skipped]
-        if self.base == SQUARE:  # the usual one goes without saying
+        if self.base == SQUARE:  # the default
             del fields["base"]
         document = {"format": FORMAT, "version": FORMAT_VERSION, **fields}
         return json.dumps(document, indent=1) + "\n"
@@ -194,12 +192,9 @@ class DatasetInfo:
         del fields["format"], fields["version"]
         fields["label_names"] = tuple(fields["label_names"])
         fields["skipped"] = tuple(SkippedImage(path, reason) for path, reason in fields["skipped"])
-        fields["rows_per_shard"] = {
-            int(level): int(rows) for level, rows in fields["rows_per_shard"].items()
-        }
-        fields["webp_bytes"] = {
-            int(level): int(size) for level, size in fields.get("webp_bytes", {}).items()
-        }
+        for name in ("rows_per_shard", "webp_bytes"):
+            by_level = fields[name] if name == "rows_per_shard" else fields.get(name, {})
+            fields[name] = {int(level): int(value) for level, value in by_level.items()}
         fields["base"] = Size(*map(int, fields.get("base", SQUARE)))
         return cls(**fields)
 
@@ -211,7 +206,7 @@ def compute_rows_per_shard(
     max_bytes: int = MAX_SHARD_BYTES,
     base: Size = SQUARE,
 ) -> dict[int, int]:
-    """For each level the rows that a file of at most `max_bytes` holds, at least 1."""
+    """Compute for each level the rows that a file of at most `max_bytes` holds, at least 1."""
     rows = {
         level: (max_bytes - HEADER_BYTES) // (size_at(base, level).pixels * channels)
         for level in range(MIN_LEVEL, level_of(resolution) + 1)
@@ -220,7 +215,7 @@ def compute_rows_per_shard(
 
 
 def read_info(directory: Path) -> DatasetInfo:
-    """Read `dataset.json`; raises UserError that tells what is wrong with it and what to do."""
+    """Read `dataset.json`; raises UserError with the fault and its remedy."""
     path = directory / INFO_FILE
     if not directory.is_dir():
         what = "is a file, not a dataset" if directory.exists() else "does not exist"
@@ -229,10 +224,8 @@ def read_info(directory: Path) -> DatasetInfo:
         )
     if not path.is_file():
         raise UserError(
-            f"{directory} is not a dataset: it has no {INFO_FILE}. "
-            "Make one with "
-            f"{command_line('dataset', 'create-from-images', '--source', directory)} "
-            "--dest …"
+            f"{directory} is not a dataset: it has no {INFO_FILE}. Make one with "
+            f"{command_line('dataset', 'create-from-images', '--source', directory)} --dest …"
         )
     try:
         text = path.read_text("utf-8")
@@ -265,16 +258,14 @@ def require_array_files(directory: Path, info: DatasetInfo) -> None:
 
 
 def describe_size_fault(directory: Path, file: ArrayFile) -> str:
-    """Say what is wrong with the file at a glance: missing or of another size; '' if nothing."""
+    """Describe a file that is missing or of another size; '' for any other."""
     path = directory / file.name
     if not path.is_file():
         return f"{file.name} is missing"
     size = path.stat().st_size
-    return (
-        ""
-        if size == file.num_bytes
-        else (f"{file.name} has {size} bytes instead of {file.num_bytes}")
-    )
+    if size == file.num_bytes:
+        return ""
+    return f"{file.name} has {size} bytes instead of {file.num_bytes}"
 
 
 def _read_version(text: str) -> object:

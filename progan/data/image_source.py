@@ -1,4 +1,4 @@
-"""What an importer hands to the writer: numbered images, and reports of unreadable ones."""
+"""Interface between importers and the writer: numbered images, and unreadable ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,15 +20,14 @@ _NUM_LISTED = 10
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image, and what else is known of it.
+    """One image with its landmarks.
 
     Attributes:
         image: uint8 [H,W,C].
         landmarks: float32 [5,2] in pixels.
-        smaller: All lower levels, {level: uint8 [h,w,C]}, where they are known
-            better than from the rounded pixels of `image`; all samples of a source have them,
-            or none.
-        doubt: The image can be read and had better be left out; `--on-error skip` does so.
+        smaller: All lower levels, {level: uint8 [h,w,C]}, instead of averages of the rounded pixels
+            of `image`; all samples of a source have them, or none.
+        doubt: Reason to leave the image out, which `--on-error skip` does.
     """
 
     image: npt.NDArray[np.uint8]
@@ -57,12 +56,12 @@ class ImageSource:
     """Images of one size and kind, numbered from 0.
 
     Attributes:
-        description: Where the images come from, for people.
-        identity: Tells these images from any others, where the options do not; a hash.
+        description: Origin of the images, for people.
+        identity: Hash of the images, where the options do not identify them.
         resolution: Of their level, a power of two from 4 to 1024: the side of squares.
         base: Their size at level 2.
         channels: 1 grey, 3 RGB, 4 RGBA.
-        count: How many there are.
+        count: Number of images.
         read: Image number -> Sample; raises UnreadableImage. Called from several threads, or,
             with `in_processes`, from several processes; then it must be picklable.
         labels: Class of each image, int [count], or None.
@@ -94,9 +93,9 @@ class ImageSource:
 
 
 def select_rows(count: int, max_images: int | None, seed: int | None) -> npt.NDArray[np.int64]:
-    """Which of `count` images to take, in ascending order: all, or `max_images` of them.
+    """Select all of `count` images, or `max_images`: the first, or drawn with a seed.
 
-    Without a seed the first ones, with a seed as many drawn without replacement.
+    Returns int64 [n], ascending; drawn without replacement.
     """
     taken = count if max_images is None else min(count, max_images)
     if seed is None:
@@ -115,12 +114,9 @@ def require_readable(source: Path | str, total: int, unreadable: Sequence[Skippe
 
 
 def format_skipped(skipped: Sequence[SkippedImage]) -> str:
-    """The first ten with their reasons, one in a line, and how many more there are."""
-    lines = [
-        f"  {escape_controls(f'{item.path}: {item.reason}')}" for item in skipped[:_NUM_LISTED]
-    ]
-    more = len(skipped) - _NUM_LISTED
-    return "\n".join(
-        lines
-        + [f"  and {more:,} more; {command_line('dataset', 'check')} names them all"] * (more > 0)
-    )
+    """Format the first ten with their reasons, one in a line, and the number of the others."""
+    lines = [f"  {item.path}: {item.reason}" for item in skipped[:_NUM_LISTED]]
+    lines = [escape_controls(line) for line in lines]
+    if (more := len(skipped) - _NUM_LISTED) > 0:
+        lines.append(f"  and {more:,} more; {command_line('dataset', 'check')} names them all")
+    return "\n".join(lines)

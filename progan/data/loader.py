@@ -31,23 +31,24 @@ from progan.runtime.log import human_seconds
 from progan.runtime.seeding import numpy_generator
 from progan.runtime.text import format_count
 
-Numbers = npt.NDArray[np.int64]
-AUTO_SHARE = 4  # one part in so many; training may yet need the others
-CACHE_CHUNK_BYTES = 2**26  # of images that are read at once
+Rows = npt.NDArray[np.int64]
+MAX_PREFETCHED = 4  # batches that wait, at most
+AUTO_CACHE_DIVISOR = 4  # of the free memory a quarter; training may need the rest
+CACHE_CHUNK_BYTES = 2**26  # images that are read at once
 
 
 class ReadingCancelled(Exception):
-    """Nobody waits for the images any more."""
+    """The images are not needed any more."""
 
 
 class DeviceImageCache:
     """The images of a dataset that are not held out, by level and number.
 
     Args:
-        device: Where a level stays if it fits.
+        device: Keeps the images of a level if they fit.
         budget_bytes: Most memory of the device that images may take.
-        report: Is told in one line what stays there, or that it did not fit after all.
-        stopped: Whether nobody waits any more; reading a level ends then.
+        report: Receives a line about the level that stays there, or did not fit after all.
+        stopped: Returns True to end the reading of a level.
     """
 
     def __init__(
@@ -64,25 +65,22 @@ class DeviceImageCache:
         # All images of that level, uint8 [count, H, W, C] on the device; None: they do not fit.
         self._resident: Tensor | None = None
 
-    def __call__(self, level: int, numbers: Numbers) -> Tensor:
-        """Images of a level, [n] from 0 on -> uint8 [n, H, W, C], on the device or on the CPU.
+    def __call__(self, level: int, numbers: Rows) -> Tensor:
+        """Read images of a level, [n] from 0 on -> uint8 [n, H, W, C], on the device or on the CPU.
 
-        Raises Abandoned.
+        Raises ReadingCancelled.
         """
         if level != self._level:
             self._enter(level)
-        resident = self._resident
-        picked = (
-            None
-            if resident is None
-            else none_if_out_of_memory(
-                lambda: resident.index_select(0, torch.from_numpy(numbers).to(self._device))
-            )
-        )
-        return self._read(level, self._rows[numbers]) if picked is None else picked
+        if (resident := self._resident) is not None:
+            index = torch.from_numpy(numbers)
+            picked = none_if_out_of_memory(lambda: resident.index_select(0, index.to(self._device)))
+            if picked is not None:
+                return picked
+        return self._read(level, self._rows[numbers])
 
     @property
-    def _rows(self) -> Numbers:
+    def _rows(self) -> Rows:
         return self._dataset.training_rows
 
     def _enter(self, level: int) -> None:
@@ -112,7 +110,7 @@ class DeviceImageCache:
             images[start : start + step] = self._read(level, self._rows[start : start + step])
         return images
 
-    def _read(self, level: int, rows: Numbers) -> Tensor:
+    def _read(self, level: int, rows: Rows) -> Tensor:
         return torch.from_numpy(self._dataset.images(level, rows))
 
     def _image_bytes(self, level: int) -> int:
@@ -120,20 +118,17 @@ class DeviceImageCache:
 
 
 def cache_budget_bytes(gib: float, device: torch.device) -> int:
-    """How much memory of a device images may take.
+    """Return the memory of a device that images may take.
 
     Args:
-        gib: What was asked for. Below 0 it is a share of what the GPU has left; what a preflight
-            has needed is not in that. Elsewhere it is nothing then: files that were read once are
-            in the same memory already.
+        gib: The requested GiB. Below 0: a quarter of the memory that the GPU has left after the
+            preflight, and 0 on a CPU, which caches files anyway.
     """
     if gib >= 0:
         return int(gib * 2**30)
-    return (unclaimed_memory_bytes(device) or 0) // AUTO_SHARE if device.type == "cuda" else 0
-
-
-Rows = npt.NDArray[np.int64]
-MAX_PREFETCHED = 4  # batches that wait, at most
+    if device.type != "cuda":
+        return 0
+    return (unclaimed_memory_bytes(device) or 0) // AUTO_CACHE_DIVISOR
 
 
 class ShuffledRows:
@@ -144,7 +139,7 @@ class ShuffledRows:
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def rows(self, start: int, size: int) -> Rows:
-        """The rows at positions start … start + size - 1 of the stream: int64 [size]."""
+        """Return the rows at positions start … start + size - 1 of the stream: int64 [size]."""
         positions = np.arange(start, start + size)
         parts = [
             self._permutation(int(epoch))[positions[positions // self.count == epoch] % self.count]
@@ -162,10 +157,10 @@ class ShuffledRows:
 def preprocess_reals(
     images: Tensor, *, mirror: Tensor | None = None, alpha: Tensor | None = None
 ) -> Tensor:
-    """uint8 [N, H, W, C] -> float32 [N, C, H, W] in [-1, 1], as the critic sees them.
+    """Convert uint8 [N, H, W, C] to float32 [N, C, H, W] in [-1, 1] for the discriminator.
 
     Args:
-        mirror: bool [N], which images to flip left to right.
+        mirror: bool [N], True for images to flip left to right.
         alpha: 0-d; while a level is faded in, reals are blended with their own
             2x-down-2x-up version, so that they sharpen as the networks do.
     """
@@ -176,12 +171,12 @@ def preprocess_reals(
 
 
 class Batch(NamedTuple):
-    """Reals for one critic step: all of them, or the share of this process."""
+    """Real images for one discriminator step: all of them, or the shard of this process."""
 
     images: Tensor  # uint8 [N, H, W, C]
     labels: Tensor  # float32 [N, label_size], one-hot, of these images
     drawn_labels: Tensor  # float32 [N, label_size], of other images drawn at random
-    rows: Tensor | None = None  # int64 [N], which images of the whole batch; None: all of it
+    rows: Tensor | None = None  # int64 [N], positions in the whole batch; None: all of it
     share: Shard = UNSHARDED
 
     @property
@@ -202,12 +197,12 @@ def read_batches(
     share: Shard = UNSHARDED,
     images: DeviceImageCache | None = None,
 ) -> Iterator[Batch]:
-    """Yield the batch of each critic step from `images_seen` to the end of the run.
+    """Yield the batch of each discriminator step from `images_seen` to the end of the run.
 
     Args:
-        round_images_seen: Where the round began that `images_seen` is inside of.
-        share: Read only the images of this part of each batch.
-        images: Where they come from, if not just from the files.
+        round_images_seen: Images seen at the start of the round that `images_seen` is inside of.
+        share: Read only the images of this shard of each batch.
+        images: Source of the images; None: the files.
     """
     training = dataset.training_rows
     images = images or DeviceImageCache(dataset, torch.device("cpu"))
@@ -234,7 +229,7 @@ def read_batches(
 
 
 def read_one_hot_labels(dataset: Dataset, rows: Rows, label_size: int) -> Tensor:
-    """Labels of some rows, [N] -> float32 [N, label_size]; unconditional: [N, 0]."""
+    """Read labels of rows, [N] -> float32 [N, label_size]; unconditional: [N, 0]."""
     if not label_size:
         return torch.zeros(len(rows), 0)
     return F.one_hot(torch.from_numpy(dataset.labels(rows)), label_size).float()
@@ -250,11 +245,11 @@ def prefetch_batches(
     budget_bytes: int = 0,
     report: Callable[[str], None] = lambda line: None,
 ) -> "Prefetcher":
-    """Have a thread read the batches of `read_batches`, for a device.
+    """Start a thread that reads the batches of `read_batches` for a device.
 
     Args:
         budget_bytes: A level whose images take no more memory of the device stays there.
-        report: Is told in one line what stays there.
+        report: Receives a line about each level that stays there.
     """
     stop = threading.Event()
     images = DeviceImageCache(dataset, device, budget_bytes, report, stop.is_set)
@@ -264,10 +259,10 @@ def prefetch_batches(
 
 
 class Prefetcher:
-    """Reads batches in a thread and sends them to the device; knows how long it was waited for.
+    """Read batches in a thread, send them to the device, and measure the waiting time.
 
     Args:
-        stop: Is set when nobody wants more batches, for those who make them to see.
+        stop: Set when no more batches are wanted; ends the thread.
     """
 
     def __init__(

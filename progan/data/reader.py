@@ -54,7 +54,7 @@ class Dataset:
         return cls(path, info)
 
     def __reduce__(self) -> Any:
-        # A pickled memory map would carry all its pixels; another process maps the files anew.
+        # A pickled memory map would carry all its pixels; another process maps the files again.
         return Dataset, (self.path, self.info)
 
     def __len__(self) -> int:
@@ -104,7 +104,7 @@ class Dataset:
     def training_rows(self) -> Rows:
         """Rows to train on, all that are not held out: int64 [count - n], ascending."""
         rows = np.delete(np.arange(len(self), dtype=np.int64), self.held_out_rows)
-        rows.flags.writeable = False  # all who ask share it
+        rows.flags.writeable = False  # callers share it
         return rows
 
     @cached_property
@@ -148,9 +148,8 @@ class Dataset:
     def _decode(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
         images = np.empty((len(rows), *self.info.size(level), self.channels), dtype=np.uint8)
         try:
-            for place, image in enumerate(
-                decode_webp_files(self.read_webp(level, rows), self.channels)
-            ):
+            files = decode_webp_files(self.read_webp(level, rows), self.channels)
+            for place, image in enumerate(files):
                 images[place] = image
         except (OSError, ValueError) as error:
             raise UserError(
@@ -208,7 +207,7 @@ def find_damaged_files(directory: Path, info: DatasetInfo) -> list[str]:
 
 
 def compute_holdout_size(fraction: float, count: int) -> int:
-    """How many of `count` images a fraction in [0, 1) holds out: at least 1, unless it is 0.
+    """Return the number of `count` images that a fraction in [0, 1) holds out, at least 1 or 0.
 
     Raises:
         UserError: None would be left to train on.
@@ -230,7 +229,7 @@ def draw_holdout_rows(size: int, count: int, seed: int) -> npt.NDArray[np.int64]
 
 
 class ClassSubset(Dataset):
-    """Row k is the k-th image of the class. Classes keep their numbers and names."""
+    """The images of one class: row k is the k-th of them. Classes keep their numbers and names."""
 
     def __init__(self, dataset: Dataset, label: int) -> None:
         super().__init__(dataset.path, dataset.info)
@@ -277,18 +276,13 @@ class ClassSubset(Dataset):
 
 
 def select_class(dataset: Dataset, name: str) -> Dataset:
-    """The images of a class, given by name or index; raises UserError if there is none."""
+    """Return the images of a class, given by name or index; UserError if there is none."""
     names = list(dataset.label_names)
     if name not in names and not (name.isdecimal() and int(name) < len(names)):
         known = ", ".join(f"{index} {known}" for index, known in enumerate(names[:20]))
-        raise UserError(
-            f"--subset {name}: {dataset.path} has "
-            + (
-                f"no such class. Classes: {known}{' …' if len(names) > 20 else ''}."
-                if names
-                else "no classes."
-            )
-        )
+        more = " …" if len(names) > 20 else ""
+        fault = f"no such class. Classes: {known}{more}." if names else "no classes."
+        raise UserError(f"--subset {name}: {dataset.path} has {fault}")
     chosen = ClassSubset(dataset, names.index(name) if name in names else int(name))
     if not len(chosen.training_rows):
         raise UserError(f"--subset {name}: {dataset.path} has no image of it to train on.")
@@ -302,14 +296,10 @@ def open_dataset(data: Path, class_name: str) -> Dataset:
 
 
 def open_dataset_of_run(directory: Path, stored: str, class_name: str) -> Dataset:
-    """Open the images of an earlier run, where its settings say.
-
-    Args:
-        directory: Of the run.
-        stored: Where its dataset was.
+    """Open the dataset of an earlier run in `directory`, at its `stored` path.
 
     Raises:
-        UserError: It is not there, or cannot be used; names the run and the option that mends it.
+        UserError: It is not there, or cannot be used; names the run and the remedy.
     """
     path = Path(stored)
     if not path.exists():

@@ -46,17 +46,17 @@ def describe_dataset(dataset: Dataset) -> str:
 
 
 def find_empty_classes(dataset: Dataset) -> list[int]:
-    """Indices of the classes that no image has; [] without labels."""
+    """Return the indices of the classes that no image has; [] without labels."""
     return np.flatnonzero(_count_per_class(dataset) == 0).tolist() if dataset.label_size else []
 
 
 def _count_per_class(dataset: Dataset) -> npt.NDArray[np.int64]:
-    """Number of images of each class."""
+    """Count the images of each class."""
     return np.bincount(dataset.labels(np.arange(len(dataset))), minlength=dataset.label_size)
 
 
 def describe_empty_classes(dataset: Dataset, indices: Sequence[int], purpose: str = "") -> str:
-    """'1 of 3 classes has no image: 'cat'.' of the classes at `indices`; at least one."""
+    """Describe the classes at `indices`, at least one: '1 of 3 classes has no image: 'cat'.'"""
     names = [escape_controls(repr(dataset.label_names[index])) for index in indices[:_NUM_CLASSES]]
     more = len(indices) - len(names)
     return (
@@ -139,10 +139,9 @@ def make_contact_sheet(images: npt.NDArray[np.uint8]) -> Image.Image:
 
 
 def select_display_rows(count: int, num: int, seed: int | None) -> npt.NDArray[np.int64]:
-    """Which rows to show: `num` of `count`, in ascending order.
+    """Return `num` of `count` rows, ascending: evenly spread, or drawn with a seed.
 
-    Without a seed they are spread evenly, since images of one class often stand together;
-    with a seed they are drawn.
+    Images of one class often stand together, so that the first rows would show one class.
     """
     if seed is not None:
         return select_rows(count, num, seed)
@@ -155,21 +154,13 @@ _CHUNK = 64  # images
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetDifference:
-    """How two datasets of one shape differ.
+    """The difference of two datasets of one shape."""
 
-    Attributes:
-        count: Images in each.
-        rows: Numbers of the images that differ in any pixel.
-        largest: Greatest difference of two values, 0…255.
-        mean: Mean absolute difference over all pixels of all images.
-        labels: Numbers of the images that have another class name.
-    """
-
-    count: int
-    rows: tuple[int, ...]
-    largest: int
-    mean: float
-    labels: tuple[int, ...]
+    count: int  # images in each
+    rows: tuple[int, ...]  # numbers of the images that differ in any pixel
+    largest: int  # largest difference of two values, 0…255
+    mean: float  # mean absolute difference over all pixels of all images
+    labels: tuple[int, ...]  # numbers of the images that have another class name
 
 
 def compare_datasets(first: Dataset, second: Dataset) -> DatasetDifference:
@@ -192,33 +183,28 @@ def compare_datasets(first: Dataset, second: Dataset) -> DatasetDifference:
         difference = np.abs(pair[0] - pair[1])
         differing += rows[difference.any(axis=(1, 2, 3))].tolist()
         largest, total = max(largest, int(difference.max())), total + int(difference.sum())
-    mean = total / (len(first) * first.info.top_size.pixels * first.channels)
+    differs = _image_class_names(first) != _image_class_names(second)
     return DatasetDifference(
         count=len(first),
         rows=tuple(differing),
         largest=largest,
-        mean=mean,
-        labels=_other_labels(first, second),
+        mean=total / (len(first) * first.info.top_size.pixels * first.channels),
+        labels=tuple(np.flatnonzero(differs).tolist()),
     )
 
 
-def _other_labels(first: Dataset, second: Dataset) -> tuple[int, ...]:
-    rows = np.arange(len(first))
-    names = [
-        np.array(each.label_names)[each.labels(rows)] if each.label_size else np.full(len(each), "")
-        for each in (first, second)
-    ]
-    return tuple(rows[names[0] != names[1]].tolist())
+def _image_class_names(dataset: Dataset) -> npt.NDArray[np.str_]:
+    if not dataset.label_size:
+        return np.full(len(dataset), "")
+    return np.array(dataset.label_names)[dataset.labels(np.arange(len(dataset)))]
 
 
 def describe_difference(found: DatasetDifference) -> str:
-    """The difference for people."""
+    """Describe a difference to people."""
     if not found.rows and not found.labels:
-        return (
-            "The image is equal."
-            if found.count == 1
-            else f"All {format_count(found.count, 'image')} are equal."
-        )
+        if found.count == 1:
+            return "The image is equal."
+        return f"All {format_count(found.count, 'image')} are equal."
     lines = []
     if found.rows:
         lines.append(

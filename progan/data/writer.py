@@ -1,4 +1,4 @@
-"""Write a dataset from a source of images: in order, and where it was interrupted, again."""
+"""Write a dataset from a source of images, or continue an interrupted attempt."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -24,7 +24,6 @@ from progan.data.format import (
 from progan.data.image_source import ImageSource, OnError, Sample, UnreadableImage, require_readable
 from progan.data.journal import (
     Journal,
-    OtherJob,
     PeriodicFlush,
     hash_job,
     journal_exists,
@@ -44,12 +43,12 @@ from progan.runtime.text import format_count, pluralize
 from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sizes import level_of
 
-_CHUNK_BYTES = 4 * 2**20  # of images that one worker holds at a time: one of 1024x1024
+_CHUNK_BYTES = 4 * 2**20  # images that one worker holds at a time: one of 1024x1024
 _CHUNK_ROWS = 64
 _LARGE_BYTES = 31 * 2**20  # below the 32 MiB from which glibc treats every block by itself
 _WEBP_HEADER_BYTES = 1 << 12
 COMPRESSED_FROM = 8  # level: all below together are an eighth of the first one
-JOURNAL_SECONDS = 1.0  # of work, at most, are lost where a machine stops
+JOURNAL_SECONDS = 1.0  # most work that is lost if the machine stops
 
 
 def write_dataset(
@@ -66,47 +65,40 @@ def write_dataset(
     say_doubtful: Callable[[Sequence[SkippedImage]], None] = lambda doubtful: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> DatasetInfo:
-    """Write the images of `source` to the new folder `dest` and return what was written.
+    """Write the images of `source` to the new folder `dest` and return its description.
 
-    What was interrupted, by Ctrl-C, a full disk or a crash, is continued by the same call.
+    The same call continues an attempt that Ctrl-C, a full disk or a crash interrupted.
 
     Args:
-        options: What the user asked for, kept in `dataset.json`.
+        options: Options of the user, kept in `dataset.json`.
         workers: Threads or processes that read images.
         on_error: 'stop' after all images if some are unreadable, or 'skip' and list them, and
             the doubtful ones too.
-        holdout: Fraction of the images written that training leaves out, in [0, 1).
-        seed: Draws which ones.
+        holdout: Fraction of the written images to hold out of training, in [0, 1).
+        seed: Seed that draws them.
         compress: Store the levels above 128x128 as lossless WebP.
-        max_shard_bytes: No array file of a level becomes larger than this.
+        max_shard_bytes: Largest size of an array file of a level.
         say_doubtful: Receives the images that are written though they are doubtful, if any are.
         say: Receives a line if an interrupted attempt is continued.
 
     Raises:
         UserError: No room, `dest` exists, images are unreadable, none would be left to train on,
-            or something else was interrupted in this place.
+            or an attempt at another dataset was interrupted in this place.
     """
     plan = _plan_dataset(source, dest.resolve().name, options or {}, holdout, max_shard_bytes)
     plan = _plan_compression(plan) if compress else plan
     job = hash_job(plan, {"on_error": on_error, "seed": seed, "source": source.identity})
-    try:
-        with staging_directory(dest) as directory, _clear_unless_resumable(directory):
-            interrupted = any(directory.iterdir())
-            arrays, journal = _open_or_restart(directory, plan, job)
-            if interrupted:
-                say(_describe_resumption(journal, plan.count))
-            with closing(arrays):
-                _require_room(dest, plan, journal)
-                journal = _write_images(
-                    source, arrays, directory, journal, workers, on_error, set(plan.webp_bytes)
-                )
-                info = _finish_dataset(source, arrays, directory, plan, journal, holdout, seed)
-    except OtherJob as error:
-        raise UserError(
-            f"There is an unfinished dataset in {error}, which was to become another "
-            f"one than {dest} is now. Repeat the command that began it, or remove "
-            "it."
-        ) from error
+    with staging_directory(dest) as directory, _clear_unless_resumable(directory):
+        interrupted = any(directory.iterdir())
+        arrays, journal = _open_or_restart(directory, plan, job, dest)
+        if interrupted:
+            say(_describe_resumption(journal, plan.count))
+        with closing(arrays):
+            _require_room(dest, plan, journal)
+            journal = _write_images(
+                source, arrays, directory, journal, workers, on_error, set(plan.webp_bytes)
+            )
+            info = _finish_dataset(source, arrays, directory, plan, journal, holdout, seed)
     if journal.doubtful:
         say_doubtful(journal.doubtful)
     return info
@@ -114,12 +106,12 @@ def write_dataset(
 
 @contextmanager
 def _clear_unless_resumable(directory: Path) -> Iterator[None]:
-    """After a failure, remove files that no journal describes: nothing can be made of them."""
+    """After a failure, remove files that no journal describes: they are of no use."""
     try:
         yield
     except BaseException:
         if not journal_exists(directory):
-            with suppress(OSError):  # the failure is told, not that of the cleaning
+            with suppress(OSError):  # the first error matters, not that of the cleaning
                 clear_folder(directory)
         raise
 
@@ -133,9 +125,11 @@ def _describe_resumption(journal: Journal, total: int) -> str:
     )
 
 
-def _open_or_restart(directory: Path, plan: DatasetInfo, job: str) -> tuple[DatasetArrays, Journal]:
-    """The files and the journal of an interrupted attempt, or new ones."""
-    journal = read_journal(directory, job)
+def _open_or_restart(
+    directory: Path, plan: DatasetInfo, job: str, dest: Path
+) -> tuple[DatasetArrays, Journal]:
+    """Open the files and the journal of an interrupted attempt, or new ones."""
+    journal = read_journal(directory, job, dest)
     try:
         return DatasetArrays(directory, plan, journal.written), journal
     except (OSError, ValueError):  # what the journal counts is not there
@@ -170,7 +164,7 @@ def _write_images(
                 journal = journal.after(chunk.num_read, chunk.skipped, chunk.doubtful)
                 progress.update(chunk.num_read)
                 if journal.skipped and on_error == "stop":
-                    continue  # nothing will come of it, but all that are unreadable are named
+                    continue  # only to find all unreadable images
                 arrays.append(chunk)
                 kept = journal
                 flusher.flush_if_due(kept)
@@ -192,7 +186,7 @@ def _finish_dataset(
     holdout: float,
     seed: int,
 ) -> DatasetInfo:
-    """Write what follows from the images, and describe them."""
+    """Write labels, rows held out and `dataset.json`."""
     skipped = tuple(item for _, item in journal.skipped)
     if not journal.written:
         clear_folder(directory)
@@ -209,8 +203,16 @@ def _finish_dataset(
     if source.labels is not None:
         arrays.append_to(LABELS_FILE, source.labels[written])
     arrays.append_to(HOLDOUT_FILE, held_out)
-    info = _with_count(plan, written.size, held_out.size, source.skipped + skipped)
-    info = replace(info, webp_bytes=arrays.webp_bytes())
+    info = replace(
+        plan,
+        count=written.size,
+        holdout_count=held_out.size,
+        rows_per_shard={
+            level: min(rows, written.size) for level, rows in plan.rows_per_shard.items()
+        },
+        skipped=source.skipped + skipped,
+        webp_bytes=arrays.webp_bytes(),
+    )
     info = replace(info, checksums=arrays.finish(info))
     write_atomically(directory / INFO_FILE, info.to_json())
     remove_journal(directory)
@@ -225,7 +227,7 @@ def _require_room(dest: Path, plan: DatasetInfo, journal: Journal) -> None:
 def _plan_dataset(
     source: ImageSource, name: str, options: Mapping[str, Any], holdout: float, max_shard_bytes: int
 ) -> DatasetInfo:
-    """What the dataset will be if every image can be read."""
+    """Describe the dataset as it will be if every image can be read."""
     if source.count < 1:
         raise UserError(f"There is no image left to write from {source.description}.")
     return DatasetInfo(
@@ -247,29 +249,20 @@ def _plan_dataset(
 
 
 def _plan_compression(plan: DatasetInfo) -> DatasetInfo:
-    """The same with compressed levels; nobody knows their size yet, but none becomes so large."""
-    values = {level: plan.size(level).pixels * plan.channels for level in plan.levels}
-    most = {
-        level: plan.count * (5 * values[level] // 4 + _WEBP_HEADER_BYTES)
-        for level in plan.levels
-        if level >= COMPRESSED_FROM
-    }
-    return replace(plan, webp_bytes=most)
+    """Plan compressed levels with an upper bound of their size."""
 
+    def bound(level: int) -> int:
+        num_values = plan.size(level).pixels * plan.channels
+        return plan.count * (5 * num_values // 4 + _WEBP_HEADER_BYTES)
 
-def _with_count(
-    plan: DatasetInfo, count: int, holdout_count: int, skipped: tuple[SkippedImage, ...]
-) -> DatasetInfo:
-    fewer = {level: min(rows, count) for level, rows in plan.rows_per_shard.items()}
-    return replace(
-        plan, count=count, holdout_count=holdout_count, rows_per_shard=fewer, skipped=skipped
-    )
+    levels = [level for level in plan.levels if level >= COMPRESSED_FROM]
+    return replace(plan, webp_bytes={level: bound(level) for level in levels})
 
 
 def _choose_holdout_rows(
     source: ImageSource, written: npt.NDArray[np.int64], holdout: float, seed: int
 ) -> npt.NDArray[np.int64]:
-    """Rows of the dataset that training leaves out: those of the source, or drawn ones."""
+    """Return the rows held out of training: those of the source, or drawn ones."""
     if source.held_out is not None and not holdout:
         return np.flatnonzero(np.isin(written, source.held_out)).astype(np.int64)
     return draw_holdout_rows(compute_holdout_size(holdout, written.size), written.size, seed)
@@ -278,7 +271,7 @@ def _choose_holdout_rows(
 def _read_chunks(
     source: ImageSource, workers: int, first: int, job: "_ChunkReader"
 ) -> Generator[ImageChunk]:
-    """Yield the images from number `first` on in order, read by the workers some chunks ahead."""
+    """Yield the images from number `first` on in order; workers read some chunks ahead."""
     rows = _chunk_rows(source, workers)
     ranges = [
         range(start, min(start + rows, source.count)) for start in range(first, source.count, rows)
@@ -289,7 +282,7 @@ def _read_chunks(
 
 
 def _keep_freed_memory() -> None:
-    """Have the C library keep freed memory for the next image.
+    """Make the C library keep freed memory for the next image.
 
     Getting it back from the system, page by page, takes longer than the arithmetic. Once glibc has
     freed a large block, it keeps all smaller ones: mallopt(3), the dynamic mmap threshold.
@@ -298,18 +291,18 @@ def _keep_freed_memory() -> None:
 
 
 def _chunk_rows(source: ImageSource, workers: int) -> int:
-    """Enough images to make the work worth its hand-over, few enough to share it evenly."""
+    """Choose the images of a chunk: enough to outweigh its hand-over, few enough to share."""
     fitting = _CHUNK_BYTES // (source.size.pixels * source.channels)
     return max(1, min(_CHUNK_ROWS, fitting, source.count // (4 * workers)))
 
 
 @dataclass(frozen=True, slots=True)
 class _ChunkReader:
-    """Reads a range of images and shrinks them; picklable if `read` is."""
+    """Read a range of images and downsample them; picklable if `read` is."""
 
     read: Callable[[int], Sample]
     compressed: set[int]  # levels
-    only_sound: bool  # leave doubtful images out
+    skip_doubtful: bool
 
     def __call__(self, rows: range) -> ImageChunk:
         samples, skipped = [], []
@@ -319,22 +312,20 @@ class _ChunkReader:
             except UnreadableImage as error:
                 skipped.append((row, SkippedImage(error.path, error.reason)))
                 continue
-            if sample.doubt is not None and self.only_sound:
+            if sample.doubt is not None and self.skip_doubtful:
                 skipped.append((row, sample.doubt))
             else:
                 samples.append(sample)
         levels = _make_levels(samples) if samples else {}
+        webp = {
+            level: [encode_webp(image) for image in levels.pop(level)]
+            for level in self.compressed & set(levels)
+        }
         points = [item.landmarks for item in samples if item.landmarks is not None]
         return ImageChunk(
             num_read=len(rows),
-            levels={
-                level: images for level, images in levels.items() if level not in self.compressed
-            },
-            webp={
-                level: [encode_webp(image) for image in images]
-                for level, images in levels.items()
-                if level in self.compressed
-            },
+            levels=levels,
+            webp=webp,
             landmarks=np.array(points, dtype=np.float32).reshape(-1, *LANDMARK_SHAPE),
             skipped=tuple(skipped),
             doubtful=tuple(item.doubt for item in samples if item.doubt is not None),
@@ -342,7 +333,7 @@ class _ChunkReader:
 
 
 def _make_levels(samples: Sequence[Sample]) -> dict[int, npt.NDArray[np.uint8]]:
-    """All levels of the samples, {level: [n,h,w,C]}."""
+    """Return all levels of the samples, {level: [n,h,w,C]}."""
     images = _stack([item.image for item in samples])
     if not samples[0].smaller:
         return build_pyramid(images)
@@ -353,5 +344,5 @@ def _make_levels(samples: Sequence[Sample]) -> dict[int, npt.NDArray[np.uint8]]:
 
 
 def _stack(images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
-    """np.stack(), without a copy of a single image."""
+    """Stack images like np.stack(), without copying a single one."""
     return images[0][None] if len(images) == 1 else np.stack(images)
