@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 
 MIN_SIDE = 32  # px: below, there are too few rings
-_LOWEST = 4.0  # cycles per picture
+_LOWEST = 4.0  # cycles per image
 _SECTORS = 8
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
-_INVISIBLE = 1.0  # grey levels squared: variance of white noise that counts as nothing
+_INVISIBLE = 1.0  # grey levels squared: variance of white noise that is ignored
 
 
 def spectral_quality(image: npt.NDArray[np.uint8]) -> float:
@@ -103,14 +103,14 @@ class Enhancer:
     """A TorchScript network: uint8 [N,3,H,W] -> [N,3,kH,kW], uint8 or floating 0…255.
 
     The paper used two there: one that removes artifacts of JPEG, and super-resolution by k = 4.
-    It runs on the CPU; the file is a program, so it should come from somebody whom you trust.
+    It runs on the CPU; the file is a program and must come from a trusted source.
     """
 
     path: Path
     threads: int
 
     def __call__(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """uint8 [H,W,3] -> uint8 [kH,kW,3]; raises UserError if the network does other things."""
+        """Enhance uint8 [H,W,3] -> uint8 [kH,kW,3]; UserError for any other output."""
         import torch
 
         network = _load_enhancer(self.path, self.threads, os.getpid())
@@ -132,12 +132,8 @@ class Enhancer:
 
         height, width, _ = before
         grown = tuple(made.shape[2:]) if isinstance(made, torch.Tensor) and made.ndim == 4 else ()
-        if (
-            not grown
-            or made.shape[:2] != (1, 3)
-            or grown[0] * width != grown[1] * height
-            or (grown[0] < height)
-        ):
+        is_scaled = grown and grown[0] * width == grown[1] * height and grown[0] >= height
+        if not is_scaled or made.shape[:2] != (1, 3):
             shape = list(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
             raise UserError(
                 f"--enhance {self.path} makes {shape} of an image [1,3,{height},"
@@ -152,7 +148,7 @@ class Enhancer:
 
 @lru_cache(maxsize=1)
 def _load_enhancer(path: Path, threads: int, process: int) -> Any:
-    """The network; each process loads its own, for a forked one would share torch's threads."""
+    """Load the network, once per process: a forked one would share torch's threads."""
     import torch
 
     set_cpu_threads(threads)
@@ -177,24 +173,17 @@ class FaceBuildError(UnreadableImage):
 
 @dataclass(frozen=True, slots=True)
 class FaceBuilder:
-    """Makes faces by their numbers in the lists.
-
-    Attributes:
-        collection: All inputs.
-        resolution: Of the faces, px.
-        enhancer: Improves the pictures first.
-        strict: Take only exact ones.
-    """
+    """Make faces by their numbers in the lists."""
 
     collection: CelebaFiles
-    resolution: int
-    enhancer: Enhancer | None = None
-    strict: bool = False
+    resolution: int  # side of the faces, px
+    enhancer: Enhancer | None = None  # applied to the images first
+    strict: bool = False  # accept exact faces only
 
     def __call__(self, face: int) -> tuple[Sample, Status, dict[str, Any]]:
-        """Return a face with landmarks, its status, and what else is known of it.
+        """Return a face with landmarks, its status and details for the report.
 
-        Raises NotMade.
+        Raises FaceBuildError.
         """
         faces = read_face_lists(self.collection)
         name = faces.names[face]
@@ -212,18 +201,19 @@ class FaceBuilder:
     def _align_crop(
         self, data: bytes, name: str, pixels: Points, side: int
     ) -> tuple[npt.NDArray[np.uint8], Points]:
-        """A face from its picture, uint8 [side,side,3], and its landmarks there, float32 [5,2]."""
-        picture = _decode_rgb(data, name)
+        """Crop the face of a JPEG, uint8 [side,side,3]; return its landmarks too, float32 [5,2]."""
+        with open_image(data, name, load=True) as opened:  # not turned by EXIF: nor are landmarks
+            image = convert_mode(opened, 3)
         landmarks = pixels_to_points(pixels)
         if self.enhancer:
-            before = picture.size
-            picture = Image.fromarray(self.enhancer(np.asarray(picture)))
-            landmarks = landmarks * np.float32(picture.width / before[0])
+            width_before = image.width
+            image = Image.fromarray(self.enhancer(np.asarray(image)))
+            landmarks = landmarks * np.float32(image.width / width_before)
         try:
-            plan = plan_crop(landmarks, picture.size, side)
+            plan = plan_crop(landmarks, image.size, side)
         except ValueError as error:
             raise FaceBuildError(name, str(error)) from error
-        return crop_face(picture, plan), plan.map_points(landmarks)
+        return crop_face(image, plan), plan.map_points(landmarks)
 
     def _restore_face(
         self, faces: FaceLists, face: int, jpeg: bytes
@@ -254,7 +244,7 @@ class FaceBuilder:
 
 @dataclass(frozen=True, slots=True)
 class FaceReader:
-    """Makes the chosen faces by their rows, and keeps a report of them."""
+    """Make the chosen faces by their rows, and report them."""
 
     build: FaceBuilder
     chosen: npt.NDArray[np.int32]  # row -> number in the lists
@@ -274,7 +264,7 @@ class FaceReader:
 
 @dataclass(frozen=True, slots=True)
 class FaceScorer:
-    """Judges faces: -> each with its quality, or with why it cannot be made."""
+    """Return each of some faces with its quality, or with the reason why it cannot be made."""
 
     build: FaceBuilder
 
@@ -288,16 +278,10 @@ class FaceScorer:
             return error
 
 
-def _decode_rgb(data: bytes, name: str) -> Image.Image:
-    """A picture as RGB. It is not turned as its EXIF says: CelebA's landmarks are not either."""
-    with open_image(data, name, load=True) as picture:
-        return convert_mode(picture, 3)
-
-
 def _box_downsample(
     image: npt.NDArray[np.uint8], points: Points, resolution: int
 ) -> tuple[npt.NDArray[np.uint8], Points]:
-    """Exact box averages of a face, and where its landmarks are then."""
+    """Downsample a face by exact box averages, and scale its landmarks."""
     if resolution == len(image):
         return image, points
     smaller = build_pyramid(image[None])[level_of(resolution)][0]
