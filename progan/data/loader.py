@@ -33,7 +33,7 @@ from progan.runtime.text import format_count
 
 Rows = npt.NDArray[np.int64]
 MAX_PREFETCHED = 4  # batches that wait, at most
-AUTO_CACHE_DIVISOR = 4  # of the free memory a quarter; training may need the rest
+AUTO_CACHE_DIVISOR = 4  # a quarter of the free memory; training may need the rest
 CACHE_CHUNK_BYTES = 2**26  # images that are read at once
 
 

@@ -79,7 +79,7 @@ def spectral_quality(image: npt.NDArray[np.uint8]) -> float:
 
 @lru_cache(maxsize=2)
 def _spectrum_cells(side: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Ring and sector of each value of rfft2, and the rings' frequencies in cycles per picture.
+    """Compute ring and sector of each value of rfft2, and the rings' frequencies in cycles per image.
 
     Returns:
         Ring * 8 + sector, rings * 8 for what is in no ring, int64 [side, side//2+1]; and float64
@@ -91,8 +91,7 @@ def _spectrum_cells(side: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.fl
     radius = np.hypot(down, right)
     ring = np.floor(2 * np.log2(np.maximum(radius, 1e-9) / _LOWEST)).astype(np.int64)
     angle = np.arctan2(down, right) / np.pi + 0.5  # in [0, 1]
-    # Shifted by half a sector: both axes, where cameras and JPEG leave traces, are in the middle
-    # of one.
+    # Shifted by half a sector: both axes, with the traces of cameras and JPEG, are in its middle.
     sector = np.floor(angle * _SECTORS + 0.5).astype(np.int64) % _SECTORS
     cells = np.where((ring >= 0) & (ring < rings), ring * _SECTORS + sector, rings * _SECTORS)
     return cells, _LOWEST * 2 ** ((np.arange(rings) + 0.5) / 2)

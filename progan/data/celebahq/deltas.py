@@ -18,7 +18,7 @@ final - (made - e) = s, that is where the true change is less than 128 levels, t
     otherwise:      it has wrapped, and clip(t, 0, 255) is at most |e| off, since final is in range.
 
 The other reason for t to be out of range is a true change of 128 levels or more, which no wrapping
-has spoilt. Neighbours tell one from the other: of clip(t) and t mod 256, which are far apart, the
+has spoilt. The neighbours decide: of clip(t) and t mod 256, which are far apart, the
 one closer to the median of the neighbours in range (5x5, same colour) is taken; without such
 neighbours, the clipped one.
 """

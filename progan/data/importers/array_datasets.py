@@ -1,7 +1,7 @@
 """MNIST, MNIST-RGB (stacked MNIST), CIFAR and SVHN: arrays of small images -> ImageSource at 32x32.
 
 MNIST-RGB: three random digits of MNIST as red, green and blue. A thousand classes that a network
-can tell apart show which modes a generator has lost.
+can distinguish show which modes a generator has lost.
 """
 
 import gzip

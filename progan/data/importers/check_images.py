@@ -116,7 +116,7 @@ class CheckReport:
 
 
 def check_images(source: Path, *, size: Size | None, workers: int) -> CheckReport:
-    """Decode every image below `source`; raises UserError if there is none.
+    """Decode every image below `source`; raises UserError without any.
 
     Args:
         size: Size of the dataset to make; None: nothing is too small.

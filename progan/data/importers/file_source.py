@@ -248,7 +248,7 @@ class SourceListing(NamedTuple):
 
 
 def open_file_source(source: Path) -> SourceListing:
-    """List a folder or a zip file; raises UserError if there is no image."""
+    """List a folder or a zip file; raises UserError without any image."""
     listing = call_interruptibly(lambda: _list_files(source))
     if not listing.images:
         seen = "".join(f"\n  {line}" for line in describe_ignored(listing.ignored))

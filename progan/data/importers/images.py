@@ -197,7 +197,7 @@ def _describe_fault(item: ImageHeader, tree: FileSource, options: ImageOptions) 
 
 
 def random_crop_position(path: str, seed: int) -> float:
-    """Draw a position in [0, 1) that depends on the path and the seed only."""
+    """Return a position in [0, 1) that depends on the path and the seed only."""
     return float(numpy_generator(seed, "crop", path).random())
 
 

@@ -37,7 +37,7 @@ class Match(NamedTuple):
     """An image that a name in a label file means."""
 
     path: str
-    difference: str  # between path and name: 'case', 'extension', …; '' if there is none
+    difference: str  # between path and name: 'case', 'extension', …; '' if equal
 
 
 class ImageNameIndex:

@@ -231,7 +231,7 @@ def _largest_crop_size(image: Image.Image, size: Size) -> tuple[int, int]:
 
 
 def _pad_to_size(image: Image.Image, size: Size, resample: Image.Resampling) -> Image.Image:
-    """Resize all of the image into the middle of black, as large as there is room.
+    """Resize all of the image to the largest that fits, centred on black.
 
     As ImageOps.pad, but for narrow images, whose width Pillow rounds to 0.
     """
@@ -270,8 +270,8 @@ def _crop_box(
 ) -> tuple[int, int, int, int]:
     """Return left, top, right, bottom of a crop: in the middle, or at a position in [0, 1)."""
 
-    def offset(room: int) -> int:
-        return room // 2 if position is None else int((room + 1) * position)
+    def offset(free: int) -> int:
+        return free // 2 if position is None else int((free + 1) * position)
 
     left, top = offset(image.width - width), offset(image.height - height)
     return left, top, left + width, top + height

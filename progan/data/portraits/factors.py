@@ -1,4 +1,4 @@
-"""What varies from portrait to portrait. Lengths are in image widths, colours in 0..1 display."""
+"""Factors of variation of the portraits. Lengths in image widths, colours in 0..1 display."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -14,12 +14,12 @@ ClothingStyle: TypeAlias = Literal["crew", "v-neck", "collar"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pose:
-    """How the head is turned and where it sits, in degrees and image widths."""
+    """Rotation and position of the head."""
 
-    yaw: float  # degrees, positive turns to the right of the picture, -26..26
+    yaw: float  # degrees, positive turns to the right of the image, -26..26
     pitch: float  # degrees, positive looks down, -7..7
     roll: float  # degrees, positive leans clockwise, -5..5
-    shift_x: float  # of the point between the eyes, -0.012..0.012
+    shift_x: float  # shift of the point between the eyes, -0.012..0.012
     shift_y: float  # likewise, positive is down
 
 
@@ -42,7 +42,7 @@ class Skin:
     """The colour of the skin."""
 
     melanin: float  # 0 (palest) .. 1 (darkest)
-    colour: Colour  # of the cheek in plain light
+    colour: Colour  # colour of the cheek in plain light
     blush: float  # redness of cheeks, nose and ears, 0..1
 
 
@@ -66,7 +66,7 @@ class Eyes:
     spacing: float  # from the middle of the face to a pupil, 0.106..0.120
     opening: float  # height over half width, 0.37..0.62
     tilt: float  # rise of the outer corner, -0.08..0.16
-    colour: Colour  # of the iris
+    colour: Colour  # iris
     gaze_x: float  # -0.18..0.18 of half an eye's width
     gaze_y: float  # -0.06..0.08
 
@@ -87,9 +87,9 @@ class Glasses:
     """Spectacles, or none."""
 
     style: GlassesStyle
-    colour: Colour  # of the frame
+    colour: Colour  # frame
     size: float  # half the width of a lens, 0.072..0.086
-    thickness: float  # of the frame, 0.005..0.011
+    thickness: float  # frame, 0.005..0.011
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +99,7 @@ class Mouth:
     width: float  # half the width, 0.078..0.104
     smile: float  # -0.15 (corners down) .. 1 (broad smile)
     openness: float  # 0 (closed) .. 1
-    fullness: float  # of the lips, 0.7..1.35
+    fullness: float  # fullness of the lips, 0.7..1.35
     colour: Colour
 
 
@@ -145,7 +145,7 @@ class Background:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Light:
-    """One large lamp and the light that the room sends back."""
+    """One large lamp and ambient light."""
 
     side: float  # where the lamp stands, -1.2 (left) .. 1.2 (right)
     height: float  # 0.15 (level) .. 0.7 (high)
@@ -156,7 +156,7 @@ class Light:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Factors:
-    """Everything that a portrait is made of; `paint` needs nothing else."""
+    """All factors of a portrait."""
 
     pose: Pose
     face: Face
@@ -170,4 +170,4 @@ class Factors:
     clothing: Clothing
     background: Background
     light: Light
-    texture: int  # 0..2**64-1, key of the strands and of the film grain
+    texture: int  # 0..2**64-1, key of the noise in strands and grain

@@ -45,7 +45,7 @@ def coverage(distance: Array, pixel: float, softness: float = LENS_BLUR) -> Arra
     """Coverage 0..1 of a shape of which `distance` is the signed distance, negative inside.
 
     A hard edge is a ramp of one pixel, which is what a box filter makes of a straight edge: so
-    the picture at half the resolution is the average of this one.
+    the image at half the resolution is the average of this one.
     """
     if softness <= pixel:
         return clamp(0.5 - distance * (1.0 / pixel))
@@ -79,7 +79,7 @@ def rounded_box(x: Array, y: Array, half: tuple[float, float], radius: float) ->
 
 
 def pattern_visibility(wavelength: float, pixel: float) -> float:
-    """How much of a pattern of this wavelength the pixels can show: 0 below two, 1 from five."""
+    """Contrast of a pattern at this pixel size: 0 below 2 px per wavelength, 1 from 5."""
     t = min(1.0, max(0.0, (wavelength / pixel - 2.0) / 3.0))
     return t * t * (3.0 - 2.0 * t)
 
@@ -177,17 +177,17 @@ FINEST_GRAIN = 1024  # and of the last
 
 
 def random_words(key: tuple[int, int], count: int) -> npt.NDArray[np.uint64]:
-    """The first `count` words of the stream that the two 64-bit numbers of `key` name."""
+    """Return the first `count` words of the stream that the two 64-bit numbers of `key` name."""
     return np.random.Philox(key=np.array(key, dtype=np.uint64)).random_raw(count)
 
 
 def random_bytes(key: tuple[int, int], count: int) -> npt.NDArray[np.uint8]:
-    """The first `count` bytes of the stream, in little-endian order on every machine."""
+    """Return the first `count` bytes of the stream, in little-endian order on every machine."""
     return random_words(key, -(-count // 8)).astype("<u8").view(np.uint8)[:count]
 
 
 class Rng:
-    """Draws one number after the other from the stream of one portrait."""
+    """Random numbers from the stream of one portrait."""
 
     __slots__ = ("_words", "_next")
 
@@ -198,24 +198,24 @@ class Rng:
         self._next = 0
 
     def word(self) -> int:
-        """A number in 0..2**64-1."""
+        """Return a number in 0..2**64-1."""
         self._next += 1
         return self._words[self._next - 1]
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
-        """Uniform in [low, high)."""
+        """Return a number, uniform in [low, high)."""
         return low + (high - low) * (self.word() >> 11) * 2.0**-53
 
     def bell(self, low: float, high: float) -> float:
-        """Bell-shaped in [low, high): the mean of three uniform numbers."""
+        """Return a number, bell-shaped in [low, high): the mean of three uniform numbers."""
         return (self.uniform(low, high) + self.uniform(low, high) + self.uniform(low, high)) / 3
 
     def bernoulli(self, probability: float) -> bool:
-        """True with the given probability."""
+        """Return True with the given probability."""
         return self.uniform() < probability
 
     def pick(self, weights: dict[Option, float]) -> Option:
-        """One of the keys, as often as its weight says."""
+        """Return one of the keys with a probability proportional to its weight."""
         left = self.uniform(0.0, sum(weights.values()))
         for option, weight in weights.items():
             left -= weight
@@ -225,12 +225,12 @@ class Rng:
 
 
 def noise_lattice(texture: int) -> Array:
-    """Noise [64, 64] in -1..1 for `value_noise`."""
+    """Make noise [64, 64] in -1..1 for `value_noise`."""
     return _uniform_noise(texture, 0, (LATTICE_SIDE, LATTICE_SIDE))
 
 
-def film_grain(texture: int, resolution: int) -> Array:
-    """Film grain [R, R], of the order of 1, for R a power of two from 64; finer is stronger.
+def make_grain(texture: int, resolution: int) -> Array:
+    """Make grain [R, R], of the order of 1, for R a power of two from 64; finer is stronger.
 
     A Haar pyramid: each level adds detail whose 2x2 averages are zero, so the grain at half the
     resolution is exactly the average of this one.
@@ -257,6 +257,6 @@ def _refine(field: Array, detail: Array) -> Array:
 
 
 def _uniform_noise(texture: int, stream: int, shape: tuple[int, ...]) -> Array:
-    """Uniform noise in -1..1 from the named stream."""
+    """Make uniform noise in -1..1 from the named stream."""
     raw = random_bytes((texture, stream), int(np.prod(shape))).reshape(shape)
     return raw.astype(np.float32) * np.float32(1 / 127.5) - np.float32(1)
