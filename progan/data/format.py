@@ -148,7 +148,11 @@ class DatasetInfo:
     @property
     def num_bytes(self) -> int:
         """Size of all array files."""
-        return sum(file.num_bytes for file in self.array_files())
+        return self.bytes_of(self.count)
+
+    def bytes_of(self, num_rows: int) -> int:
+        """Compute the size of all array files with their first rows only."""
+        return sum(file.bytes_of(min(num_rows, file.shape[0])) for file in self.array_files())
 
     def level_files(self, level: int) -> tuple[ArrayFile, ...]:
         """Return the files of one level by their rows; of a compressed one, data and offsets."""
@@ -234,9 +238,8 @@ def read_info(directory: Path) -> DatasetInfo:
         raise _damage_error(path, error) from error
     if version != FORMAT_VERSION:
         raise UserError(
-            f"{path} has format version {version}; this progan reads version "
-            f"{FORMAT_VERSION}. Make the dataset again from its source, or use "
-            "the progan that wrote it."
+            f"{path} has format version {version}; this progan reads version {FORMAT_VERSION}. "
+            "Make the dataset again from its source, or use the progan that wrote it."
         )
     try:
         return DatasetInfo.from_json(text)

@@ -15,6 +15,7 @@ from progan.runtime.text import escape_controls, format_count
 from progan.sizes import SQUARE, Size, level_of, size_at
 
 OnError = Literal["stop", "skip"]
+Say = Callable[[str], None]  # receives a line for people
 _NUM_LISTED = 10
 
 

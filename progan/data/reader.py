@@ -47,7 +47,7 @@ class Dataset:
 
     @classmethod
     def open(cls, path: str | Path) -> "Dataset":
-        """Open the dataset in the folder `path`; raises UserError if there is no whole one."""
+        """Open the dataset in the folder `path`; raises UserError unless it is complete."""
         path = Path(path)
         info = read_info(path)
         require_array_files(path, info)
@@ -83,7 +83,7 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that tell this content from any other."""
+        """Hash of the content, twelve hexadecimal digits."""
         return self.info.fingerprint
 
     @cached_property
@@ -116,7 +116,7 @@ class Dataset:
         return tuple(np.flatnonzero(counts == 0).tolist())
 
     def level_named(self, resolution: int | None) -> int:
-        """The level that --resolution names, the top one if None; UserError if there is none."""
+        """Return the level of --resolution, the top one if None; UserError for another value."""
         levels = {1 << level: level for level in self.info.levels}
         resolution = self.resolution if resolution is None else resolution
         if resolution not in levels:
@@ -276,7 +276,7 @@ class ClassSubset(Dataset):
 
 
 def select_class(dataset: Dataset, name: str) -> Dataset:
-    """Return the images of a class, given by name or index; UserError if there is none."""
+    """Return the images of a class, given by name or index; UserError for an unknown one."""
     names = list(dataset.label_names)
     if name not in names and not (name.isdecimal() and int(name) < len(names)):
         known = ", ".join(f"{index} {known}" for index, known in enumerate(names[:20]))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -64,9 +65,8 @@ def select_shard(source: ImageSource, part: DatasetShard) -> ImageSource:
     """Restrict a source to the images of one part; raises UserError if it has none."""
     if part.total > source.count:
         raise UserError(
-            f"{source.description} has "
-            f"{format_count(source.count, 'image')}, too few for {part.total} parts. "
-            f"Ask for {source.count} or less with --shard."
+            f"{source.description} has {format_count(source.count, 'image')}, too few for "
+            f"{part.total} parts. Ask for {source.count} or less with --shard."
         )
     rows, held_out = part.rows(source.count), source.held_out
     if held_out is not None:
@@ -74,7 +74,7 @@ def select_shard(source: ImageSource, part: DatasetShard) -> ImageSource:
     return replace(
         source,
         count=len(rows),
-        read=_Shifted(source.read, rows.start),
+        read=partial(_read_shifted, source.read, rows.start),
         held_out=held_out,
         labels=None if source.labels is None else source.labels[rows.start : rows.stop],
         # They belong to the whole source: the first shard reports them.
@@ -82,22 +82,15 @@ def select_shard(source: ImageSource, part: DatasetShard) -> ImageSource:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Shifted:
-    """Read images by their number in a part; picklable if `read` is."""
-
-    read: Callable[[int], Sample]
-    first: int
-
-    def __call__(self, row: int) -> Sample:
-        return self.read(self.first + row)
+def _read_shifted(read: Callable[[int], Sample], first: int, row: int) -> Sample:
+    return read(first + row)
 
 
 def merge_shards(dest: Path) -> DatasetInfo:
     """Merge the parts of `dest`, which lie beside it, into `dest`; the parts are kept.
 
     Raises:
-        UserError: Parts are missing, damaged, or of different datasets; or there is no room.
+        UserError: Parts are missing, damaged, or of different datasets; or the disk is full.
     """
     parts = [Dataset.open(folder) for folder in _find_shards(dest)]
     plan = _plan_merged(dest, parts)
@@ -143,8 +136,7 @@ def _find_shards(dest: Path) -> list[Path]:
         raise UserError(
             f"{len(missing)} of the {format_count(len(wanted), 'part')} of {dest} "
             f"{pluralize(len(missing), 'is', 'are')} missing or unfinished: "
-            f"{', '.join(missing[:10])}{' …' * (len(missing) > 10)}. "
-            "Make them first."
+            f"{', '.join(missing[:10])}{' …' * (len(missing) > 10)}. Make them first."
         )
     return wanted
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,8 @@ def write_dataset(
         say: Receives a line if an interrupted attempt is continued.
 
     Raises:
-        UserError: No room, `dest` exists, images are unreadable, none would be left to train on,
-            or an attempt at another dataset was interrupted in this place.
+        UserError: The disk is full, `dest` exists, images are unreadable, none would be left to
+            train on, or an attempt at another dataset was interrupted in this place.
     """
     plan = _plan_dataset(source, dest.resolve().name, options or {}, holdout, max_shard_bytes)
     plan = _plan_compression(plan) if compress else plan
@@ -94,7 +95,8 @@ def write_dataset(
         if interrupted:
             say(_describe_resumption(journal, plan.count))
         with closing(arrays):
-            _require_room(dest, plan, journal)
+            missing_bytes = plan.num_bytes - (journal.written and plan.bytes_of(journal.written))
+            require_free_space(dest, missing_bytes, f"The dataset {dest}")
             journal = _write_images(
                 source, arrays, directory, journal, workers, on_error, set(plan.webp_bytes)
             )
@@ -147,10 +149,11 @@ def _write_images(
     compressed: set[int],
 ) -> Journal:
     """Write all images that the journal lacks, and return the journal of all."""
-    kept, job = journal, _ChunkReader(source.read, compressed, on_error == "skip")
+    kept = journal
+    read_chunk = partial(_read_chunk, source.read, compressed, on_error == "skip")
     with (
         closing(PeriodicFlush(arrays, directory, JOURNAL_SECONDS)) as flusher,
-        closing(_read_chunks(source, workers, journal.asked, job)) as chunks,
+        closing(_read_chunks(source, workers, journal.asked, read_chunk)) as chunks,
         tqdm(
             total=source.count,
             initial=journal.asked,
@@ -219,11 +222,6 @@ def _finish_dataset(
     return info
 
 
-def _require_room(dest: Path, plan: DatasetInfo, journal: Journal) -> None:
-    there = sum(file.bytes_of(min(journal.written, file.shape[0])) for file in plan.array_files())
-    require_free_space(dest, plan.num_bytes - there * bool(journal.written), f"The dataset {dest}")
-
-
 def _plan_dataset(
     source: ImageSource, name: str, options: Mapping[str, Any], holdout: float, max_shard_bytes: int
 ) -> DatasetInfo:
@@ -269,16 +267,17 @@ def _choose_holdout_rows(
 
 
 def _read_chunks(
-    source: ImageSource, workers: int, first: int, job: "_ChunkReader"
+    source: ImageSource, workers: int, first: int, read_chunk: Callable[[range], ImageChunk]
 ) -> Generator[ImageChunk]:
     """Yield the images from number `first` on in order; workers read some chunks ahead."""
-    rows = _chunk_rows(source, workers)
-    ranges = [
-        range(start, min(start + rows, source.count)) for start in range(first, source.count, rows)
-    ]
+    # Enough images in a chunk to outweigh its hand-over, few enough to share the work evenly.
+    fitting = _CHUNK_BYTES // (source.size.pixels * source.channels)
+    size = max(1, min(_CHUNK_ROWS, fitting, source.count // (4 * workers)))
+    starts = range(first, source.count, size)
+    chunks = [range(start, min(start + size, source.count)) for start in starts]
     _keep_freed_memory()
     with worker_pool(workers, in_processes=source.in_processes) as pool:
-        yield from in_order(pool, job, ranges, ahead=2 * workers)
+        yield from in_order(pool, read_chunk, chunks, ahead=2 * workers)
 
 
 def _keep_freed_memory() -> None:
@@ -290,46 +289,35 @@ def _keep_freed_memory() -> None:
     np.empty(_LARGE_BYTES, np.uint8)
 
 
-def _chunk_rows(source: ImageSource, workers: int) -> int:
-    """Choose the images of a chunk: enough to outweigh its hand-over, few enough to share."""
-    fitting = _CHUNK_BYTES // (source.size.pixels * source.channels)
-    return max(1, min(_CHUNK_ROWS, fitting, source.count // (4 * workers)))
-
-
-@dataclass(frozen=True, slots=True)
-class _ChunkReader:
-    """Read a range of images and downsample them; picklable if `read` is."""
-
-    read: Callable[[int], Sample]
-    compressed: set[int]  # levels
-    skip_doubtful: bool
-
-    def __call__(self, rows: range) -> ImageChunk:
-        samples, skipped = [], []
-        for row in rows:
-            try:
-                sample = self.read(row)
-            except UnreadableImage as error:
-                skipped.append((row, SkippedImage(error.path, error.reason)))
-                continue
-            if sample.doubt is not None and self.skip_doubtful:
-                skipped.append((row, sample.doubt))
-            else:
-                samples.append(sample)
-        levels = _make_levels(samples) if samples else {}
-        webp = {
-            level: [encode_webp(image) for image in levels.pop(level)]
-            for level in self.compressed & set(levels)
-        }
-        points = [item.landmarks for item in samples if item.landmarks is not None]
-        return ImageChunk(
-            num_read=len(rows),
-            levels=levels,
-            webp=webp,
-            landmarks=np.array(points, dtype=np.float32).reshape(-1, *LANDMARK_SHAPE),
-            skipped=tuple(skipped),
-            doubtful=tuple(item.doubt for item in samples if item.doubt is not None),
-        )
+def _read_chunk(
+    read: Callable[[int], Sample], compressed: set[int], skip_doubtful: bool, rows: range
+) -> ImageChunk:
+    """Read a range of images, downsample them, and compress the levels `compressed`."""
+    samples, skipped = [], []
+    for row in rows:
+        try:
+            sample = read(row)
+        except UnreadableImage as error:
+            skipped.append((row, SkippedImage(error.path, error.reason)))
+            continue
+        if sample.doubt is not None and skip_doubtful:
+            skipped.append((row, sample.doubt))
+        else:
+            samples.append(sample)
+    levels = _make_levels(samples) if samples else {}
+    webp = {
+        level: [encode_webp(image) for image in levels.pop(level)]
+        for level in compressed & set(levels)
+    }
+    points = [item.landmarks for item in samples if item.landmarks is not None]
+    return ImageChunk(
+        num_read=len(rows),
+        levels=levels,
+        webp=webp,
+        landmarks=np.array(points, dtype=np.float32).reshape(-1, *LANDMARK_SHAPE),
+        skipped=tuple(skipped),
+        doubtful=tuple(item.doubt for item in samples if item.doubt is not None),
+    )
 
 
 def _make_levels(samples: Sequence[Sample]) -> dict[int, npt.NDArray[np.uint8]]:

@@ -79,7 +79,7 @@ def spectral_quality(image: npt.NDArray[np.uint8]) -> float:
 
 @lru_cache(maxsize=2)
 def _spectrum_cells(side: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Compute ring and sector of each value of rfft2, and the rings' frequencies in cycles per image.
+    """Assign the values of rfft2 to rings and sectors; frequencies in cycles per image.
 
     Returns:
         Ring * 8 + sector, rings * 8 for what is in no ring, int64 [side, side//2+1]; and float64
@@ -241,40 +241,32 @@ class FaceBuilder:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class FaceReader:
-    """Make the chosen faces by their rows, and report them."""
-
-    build: FaceBuilder
-    chosen: npt.NDArray[np.int32]  # row -> number in the lists
-    report: Report
-
-    def __call__(self, row: int) -> Sample:
-        face = int(self.chosen[row])
-        name = read_face_lists(self.build.collection).names[face]
-        try:
-            sample, status, details = self.build(face)
-        except FaceBuildError as error:
-            self.report.add(face, name, error.status, reason=error.reason)
-            raise
-        self.report.add(face, name, status, **details)
-        return sample
+def read_face(
+    build: FaceBuilder, chosen: npt.NDArray[np.int32], report: Report, row: int
+) -> Sample:
+    """Make the face `chosen[row]` of the lists, and report it."""
+    face = int(chosen[row])
+    name = read_face_lists(build.collection).names[face]
+    try:
+        sample, status, details = build(face)
+    except FaceBuildError as error:
+        report.add(face, name, error.status, reason=error.reason)
+        raise
+    report.add(face, name, status, **details)
+    return sample
 
 
-@dataclass(frozen=True, slots=True)
-class FaceScorer:
+def score_faces(
+    build: FaceBuilder, faces: Sequence[int]
+) -> list[tuple[int, float | FaceBuildError]]:
     """Return each of some faces with its quality, or with the reason why it cannot be made."""
-
-    build: FaceBuilder
-
-    def __call__(self, faces: Sequence[int]) -> list[tuple[int, float | FaceBuildError]]:
-        return [(face, self._score(face)) for face in faces]
-
-    def _score(self, face: int) -> float | FaceBuildError:
+    scored: list[tuple[int, float | FaceBuildError]] = []
+    for face in faces:
         try:
-            return float(self.build(face)[2]["quality"])
+            scored.append((face, float(build(face)[2]["quality"])))
         except FaceBuildError as error:
-            return error
+            scored.append((face, error))
+    return scored
 
 
 def _box_downsample(

@@ -5,6 +5,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +18,8 @@ from progan.data.celebahq.build_face import (
     Enhancer,
     FaceBuilder,
     FaceBuildError,
-    FaceReader,
-    FaceScorer,
+    read_face,
+    score_faces,
 )
 from progan.data.celebahq.deltas import require_cryptography
 from progan.data.celebahq.report import Report
@@ -35,14 +36,13 @@ from progan.data.celebahq.source_files import (
     zip_name,
 )
 from progan.data.format import SkippedImage
-from progan.data.image_source import ImageSource, OnError, require_readable, select_rows
+from progan.data.image_source import ImageSource, OnError, Say, require_readable, select_rows
 from progan.errors import UserError
 from progan.runtime.files import require_free_space
 from progan.runtime.text import format_count, pluralize
 from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sizes import MIN_LEVEL, level_of, require_resolution
 
-Say = Callable[[str], None]
 _NUM_NAMED = 3
 _CHUNK_FACES = 16  # faces that a worker scores before it returns them
 
@@ -107,7 +107,7 @@ def import_celebahq(
         resolution=options.resolution,
         channels=3,
         count=len(faces),
-        read=FaceReader(build, faces, report),
+        read=partial(read_face, build, faces, report),
         has_landmarks=True,
         identity=hashlib.sha256(faces.tobytes()).hexdigest(),
         skipped=(*skipped, *unmade),
@@ -298,6 +298,6 @@ def _score_faces(
         tqdm(total=len(faces), unit="img", desc="judging", disable=None) as progress,
         worker_pool(workers, in_processes=True) as pool,
     ):
-        for results in in_order(pool, FaceScorer(build), ranges, ahead=2 * workers):
+        for results in in_order(pool, partial(score_faces, build), ranges, ahead=2 * workers):
             yield from results
             progress.update(len(results))

@@ -106,10 +106,9 @@ def read_digits(source: Path) -> tuple[Images, ClassIndices]:
         )
     if len(images) != len(labels) or (labels > 9).any():
         raise UserError(
-            f"{source / MNIST_LABELS} does not hold one digit from 0 to 9 for each "
-            f"of the {format_count(len(images), 'image')}, but "
-            f"{format_count(len(labels), 'number')} up to {labels.max(initial=0)}. "
-            "Fetch both files again from one place."
+            f"{source / MNIST_LABELS} does not hold one digit from 0 to 9 for each of the "
+            f"{format_count(len(images), 'image')}, but {format_count(len(labels), 'number')} up "
+            f"to {labels.max(initial=0)}. Fetch both files again from one place."
         )
     return images, labels.astype(np.int64)
 

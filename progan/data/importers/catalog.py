@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from progan.data.image_source import ImageSource, Sample, select_rows
+from progan.data.image_source import ImageSource, Sample, Say, select_rows
 from progan.data.importers.array_datasets import (
     import_cifar10,
     import_cifar100,
@@ -108,9 +108,7 @@ _DOWNLOADS = {
 }
 
 
-def import_by_name(
-    name: str, source: Path, options: Mapping[str, Any], say: Callable[[str], None]
-) -> ImageSource:
+def import_by_name(name: str, source: Path, options: Mapping[str, Any], say: Say) -> ImageSource:
     """Call an importer with those options that it has parameters for, and `say` if it logs."""
     importer = IMPORTERS[name]
     parameters = signature(importer).parameters

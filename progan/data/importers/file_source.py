@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from progan.data.image_source import UnreadableImage
 from progan.data.importers.ignored_files import (
@@ -46,12 +46,14 @@ class FolderSource:
     root: Path
 
     def read(self, path: str) -> bytes:
+        """Return the content of one file; raises UnreadableImage."""
         try:
             return (self.root / path).read_bytes()
         except OSError as error:
             raise UnreadableImage(path, error.strerror or str(error)) from error
 
     def read_start(self, path: str) -> bytes:
+        """Return the first bytes of one file, none if it cannot be read."""
         try:
             with (self.root / path).open("rb") as file:
                 return file.read(SIGNATURE_BYTES)
@@ -179,7 +181,10 @@ def open_zip(path: Path) -> tuple[ZipSource, list[IgnoredFile]]:
             continue  # a folder
         member = normalize_member_path(name)
         if kind := _ignored_kind(info, member):
-            where = _hidden_prefix(member) if kind in (HIDDEN, MACOS) else name
+            where = name
+            if kind in (HIDDEN, MACOS):  # the path up to the first hidden folder
+                parts = member.split("/")
+                where = "/".join(parts[: [*map(is_hidden, parts)].index(True) + 1])
             ignored[where] = IgnoredFile(where, kind)
             continue
         if member in members and is_image_path(member):
@@ -206,13 +211,6 @@ def _ignored_kind(info: zipfile.ZipInfo, member: str) -> FileKind | None:
     return ZIP_LINK if stat.S_ISLNK(info.external_attr >> 16) else None
 
 
-def _hidden_prefix(path: str) -> str:
-    """Return the path up to the first hidden file or folder."""
-    parts = path.split("/")
-    hidden = next(number for number, part in enumerate(parts) if is_hidden(part))
-    return "/".join(parts[: hidden + 1])
-
-
 def _describe_member_error(info: zipfile.ZipInfo, error: Exception) -> str:
     """Describe why a member cannot be read, and the remedy."""
     if info.flag_bits & _ENCRYPTED:
@@ -226,17 +224,7 @@ def _describe_member_error(info: zipfile.ZipInfo, error: Exception) -> str:
     return f"damaged in the zip file ({error})"
 
 
-class FileSource(Protocol):
-    """A folder or an archive of files, by their relative paths."""
-
-    def read(self, path: str) -> bytes:
-        """Return the content of one file; raises UnreadableImage."""
-
-    def read_start(self, path: str) -> bytes:
-        """Return the first bytes of one file, none if it cannot be read."""
-
-    def has(self, path: str) -> bool:
-        """Check if there is such a file."""
+FileSource = FolderSource | ZipSource
 
 
 class SourceListing(NamedTuple):

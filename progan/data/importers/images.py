@@ -10,7 +10,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from progan.data.format import SkippedImage
-from progan.data.image_source import ImageSource, OnError, Sample, UnreadableImage, select_rows
+from progan.data.image_source import ImageSource, OnError, Sample, Say, UnreadableImage, select_rows
 from progan.data.importers.color import (
     BitDepth,
     PartialRange,
@@ -47,7 +47,6 @@ from progan.runtime.text import format_count, pluralize
 from progan.sizes import Size, base_size, level_of, parse_size, require_resolution
 
 CONSTANT = "all pixels are the same"
-Say = Callable[[str], None]
 _MOST_BRIGHT = 0.1  # share of bright images from which no set is dark, whatever the others are
 
 

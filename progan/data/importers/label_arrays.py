@@ -39,8 +39,7 @@ def labels_from_array(stored: npt.NDArray[np.generic], count: int, where: str) -
     """
     if len(stored.shape) not in (1, 2) or len(stored) != count:
         raise UserError(
-            f"{where} has labels of the shape {stored.shape} for "
-            f"{format_count(count, 'image')}. "
+            f"{where} has labels of the shape {stored.shape} for {format_count(count, 'image')}. "
             "One number or one row for each image is needed."
         )
     if stored.ndim == 2 and stored.shape[1] == 0:

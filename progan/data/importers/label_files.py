@@ -266,10 +266,9 @@ def _letters(cell: str) -> str:
 
 def _column_error(line: _Line, where: str, delimiter: str) -> UserError:
     return UserError(
-        f"{where}: line {line.number} is {delimiter.join(line.cells)!r}, not a path "
-        f"and a label with {_DELIMITER_NAMES[delimiter]} between them, or as many "
-        "columns as a header names. Put names that hold such a character, or a "
-        "line break, into quotation marks."
+        f"{where}: line {line.number} is {delimiter.join(line.cells)!r}, not a path and a label "
+        f"with {_DELIMITER_NAMES[delimiter]} between them, or as many columns as a header names. "
+        "Put names that hold such a character, or a line break, into quotation marks."
     )
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from progan.data.format import SkippedImage
-from progan.data.image_source import format_skipped
+from progan.data.image_source import Say, format_skipped
 from progan.data.importers.file_source import FileSource, natural_order
 from progan.data.importers.label_arrays import Labels
 from progan.data.importers.label_files import (
@@ -24,7 +24,6 @@ from progan.runtime.text import escape_controls, format_count, pluralize
 STYLEGAN_FILE = "dataset.json"  # in the root of a folder or zip file of images
 _MAX_LISTED = 10  # rows in a message
 _MAX_NOTES = 5
-Say = Callable[[str], None]
 
 
 class LabelTable(NamedTuple):
@@ -67,9 +66,8 @@ def label_images(
         notes = merge_unicode_forms(_class_folders(all_paths)[1])[1]
         if found.labels is None and option == "folders":
             raise UserError(
-                "--labels folders needs every image in a folder named after its class, "
-                "and at least two such folders. Sort the images so, or use --labels "
-                "none."
+                "--labels folders needs every image in a folder named after its class, and at "
+                "least two such folders. Sort the images so, or use --labels none."
             )
     else:
         where, found = table.where, labels_from_table(table, paths)
@@ -299,9 +297,8 @@ def labels_from_table(table: LabelTable, paths: Sequence[str]) -> Labels:
         raise UserError(
             f"{len(missing)} of {format_count(len(paths), 'image')} "
             f"{pluralize(len(missing), 'has', 'have')} no label in "
-            f"{table.where}:\n{format_skipped(missing)}{others}\nAdd them there, as paths "
-            "from the root of --source; or remove these images, or leave all labels "
-            "out with --labels none."
+            f"{table.where}:\n{format_skipped(missing)}{others}\nAdd them there, as paths from the "
+            "root of --source; or remove these images, or leave all labels out with --labels none."
         )
     labels = np.array([table.class_of[path] for path in paths], dtype=np.int64)
     return Labels(labels, table.names)

@@ -1,15 +1,15 @@
 """CelebA (aligned), CUB-200-2011 and LSUN in their original files -> ImageSource."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from progan.data.image_source import ImageSource, OnError, Sample, UnreadableImage, select_rows
+from progan.data.image_source import ImageSource, OnError, Sample, Say, UnreadableImage, select_rows
 from progan.data.importers.file_source import FolderSource, open_file_source
 from progan.data.importers.ignored_files import describe_ignored
-from progan.data.importers.image_headers import ImageHeader, read_usable_headers
+from progan.data.importers.image_headers import read_usable_headers
 from progan.data.importers.pixels import (
     FILTERS,
     Filter,
@@ -39,7 +39,7 @@ _LSUN_HINT = "Name the folder of one category, such as bedroom_train_lmdb, that 
 def import_celeba(
     source: Path,
     *,
-    say: Callable[[str], None],
+    say: Say,
     cx: int = CELEBA_CENTER_X,
     cy: int = CELEBA_CENTER_Y,
     max_images: int | None = None,
@@ -63,7 +63,9 @@ def import_celeba(
     for line in describe_ignored(ignored):
         say(line)
     taken = [paths[row] for row in select_rows(len(paths), max_images, seed)]
-    headers, unreadable = read_usable_headers(place, tree, taken, on_error, _celeba_size_fault)
+    headers, unreadable = read_usable_headers(
+        place, tree, taken, on_error, lambda header: _describe_celeba_size(*header.size)
+    )
     left, top = cx - CELEBA_RESOLUTION // 2, cy - CELEBA_RESOLUTION // 2
 
     def read(row: int) -> Sample:
@@ -82,10 +84,6 @@ def import_celeba(
         read=read,
         skipped=tuple(unreadable),
     )
-
-
-def _celeba_size_fault(header: ImageHeader) -> str:
-    return _describe_celeba_size(header.width, header.height)
 
 
 def _describe_celeba_size(width: int, height: int) -> str:

@@ -1,6 +1,7 @@
 """Generate portraits procedurally, layer by layer from the background to the grain."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -124,17 +125,12 @@ def import_demo(*, resolution: int, num_images: int, seed: int) -> ImageSource:
         resolution=resolution,
         channels=3,
         count=num_images,
-        read=_Reader(resolution, seed),
+        read=partial(_read_portrait, resolution, seed),
         has_landmarks=True,
         in_processes=True,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    resolution: int
-    seed: int
-
-    def __call__(self, index: int) -> Sample:
-        portrait = generate_portrait(index, self.resolution, self.seed)
-        return Sample(portrait.image, portrait.landmarks)
+def _read_portrait(resolution: int, seed: int, index: int) -> Sample:
+    portrait = generate_portrait(index, resolution, seed)
+    return Sample(portrait.image, portrait.landmarks)

@@ -103,11 +103,11 @@ def value_noise(lattice: Array, u: Array, v: Array) -> Array:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lamp:
-    """The key light and the light of the room, in linear colour."""
+    """The key light and the ambient light, in linear colour."""
 
     direction: tuple[float, float, float]  # unit vector towards the lamp: right, down, to us
     key: Colour
-    room: Colour
+    ambient: Colour
 
     @classmethod
     def from_light(cls, light: Light) -> Self:
@@ -119,19 +119,19 @@ class Lamp:
         fill = light.exposure * (1.08 - light.contrast)
         warm = 0.5 + 0.5 * light.warmth
         key = tuple(power * (c + (w - c) * warm) for c, w in zip(COOL, WARM, strict=True))
-        room = tuple(fill * (w + (c - w) * warm) for c, w in zip(COOL, WARM, strict=True))
+        ambient = tuple(fill * (w + (c - w) * warm) for c, w in zip(COOL, WARM, strict=True))
         return cls(
             direction=(x / length, y / length, z / length),
             key=(key[0], key[1], key[2]),
-            room=(room[0], room[1], room[2]),
+            ambient=(ambient[0], ambient[1], ambient[2]),
         )
 
     @property
     def level(self) -> Colour:
         """Display brightness of a white surface that faces us."""
         red, green, blue = (
-            float(np.sqrt(key * self.direction[2] + room))
-            for key, room in zip(self.key, self.room, strict=True)
+            float(np.sqrt(key * self.direction[2] + ambient))
+            for key, ambient in zip(self.key, self.ambient, strict=True)
         )
         return red, green, blue
 
@@ -150,7 +150,7 @@ class Lamp:
         reach = planes_of(wrap)
         lit = np.maximum(facing + reach, 0.0)
         lit *= planes_of(self.key) / (1.0 + reach)
-        lit += planes_of(self.room) * sky
+        lit += planes_of(self.ambient) * sky
         return safe_sqrt(lit) * (planes_of(albedo) if isinstance(albedo, tuple) else albedo)
 
     def gloss(self, normal: tuple[Array, Array, Array], doublings: int) -> Array:
