@@ -60,39 +60,22 @@ class ArrayFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetInfo:
-    """The content of `dataset.json`. Raises ValueError where it contradicts itself.
+    """The content of `dataset.json`. Raises ValueError where it contradicts itself."""
 
-    Attributes:
-        name: A short name, used for run directories.
-        resolution: Of the top level, a power of two from 4 to 1024: the side of squares.
-        base: Size at level 2; its shorter side is 4 to 7 px, the longer one 63 at most.
-        channels: 1 grey, 3 RGB, 4 RGBA.
-        count: Number of images, at least 1.
-        rows_per_shard: Images in each file of a level; all of them when it is one file.
-        webp_bytes: For each compressed level, the size of all its images.
-        label_names: Names of the classes by index; empty without labels.
-        has_landmarks: Five points for each image are stored.
-        holdout_count: Number of images held out of training, fewer than `count`.
-        source: Origin of the images, for people.
-        options: Options that they were made with: JSON values by option name.
-        skipped: The images that were left out.
-        checksums: SHA-256 in hexadecimal of each array file by name.
-    """
-
-    name: str
-    resolution: int
-    channels: int
-    count: int
-    rows_per_shard: Mapping[int, int]
-    base: Size = SQUARE
-    label_names: tuple[str, ...] = ()
-    has_landmarks: bool = False
-    holdout_count: int = 0
-    webp_bytes: Mapping[int, int] = field(default_factory=dict)
-    source: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    skipped: tuple[SkippedImage, ...] = ()
-    checksums: Mapping[str, str] = field(default_factory=dict)
+    name: str  # a short name, used for run directories
+    resolution: int  # side of squares at the top level, a power of two from 4 to 1024
+    channels: int  # 1 grey, 3 RGB, 4 RGBA
+    count: int  # number of images, at least 1
+    rows_per_shard: Mapping[int, int]  # level -> images in each of its files, at most `count`
+    base: Size = SQUARE  # size at level 2; shorter side 4 to 7 px, longer side 63 at most
+    label_names: tuple[str, ...] = ()  # class names by index; empty without labels
+    has_landmarks: bool = False  # five points for each image are stored
+    holdout_count: int = 0  # number of images held out of training, fewer than `count`
+    webp_bytes: Mapping[int, int] = field(default_factory=dict)  # compressed level -> size of all
+    source: str = ""  # origin of the images, for people
+    options: Mapping[str, Any] = field(default_factory=dict)  # JSON values by option name
+    skipped: tuple[SkippedImage, ...] = ()  # images that were left out
+    checksums: Mapping[str, str] = field(default_factory=dict)  # array file -> SHA-256, hexadecimal
 
     def __post_init__(self) -> None:
         try:
@@ -106,23 +89,15 @@ class DatasetInfo:
             raise ValueError(f"count is {self.count}: a dataset has at least one image")
         if not 0 <= self.holdout_count < self.count:
             raise ValueError(f"holdout_count is {self.holdout_count}, of {self.count} images")
-        if (
-            not isinstance(self.name, str)
-            or not isinstance(self.options, Mapping)
-            or not all(isinstance(label, str) for label in self.label_names)
-        ):
+        are_strings = all(isinstance(text, str) for text in (self.name, *self.label_names))
+        if not are_strings or not isinstance(self.options, Mapping):
             raise ValueError("name, options or label_names are of another kind than they should be")
-        if (
-            tuple(self.rows_per_shard) != tuple(self.levels)
-            or min(self.rows_per_shard.values()) < 1
-        ):
-            raise ValueError(f"rows_per_shard {dict(self.rows_per_shard)} does not fit the levels")
-        if (
-            not set(self.webp_bytes) <= set(self.levels)
-            or min(self.webp_bytes.values(), default=0) < 0
-        ):
+        rows, levels = self.rows_per_shard, tuple(self.levels)
+        if tuple(rows) != levels or min(rows.values()) < 1:
+            raise ValueError(f"rows_per_shard {dict(rows)} does not fit the levels")
+        if not {*self.webp_bytes} <= {*levels} or min(self.webp_bytes.values(), default=0) < 0:
             raise ValueError(f"webp_bytes {dict(self.webp_bytes)} does not fit the levels")
-        if self.count > MAX_SHARDS * min(self.rows_per_shard.values()):
+        if self.count > MAX_SHARDS * min(rows.values()):
             raise ValueError(f"{self.count} images do not fit rows_per_shard")
 
     @property
@@ -233,7 +208,10 @@ def read_info(directory: Path) -> DatasetInfo:
         )
     try:
         text = path.read_text("utf-8")
-        version = _read_version(text)
+        document = json.loads(text)
+        if document["format"] != FORMAT:
+            raise ValueError(f"its format is {document['format']!r}, not {FORMAT!r}")
+        version = document["version"]
     except (ValueError, KeyError, TypeError) as error:
         raise _damage_error(path, error) from error
     if version != FORMAT_VERSION:
@@ -269,13 +247,6 @@ def describe_size_fault(directory: Path, file: ArrayFile) -> str:
     if size == file.num_bytes:
         return ""
     return f"{file.name} has {size} bytes instead of {file.num_bytes}"
-
-
-def _read_version(text: str) -> object:
-    document = json.loads(text)
-    if document["format"] != FORMAT:
-        raise ValueError(f"its format is {document['format']!r}, not {FORMAT!r}")
-    return document["version"]
 
 
 def _damage_error(path: Path, error: Exception) -> UserError:

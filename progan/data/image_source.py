@@ -14,6 +14,7 @@ from progan.invocation import command_line
 from progan.runtime.text import escape_controls, format_count
 from progan.sizes import SQUARE, Size, level_of, size_at
 
+Pixels = npt.NDArray[np.uint8]
 OnError = Literal["stop", "skip"]
 Say = Callable[[str], None]  # receives a line for people
 _NUM_LISTED = 10
@@ -21,20 +22,14 @@ _NUM_LISTED = 10
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image with its landmarks.
+    """One image with its landmarks."""
 
-    Attributes:
-        image: uint8 [H,W,C].
-        landmarks: float32 [5,2] in pixels.
-        smaller: All lower levels, {level: uint8 [h,w,C]}, instead of averages of the rounded pixels
-            of `image`; all samples of a source have them, or none.
-        doubt: Reason to leave the image out, which `--on-error skip` does.
-    """
-
-    image: npt.NDArray[np.uint8]
-    landmarks: npt.NDArray[np.float32] | None = None
-    smaller: Mapping[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
-    doubt: SkippedImage | None = None
+    image: Pixels  # uint8 [H,W,C]
+    landmarks: npt.NDArray[np.float32] | None = None  # [5,2] in pixels
+    # All lower levels, {level: uint8 [h,w,C]}, instead of averages of the rounded pixels of
+    # `image`; all samples of a source have them, or none.
+    smaller: Mapping[int, Pixels] = field(default_factory=dict)
+    doubt: SkippedImage | None = None  # reason to leave it out, which `--on-error skip` does
 
 
 class UnreadableImage(UserError):
@@ -54,38 +49,23 @@ class UnreadableImage(UserError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageSource:
-    """Images of one size and kind, numbered from 0.
+    """Images of one size and kind, numbered from 0."""
 
-    Attributes:
-        description: Origin of the images, for people.
-        identity: Hash of the images, where the options do not identify them.
-        resolution: Of their level, a power of two from 4 to 1024: the side of squares.
-        base: Their size at level 2.
-        channels: 1 grey, 3 RGB, 4 RGBA.
-        count: Number of images.
-        read: Image number -> Sample; raises UnreadableImage. Called from several threads, or,
-            with `in_processes`, from several processes; then it must be picklable.
-        labels: Class of each image, int [count], or None.
-        label_names: Names of the classes by index.
-        has_landmarks: Every sample has landmarks.
-        held_out: Numbers of the images that training leaves out, unless others are drawn.
-        skipped: Images that were left out already.
-        in_processes: `read` computes in Python, so that threads would wait for each other.
-    """
-
-    description: str
-    resolution: int
-    channels: int
+    description: str  # origin of the images, for people
+    resolution: int  # side of squares at their level, a power of two from 4 to 1024
+    channels: int  # 1 grey, 3 RGB, 4 RGBA
     count: int
+    # Image number -> Sample; raises UnreadableImage. Called from several threads, or, with
+    # `in_processes`, from several processes; then it must be picklable.
     read: Callable[[int], Sample]
-    base: Size = SQUARE
-    identity: str = ""
-    labels: npt.NDArray[np.int64] | None = None
-    label_names: tuple[str, ...] = ()
-    has_landmarks: bool = False
-    held_out: npt.NDArray[np.int64] | None = None
-    skipped: tuple[SkippedImage, ...] = ()
-    in_processes: bool = False
+    in_processes: bool = False  # `read` computes in Python, so that threads would wait
+    base: Size = SQUARE  # their size at level 2
+    identity: str = ""  # hash of the images, where the options do not identify them
+    labels: npt.NDArray[np.int64] | None = None  # class of each image, [count]
+    label_names: tuple[str, ...] = ()  # class names by index
+    has_landmarks: bool = False  # every sample has landmarks
+    held_out: npt.NDArray[np.int64] | None = None  # numbers of the images held out of training
+    skipped: tuple[SkippedImage, ...] = ()  # images that were left out already
 
     @property
     def size(self) -> Size:

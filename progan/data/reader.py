@@ -218,7 +218,7 @@ def compute_holdout_size(fraction: float, count: int) -> int:
         raise UserError(
             f"--holdout {fraction} of {format_count(count, 'image')} keeps "
             f"{pluralize(count, 'it', 'them all')} away from training. Name a "
-            "smaller fraction, take more images, or leave it away."
+            "smaller fraction, take more images, or omit it."
         )
     return size
 

@@ -26,11 +26,14 @@ _GAP = 2  # px between two images
 def describe_dataset(dataset: Dataset) -> str:
     """Describe a dataset for people: fields on the left, values on the right."""
     info = dataset.info
+    named = "" if info.base == SQUARE else f", which options call {info.resolution}"
+    values = {key: "not given" if value is None else value for key, value in info.options.items()}
+    options = [f"{key}: {value}" for key, value in values.items()]
     rows: list[tuple[str, str | list[str]]] = [
         ("name", info.name),
         ("path", str(dataset.path)),
         ("images", f"{info.count:,}"),
-        ("resolution", _resolution(info)),
+        ("resolution", f"{info.top_size}{named}"),
         ("channels", f"{info.channels} ({_KINDS[info.channels]})"),
         ("levels", _levels(info)),
         ("labels", _classes(dataset)),
@@ -38,7 +41,7 @@ def describe_dataset(dataset: Dataset) -> str:
         ("held out", format_count(info.holdout_count, "image") if info.holdout_count else "none"),
         ("skipped", _describe_skipped(info)),
         ("source", info.source),
-        ("options", [f"{name}: {_format_option(value)}" for name, value in info.options.items()]),
+        ("options", options),
         ("size on disk", human_bytes(info.num_bytes)),
         ("fingerprint", info.fingerprint),
     ]
@@ -64,11 +67,6 @@ def describe_empty_classes(dataset: Dataset, indices: Sequence[int], purpose: st
         f"{'has' if len(indices) == 1 else 'have'} no image{' ' * bool(purpose)}{purpose}: "
         f"{', '.join(names)}{f' and {more:,} more' if more else ''}."
     )
-
-
-def _resolution(info: DatasetInfo) -> str:
-    named = "" if info.base == SQUARE else f", which options call {info.resolution}"
-    return f"{info.top_size}{named}"
 
 
 def _levels(info: DatasetInfo) -> list[str]:
@@ -107,10 +105,6 @@ def _describe_skipped(info: DatasetInfo) -> str | list[str]:
 def _describe_more(total: int, shown: int, noun: str, plural: str) -> list[str]:
     more = format_count(total - shown, f"more {noun}", f"more {plural}")
     return [f"and {more}"] * (total > shown)
-
-
-def _format_option(value: object) -> str:
-    return "not given" if value is None else str(value)
 
 
 def _align_columns(rows: Sequence[tuple[str, str | list[str]]]) -> list[str]:

@@ -22,7 +22,14 @@ from progan.data.format import (
     SkippedImage,
     compute_rows_per_shard,
 )
-from progan.data.image_source import ImageSource, OnError, Sample, UnreadableImage, require_readable
+from progan.data.image_source import (
+    ImageSource,
+    OnError,
+    Sample,
+    Say,
+    UnreadableImage,
+    require_readable,
+)
 from progan.data.journal import (
     Journal,
     PeriodicFlush,
@@ -64,7 +71,7 @@ def write_dataset(
     compress: bool = False,
     max_shard_bytes: int = MAX_SHARD_BYTES,
     say_doubtful: Callable[[Sequence[SkippedImage]], None] = lambda doubtful: None,
-    say: Callable[[str], None] = lambda line: None,
+    say: Say = lambda line: None,
 ) -> DatasetInfo:
     """Write the images of `source` to the new folder `dest` and return its description.
 
@@ -90,10 +97,7 @@ def write_dataset(
     plan = _plan_compression(plan) if compress else plan
     job = hash_job(plan, {"on_error": on_error, "seed": seed, "source": source.identity})
     with staging_directory(dest) as directory, _clear_unless_resumable(directory):
-        interrupted = any(directory.iterdir())
-        arrays, journal = _open_or_restart(directory, plan, job, dest)
-        if interrupted:
-            say(_describe_resumption(journal, plan.count))
+        arrays, journal = _open_or_restart(directory, plan, job, dest, say)
         with closing(arrays):
             missing_bytes = plan.num_bytes - (journal.written and plan.bytes_of(journal.written))
             require_free_space(dest, missing_bytes, f"The dataset {dest}")
@@ -118,25 +122,26 @@ def _clear_unless_resumable(directory: Path) -> Iterator[None]:
         raise
 
 
-def _describe_resumption(journal: Journal, total: int) -> str:
-    if not journal.asked:
-        return "An interrupted creation left no complete image: starting with the first one."
-    return (
-        f"Continuing an interrupted creation: {journal.asked:,} of "
-        f"{format_count(total, 'image')} {pluralize(journal.asked, 'is', 'are')} done."
-    )
-
-
 def _open_or_restart(
-    directory: Path, plan: DatasetInfo, job: str, dest: Path
+    directory: Path, plan: DatasetInfo, job: str, dest: Path, say: Say
 ) -> tuple[DatasetArrays, Journal]:
     """Open the files and the journal of an interrupted attempt, or new ones."""
+    interrupted = any(directory.iterdir())
     journal = read_journal(directory, job, dest)
     try:
-        return DatasetArrays(directory, plan, journal.written), journal
-    except (OSError, ValueError):  # what the journal counts is not there
+        arrays = DatasetArrays(directory, plan, journal.written)
+    except (OSError, ValueError):  # rows that the journal counts are missing
         clear_folder(directory)
-        return DatasetArrays(directory, plan, 0), Journal(job)
+        journal = Journal(job)
+        arrays = DatasetArrays(directory, plan, 0)
+    if journal.asked:
+        say(
+            f"Continuing an interrupted creation: {journal.asked:,} of "
+            f"{format_count(plan.count, 'image')} {pluralize(journal.asked, 'is', 'are')} done."
+        )
+    elif interrupted:
+        say("An interrupted creation left no complete image: starting with the first one.")
+    return arrays, journal
 
 
 def _write_images(

@@ -51,20 +51,14 @@ class BadDelta(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DeltaResult:
-    """A face of CelebA-HQ and its exactness.
+    """A face of CelebA-HQ and its exactness."""
 
-    Attributes:
-        image: uint8 [H,W,3].
-        status: 'exact' if its MD5 is the published one, 'approximate' if the JPEG was decoded
-            differently.
-        num_unwrapped: Number of colour values that had wrapped around.
-        least_error: Lower bounds of the largest and of the mean error at these values, in grey
-            levels: the distance of t from its range. The errors of all others are unknown.
-    """
-
-    image: Pixels
+    image: Pixels  # uint8 [H,W,3]
+    # 'exact' if its MD5 is the published one, 'approximate' if the JPEG was decoded differently.
     status: Literal["exact", "approximate"]
-    num_unwrapped: int = 0
+    num_unwrapped: int = 0  # number of colour values that had wrapped around
+    # Lower bounds of the largest and of the mean error at these values, in grey levels: the
+    # distance of t from its range. The errors of all others are unknown.
     least_error: tuple[int, float] = (0, 0.0)
 
 

@@ -74,19 +74,14 @@ def lab_to_srgb(image: Image.Image) -> Image.Image:
 
 
 @lru_cache(1)
-def _srgb() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-
-
-@lru_cache(1)
 def _lab_transform() -> ImageCms.ImageCmsTransform:
-    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-    return _transform(lab, "LAB")
+    return _transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")
 
 
 def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     return ImageCms.ImageCmsTransform(
-        profile, _srgb(), mode, "RGB", INTENT, flags=_BLACK_POINT_COMPENSATION
+        profile, srgb, mode, "RGB", INTENT, flags=_BLACK_POINT_COMPENSATION
     )
 
 

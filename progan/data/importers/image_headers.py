@@ -107,14 +107,14 @@ def read_header(data: bytes, path: str) -> ImageHeader:
         raise
 
 
-def summarize_notes(images: Sequence[tuple[str, Sequence[Note]]], total: int) -> Iterator[str]:
-    """Yield a line for each kind in SUMMARIES that the images, (path, notes), have."""
+def summarize_notes(headers: Sequence[ImageHeader]) -> Iterator[str]:
+    """Yield a line for each kind in SUMMARIES that the images have."""
     for kind, what in SUMMARIES.items():
-        found = [(path, note) for path, notes in images for note in notes if note.kind == kind]
+        found = [(item.path, note) for item in headers for note in item.notes if note.kind == kind]
         if found:
             shorts = Counter(note.short for _, note in found if note.short)
             yield (
-                f"{len({path for path, _ in found})} of {total} images: {what}"
+                f"{len({path for path, _ in found})} of {len(headers)} images: {what}"
                 f"{_format_counts(shorts)}, such as {found[0][0]}."
             )
 

@@ -245,7 +245,7 @@ def _describe_conversions(
 
     16-bit images are decoded for it, until it is certain that they are no set of fewer bits.
     """
-    yield from summarize_notes([(item.path, item.notes) for item in headers], len(headers))
+    yield from summarize_notes(headers)
     transparent = sum(item.channels == 4 for item in headers)
     if transparent and options.channels in (1, 3):
         yield (

@@ -49,7 +49,7 @@ def label_images(
 
     Args:
         option: 'none'; 'folders'; a file, .csv, .tsv or .json; or 'auto': dataset.json in the
-            root of the tree if there is one with labels, else folders if all images are in such.
+            root of the tree if it has labels, else folders if all images are in such.
         num_taken: Number of images asked for, of which `paths` can be read; None: all.
         seed: Seed that selected them; None: they are the first ones.
 
@@ -78,13 +78,13 @@ def label_images(
     notes += describe_case_variants(found.names)
     if num_missing := len(in_source - _used_classes(found)):
         num_taken = len(all_paths) if num_taken is None else num_taken
-        remedy = _missing_class_remedy(num_taken, len(all_paths), len(in_source), seed)
         notes.append(
             f"{format_count(num_missing, 'class', 'classes')} of the source "
-            f"{pluralize(num_missing, 'has', 'have')} no image among those taken: {remedy}"
+            f"{pluralize(num_missing, 'has', 'have')} no image among those taken: "
+            f"{_missing_class_remedy(num_taken, len(all_paths), len(in_source), seed)}"
         )
-    say(f"{format_count(len(found.names), 'label')} from {where} (--labels none leaves them out).")
-    for line in notes:
+    labels = format_count(len(found.names), "label")
+    for line in (f"{labels} from {where} (--labels none leaves them out).", *notes):
         say(line)
     return found
 

@@ -116,8 +116,8 @@ def import_cub200(
     """Read Caltech-UCSD Birds 2011, each bird cropped around its bounding box.
 
     The crop is that of the Keras example "Data-efficient GANs with adaptive discriminator
-    augmentation": a square around the bounding box, a quarter larger, and no farther than the
-    image reaches. Where that leaves less than a square, it is stretched to one.
+    augmentation": a square around the bounding box, a quarter larger, within the image. Where that
+    leaves less than a square, it is stretched to one.
 
     Args:
         source: `CUB_200_2011` or the folder that it is in.
@@ -139,12 +139,11 @@ def import_cub200(
     def read(row: int) -> Sample:
         path, box = headers[row].path, tables.boxes[kept[row]]
         image = convert_mode(decode_image(tree.read(path), path), 3)
-        if not (box.left + box.width / 2 < image.width and box.top + box.height / 2 < image.height):
-            raise UnreadableImage(
-                path,
-                f"its bounding box {tuple(box)} is beside its {image.width}x{image.height} pixels",
-            )
-        bird = image.crop(crop_box(box, image.width, image.height, padding))
+        width, height = image.size
+        if not (box.left + box.width / 2 < width and box.top + box.height / 2 < height):
+            fault = f"its bounding box {tuple(box)} is beside its {width}x{height} pixels"
+            raise UnreadableImage(path, fault)
+        bird = image.crop(crop_box(box, width, height, padding))
         return Sample(np.asarray(bird.resize((resolution, resolution), FILTERS[resize_filter])))
 
     return ImageSource(
@@ -249,21 +248,7 @@ def import_lsun(
         UserError: No database, an empty one, or the package lmdb is missing.
     """
     require_resolution(resolution, "--resolution")
-    try:
-        import lmdb
-    except ImportError as error:
-        raise UserError("create-lsun needs the package lmdb: pip install lmdb") from error
-    if not (source / "data.mdb").is_file():
-        raise UserError(f"There is no data.mdb in --source {source}. {_LSUN_HINT}")
-    try:
-        database = lmdb.open(str(source), readonly=True, lock=False, readahead=False)
-        with database.begin() as transaction:
-            rows = select_rows(database.stat()["entries"], max_images, seed)
-            keys = _list_keys(transaction.cursor(), set(rows.tolist()))
-    except lmdb.Error as error:
-        raise UserError(f"Cannot read {source / 'data.mdb'}: {error}. Fetch it again.") from error
-    if not keys:
-        raise UserError(f"The database {source} is empty. {_LSUN_HINT}")
+    database, keys = _open_lmdb(source, max_images, seed)
     size = Size(resolution, resolution)
 
     def read(row: int) -> Sample:
@@ -271,7 +256,7 @@ def import_lsun(
         try:
             with database.begin() as transaction:  # threads may read at the same time
                 data = transaction.get(keys[row])
-        except lmdb.Error as error:
+        except Exception as error:  # lmdb.Error
             raise UnreadableImage(name, f"damaged in the database ({error})") from error
         image = decode_image(data or b"", name)
         return Sample(
@@ -287,6 +272,26 @@ def import_lsun(
         count=len(keys),
         read=read,
     )
+
+
+def _open_lmdb(source: Path, max_images: int | None, seed: int | None) -> tuple[Any, list[bytes]]:
+    """Open a database, lmdb.Environment, and list the keys of the images to take."""
+    try:
+        import lmdb
+    except ImportError as error:
+        raise UserError("create-lsun needs the package lmdb: pip install lmdb") from error
+    if not (source / "data.mdb").is_file():
+        raise UserError(f"There is no data.mdb in --source {source}. {_LSUN_HINT}")
+    try:
+        database = lmdb.open(str(source), readonly=True, lock=False, readahead=False)
+        with database.begin() as transaction:
+            rows = select_rows(database.stat()["entries"], max_images, seed)
+            keys = _list_keys(transaction.cursor(), set(rows.tolist()))
+    except lmdb.Error as error:
+        raise UserError(f"Cannot read {source / 'data.mdb'}: {error}. Fetch it again.") from error
+    if not keys:
+        raise UserError(f"The database {source} is empty. {_LSUN_HINT}")
+    return database, keys
 
 
 def _list_keys(cursor: Any, rows: Collection[int]) -> list[bytes]:
