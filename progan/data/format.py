@@ -107,11 +107,9 @@ class DatasetInfo:
 
     @property
     def top_size(self) -> Size:
-        """Size of the images of the top level."""
         return self.size(self.levels[-1])
 
     def size(self, level: int) -> Size:
-        """Return the size of the images of a level."""
         return size_at(self.base, level)
 
     @property

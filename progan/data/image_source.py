@@ -69,7 +69,6 @@ class ImageSource:
 
     @property
     def size(self) -> Size:
-        """Size of the images."""
         return size_at(self.base, level_of(self.resolution))
 
 

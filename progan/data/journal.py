@@ -38,7 +38,6 @@ class Journal:
         skipped: tuple[tuple[int, SkippedImage], ...],
         doubtful: tuple[SkippedImage, ...] = (),
     ) -> "Journal":
-        """Return the journal after more images."""
         return Journal(
             self.job, self.asked + asked, self.skipped + skipped, self.doubtful + doubtful
         )
@@ -89,7 +88,6 @@ def journal_exists(directory: Path) -> bool:
 
 
 def remove_journal(directory: Path) -> None:
-    """Remove the journal of a complete dataset."""
     (directory / JOURNAL_FILE).unlink(missing_ok=True)
 
 

@@ -181,7 +181,6 @@ class Batch(NamedTuple):
 
     @property
     def whole_size(self) -> int:
-        """Number of images in the whole batch."""
         return len(self.images) * self.share.num_shards
 
     def to(self, device: torch.device) -> "Batch":

@@ -54,7 +54,6 @@ def find_empty_classes(dataset: Dataset) -> list[int]:
 
 
 def _count_per_class(dataset: Dataset) -> npt.NDArray[np.int64]:
-    """Count the images of each class."""
     return np.bincount(dataset.labels(np.arange(len(dataset))), minlength=dataset.label_size)
 
 
@@ -148,8 +147,6 @@ _CHUNK = 64  # images
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetDifference:
-    """The difference of two datasets of one shape."""
-
     count: int  # images in each
     rows: tuple[int, ...]  # numbers of the images that differ in any pixel
     largest: int  # largest difference of two values, 0…255
@@ -194,7 +191,6 @@ def _image_class_names(dataset: Dataset) -> npt.NDArray[np.str_]:
 
 
 def describe_difference(found: DatasetDifference) -> str:
-    """Describe a difference to people."""
     if not found.rows and not found.labels:
         if found.count == 1:
             return "The image is equal."

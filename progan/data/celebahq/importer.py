@@ -49,8 +49,6 @@ _CHUNK_FACES = 16  # faces that a worker scores before it returns them
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CelebaHqOptions:
-    """Options of create-celebahq."""
-
     deltas: Path | None = None
     enhance: Path | None = None
     resolution: int = 1024  # side of the faces, px

@@ -69,7 +69,6 @@ def apply_profile(image: Image.Image, conversion: ProfileConversion) -> Image.Im
 
 
 def lab_to_srgb(image: Image.Image) -> Image.Image:
-    """Convert CIELAB pixels to sRGB."""
     return _lab_transform().apply(image)
 
 

@@ -12,8 +12,6 @@ from progan.runtime.text import escape_controls, format_count, pluralize
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
-    """A kind of files that are not imported."""
-
     noun: str
     plural: str | None = None  # the noun and an s if not given
     remedy: str = ""  # a sentence: how to have such files imported

@@ -60,8 +60,7 @@ def label_images(
         return Labels(None, ())
     table = _find_table(tree, option, all_paths)
     if table is None:
-        where = "the names of the folders"
-        found = labels_from_folders(paths, all_paths)
+        where, found = "the names of the folders", labels_from_folders(paths, all_paths)
         in_source = _used_classes(labels_from_folders(all_paths, all_paths))
         notes = merge_unicode_forms(_class_folders(all_paths)[1])[1]
         if found.labels is None and option == "folders":
@@ -77,14 +76,14 @@ def label_images(
         return found
     notes += describe_case_variants(found.names)
     if num_missing := len(in_source - _used_classes(found)):
-        num_taken = len(all_paths) if num_taken is None else num_taken
+        num_taken = num_taken or len(all_paths)
         notes.append(
             f"{format_count(num_missing, 'class', 'classes')} of the source "
             f"{pluralize(num_missing, 'has', 'have')} no image among those taken: "
             f"{_missing_class_remedy(num_taken, len(all_paths), len(in_source), seed)}"
         )
-    labels = format_count(len(found.names), "label")
-    for line in (f"{labels} from {where} (--labels none leaves them out).", *notes):
+    count = format_count(len(found.names), "label")
+    for line in (f"{count} from {where} (--labels none leaves them out).", *notes):
         say(line)
     return found
 

@@ -115,10 +115,6 @@ def import_cub200(
 ) -> ImageSource:
     """Read Caltech-UCSD Birds 2011, each bird cropped around its bounding box.
 
-    The crop is that of the Keras example "Data-efficient GANs with adaptive discriminator
-    augmentation": a square around the bounding box, a quarter larger, within the image. Where that
-    leaves less than a square, it is stretched to one.
-
     Args:
         source: `CUB_200_2011` or the folder that it is in.
         padding: Growth of the longer side of the bounding box, as a fraction of it.
@@ -159,7 +155,12 @@ def import_cub200(
 
 
 def crop_box(box: Box, width: int, height: int, padding: float) -> tuple[int, int, int, int]:
-    """Compute left, top, right and bottom of the crop in an image of width x height px."""
+    """Compute left, top, right and bottom of the crop in an image of width x height px.
+
+    The crop is that of the Keras example "Data-efficient GANs with adaptive discriminator
+    augmentation": a square around the bounding box, a quarter larger, within the image; the
+    caller stretches what is less than a square.
+    """
     x, y = box.left + box.width / 2, box.top + box.height / 2
     size = (1 + padding) * max(box.width, box.height)
     left, right = _crop_range(x, size, width)

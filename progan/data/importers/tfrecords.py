@@ -39,7 +39,6 @@ _HINT = "Name the folder with the files NAME-rNN.tfrecords, which the official t
 
 
 def require_crc32c() -> None:
-    """Raise UserError if the package google-crc32c is missing."""
     try:
         import google_crc32c  # noqa: F401
     except ImportError as error:

@@ -223,7 +223,6 @@ def _neckline(x: Array, factors: Factors) -> Array:
 
 
 def _paint_collar(area: Canvas, factors: Factors, lamp: Lamp, place: tuple[Array, Array]) -> None:
-    """Paint the two flaps of a shirt collar."""
     x, y = place
     neck = factors.clothing.neck
     right = np.abs(x)

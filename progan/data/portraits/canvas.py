@@ -172,7 +172,6 @@ class Canvas:
 
     @property
     def is_empty(self) -> bool:
-        """True if the canvas has no pixel."""
         return self.f.size == 0
 
     def window(self, left: float, top: float, right: float, bottom: float) -> Self:

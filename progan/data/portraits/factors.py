@@ -39,8 +39,6 @@ class Face:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Skin:
-    """The colour of the skin."""
-
     melanin: float  # 0 (palest) .. 1 (darkest)
     colour: Colour  # colour of the cheek in plain light
     blush: float  # redness of cheeks, nose and ears, 0..1
@@ -48,8 +46,6 @@ class Skin:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hair:
-    """The cut and the colour of the hair."""
-
     style: HairStyle
     colour: Colour
     volume: float  # 0.7..1.35 of the thickness of the style
@@ -60,8 +56,6 @@ class Hair:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Eyes:
-    """The two eyes; they look the same way."""
-
     size: float  # half the width of one eye, 0.047..0.057
     spacing: float  # from the middle of the face to a pupil, 0.106..0.120
     opening: float  # height over half width, 0.37..0.62
@@ -73,8 +67,6 @@ class Eyes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Brows:
-    """The eyebrows."""
-
     height: float  # above the eyes, 0.056..0.074
     thickness: float  # 0.008..0.018
     arch: float  # 0.004..0.022
@@ -84,8 +76,6 @@ class Brows:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Glasses:
-    """Spectacles, or none."""
-
     style: GlassesStyle
     colour: Colour  # frame
     size: float  # half the width of a lens, 0.072..0.086
@@ -94,8 +84,6 @@ class Glasses:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mouth:
-    """The lips and what shows between them."""
-
     width: float  # half the width, 0.078..0.104
     smile: float  # -0.15 (corners down) .. 1 (broad smile)
     openness: float  # 0 (closed) .. 1
@@ -105,8 +93,6 @@ class Mouth:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Beard:
-    """Hair on the face."""
-
     style: BeardStyle
     colour: Colour
     density: float  # 0.5..1
@@ -114,8 +100,6 @@ class Beard:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clothing:
-    """Shoulders and what covers them."""
-
     style: ClothingStyle
     colour: Colour
     shoulders: float  # slope: how far they drop towards the edge, 0.13..0.24
@@ -156,8 +140,6 @@ class Light:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Factors:
-    """All factors of a portrait."""
-
     pose: Pose
     face: Face
     skin: Skin

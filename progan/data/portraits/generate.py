@@ -100,7 +100,6 @@ def _between(first: Point, second: Point) -> Point:
 
 
 def _add_vignette_and_grain_(planes: Array, factors: Factors) -> Array:
-    """Add vignette and grain in place."""
     resolution = planes.shape[1]
     from_middle = (np.arange(resolution, dtype=np.float32) + 0.5) / resolution - 0.5
     squared = from_middle * from_middle

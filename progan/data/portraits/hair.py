@@ -27,8 +27,6 @@ HALF_WAY = -0.08  # height in the head where the dome of the hair ends and its s
 
 
 class HairShape(NamedTuple):
-    """A hair style. Lengths in image widths, heights from the middle of the head downwards."""
-
     crown: float  # thickness above the skull
     side: float  # thickness beside it
     end: float  # height at which the hair ends
@@ -241,12 +239,10 @@ def _hair_colour(
 
 
 def _sheen_colour(factors: Factors) -> Array:
-    """[3, 1, 1]: the colour of the hair with some white."""
     return planes_of(factors.hair.colour) * 0.7 + 0.22
 
 
 def _paint_bun(canvas: Canvas, factors: Factors, head: Head) -> None:
-    """Paint the knot of tied hair behind the crown."""
     middle_x, middle_y = 0.2 * factors.hair.part - 0.16 * head.yaw[1], -head.height - 0.035
     area = canvas.window_around(head.to_image(middle_x, middle_y), 0.12, 0.10)
     if area.is_empty:
