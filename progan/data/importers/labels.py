@@ -45,16 +45,13 @@ def label_images(
     num_taken: int | None = None,
     seed: int | None = None,
 ) -> Labels:
-    """Label `paths`, a part of `all_paths`, by the option `--labels`.
+    """Label `paths`, a part of `all_paths`, by --labels; UserError if an image has no label.
 
     Args:
         option: 'none'; 'folders'; a file, .csv, .tsv or .json; or 'auto': dataset.json in the
             root of the tree if it has labels, else folders if all images are in such.
         num_taken: Number of images asked for, of which `paths` can be read; None: all.
         seed: Seed that selected them; None: they are the first ones.
-
-    Raises:
-        UserError: There are no such labels, or an image has none in the file.
     """
     if option == "none":
         return Labels(None, ())
