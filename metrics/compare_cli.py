@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metrics.names import parse_metrics
-from metrics.options import detector_option, require_inputs
+from metrics.options import detector_option, parse_metrics, require_inputs
 from progan.command import PATH, Command, device_option
 from progan.errors import UserError
 from progan.runtime.files import require_writable_folder
@@ -90,7 +89,6 @@ def compare(
     require_writable_folder(outdir, "--outdir")
     set_omp_passive()
     from metrics import comparison
-    from metrics.sheets import comparison_sheet, render_samples
     from progan.images import save_png
     from progan.runtime.files import make_folder, write_atomically
 
@@ -100,12 +98,12 @@ def compare(
         raise UserError("No run to compare. " + _reasons(failed))
     found = comparison.compare(records, sort)
     samples = {
-        name: render_samples(record, numbers)
+        name: comparison.render_samples(record, numbers)
         for name, record in zip(comparison.run_names(records), records, strict=True)
     }
     rows = [(run.name, samples[run.name]) for run in found.runs]
     table = comparison.format_markdown(found, SHEET_FILE)
-    save_png(outdir / SHEET_FILE, comparison_sheet(rows, numbers))
+    save_png(outdir / SHEET_FILE, comparison.comparison_sheet(rows, numbers))
     write_atomically(outdir / MARKDOWN_FILE, table)
     write_atomically(outdir / CSV_FILE, comparison.format_csv(found))
     click.echo(table.partition("\n\n")[0])
@@ -124,9 +122,8 @@ def _reader(
     detector: Path | None,
 ) -> Callable[[Path], "RunRecord"]:
     """Return the function run -> record, which measures the metrics that are missing."""
-    from metrics.measure import create_context
+    from metrics.measure import create_context, fill_missing
     from metrics.run_record import read_record
-    from metrics.snapshot_metrics import fill_missing
     from progan.runtime.devices import choose_device, set_precision
 
     target = choose_device(device)

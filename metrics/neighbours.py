@@ -10,21 +10,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image, ImageDraw
 from scipy.stats import mannwhitneyu
 from torch import Tensor
 
-from metrics.detector import MetricContext
+from metrics.detector import Detector, MetricContext, open_detector, pixel_detector
+from metrics.options import PIXELS
 from metrics.samples import ImageSample, Rows, Size
 from metrics.sources import SampleSource
 from progan import __version__
 from progan.errors import UserError
+from progan.images import Pixels, arrange_grid, repeat_pixels, to_opaque_rgb
 from progan.runtime.files import atomic_path
 from progan.runtime.seeding import numpy_generator
 from progan.runtime.text import format_count
 
+CAPTION = 14  # px of height that a line of text needs
+MIN_CELL, MAX_CELL = 112, 256  # px, on a sheet
+FRAME_COLOR = "red"
 Distances = npt.NDArray[np.float64]
 
 
@@ -272,3 +279,63 @@ def _select_rows(images: SampleSource, count: int, context: MetricContext) -> Ro
     if images.count is None:
         return np.arange(count)
     return np.sort(numpy_generator(context.seed, "images").permutation(images.count)[:count])
+
+
+def distances_file(sheet: Path) -> Path:
+    """Return the path of the figure of all distances, beside the sheet."""
+    return sheet.with_name(f"{sheet.stem}-distances.png")
+
+
+def open_neighbour_detector(detector: Path | None, device: torch.device) -> Detector:
+    """Open the named detector; else VGG-16, or the pixels where it cannot be downloaded."""
+    if detector is not None and str(detector) == PIXELS:
+        return pixel_detector()
+    try:
+        return open_detector(detector, "vgg16", device)
+    except UserError as error:
+        if detector is not None:
+            raise
+        click.echo(f"{error} Comparing pixels instead.", err=True)
+        return pixel_detector()
+
+
+def neighbour_sheet(found: NeighbourSearch, rows: int, window: Window) -> Pixels:
+    """Arrange each image beside its neighbours, the image with the nearest one first.
+
+    Args:
+        rows: Maximum number of rows.
+        window: Compared part of the images; framed unless it is all of them.
+    """
+    order = np.argsort(found.nearest, kind="stable")[:rows]
+    cells = []
+    for place in order:
+        number = found.images.rows[place : place + 1]
+        cells.append(_neighbour_cell(found.images.read(number)[0], f"image {number[0]}", window))
+        neighbours = found.neighbours.rows[place]
+        for row, distance, image in zip(
+            neighbours,
+            found.neighbours.distances[place],
+            found.training.read(neighbours),
+            strict=True,
+        ):
+            cells.append(_neighbour_cell(image, f"#{row}  d {distance:.3g}", None))
+    return arrange_grid(np.stack(cells), len(found.neighbours.rows[0]) + 1)
+
+
+def _neighbour_cell(image: Pixels, caption: str, window: Window | None) -> Pixels:
+    """Render an image [H, W, C] above its caption: [H', W', 3]."""
+    height, width = image.shape[:2]
+    enlarged = to_opaque_rgb(repeat_pixels(image[None], MIN_CELL)[0])
+    enlarged.thumbnail((MAX_CELL, MAX_CELL), Image.Resampling.BOX)
+    if window is not None and window[2:] != (width, height):
+        scale = enlarged.width / width
+        left, top = window.left * scale, window.top * scale
+        right, bottom = (
+            start + max(side * scale - 1, 0)  # at least a point
+            for start, side in ((left, window.width), (top, window.height))
+        )
+        ImageDraw.Draw(enlarged).rectangle((left, top, right, bottom), outline=FRAME_COLOR)
+    cell = Image.new("RGB", (enlarged.width + 2, enlarged.height + CAPTION), "white")
+    cell.paste(enlarged, (1, 0))
+    ImageDraw.Draw(cell).text((3, enlarged.height), caption, fill="black")
+    return np.asarray(cell, np.uint8)

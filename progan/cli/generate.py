@@ -253,12 +253,10 @@ def _explore(options: GenerateOptions) -> None:
         raise UserError(f"--seeds {options.seeds}: --explore begins at one seed. Name one.")
     outdir = options.outdir or EXPLORED
     require_writable_folder(outdir, "--outdir")
-    from progan.explorer.server import require_gradio
+    set_omp_passive()
+    from progan.explorer.server import ExploreRequest, explore, require_gradio
 
     require_gradio()
-    set_omp_passive()
-    from progan.explorer.app import ExploreRequest, explore
-
     explore(
         ExploreRequest(
             network=_find_networks(options.network)[0],

@@ -1,7 +1,7 @@
-"""The local server: which port, which requests are answered, until Ctrl-C.
+"""Serve the explorer to browsers on this machine: the port, the allowed requests, until Ctrl-C.
 
 A server on 127.0.0.1 is reachable from every page that is open in a browser, and a host name that
-its owner resolves to 127.0.0.1 (DNS rebinding) makes such requests view like its own.
+its owner resolves to 127.0.0.1 (DNS rebinding) makes such requests look like its own.
 """
 
 import asyncio
@@ -11,10 +11,82 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import click
+
 from progan.errors import UserError
+from progan.explorer.renderer import Renderer
+from progan.explorer.view_state import NamedLatent, ViewState, start_at_seed
+from progan.interop.load import load_snapshot
+from progan.runtime.devices import choose_device, set_deterministic
+from progan.runtime.files import require_folder_or_nothing
+from progan.sampling.image_files import provenance
+from progan.sampling.latents import class_index, select_resolution
+from progan.sampling.options import parse_seeds
+from progan.sampling.snapshot_file import Snapshot, fingerprint
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExploreRequest:
+    """A page as people ask for it.
+
+    Attributes:
+        network: The file that draws.
+        command: What was typed, to be written into the files.
+        seeds: The one to begin with; None: seed 0.
+        class_name, resolution: Shown at first; None: that of the seed, and the highest.
+        outdir: Where to save.
+        port: None: a usual one that is free.
+    """
+
+    network: Path
+    command: str
+    device: str
+    seeds: str | None
+    class_name: str | None
+    resolution: int | None
+    outdir: Path
+    port: int | None
+
+
+def explore(request: ExploreRequest) -> None:
+    """Show the page until Ctrl-C."""
+    require_gradio()
+    require_folder_or_nothing(request.outdir)
+    with bind_port(request.port) as listening:
+        device = choose_device(request.device)
+        set_deterministic()
+        snapshot = load_snapshot(request.network, device)
+        first = _initial_view(request, snapshot)
+        from progan.explorer.page import asgi_app, build_page
+
+        renderer = Renderer(
+            snapshot=snapshot, file=request.network, fingerprint=fingerprint(request.network)
+        )
+        blocks = build_page(
+            renderer, first, request.outdir, provenance(request.network, request.command)
+        )
+        click.echo(server_url(listening))
+        click.echo("Open this address in a browser on this machine. Ctrl-C ends it.", err=True)
+        serve(asgi_app(renderer, blocks), listening)
+    with suppress(OSError):  # of a terminal that is gone
+        click.echo("\nThe explorer is closed.", err=True)
+
+
+def _initial_view(request: ExploreRequest, snapshot: Snapshot) -> ViewState:
+    seed, *more = [0] if request.seeds is None else parse_seeds(request.seeds)
+    if more:
+        raise UserError(f"--seeds {request.seeds}: --explore begins at one seed. Name one.")
+    kind = None if request.class_name is None else class_index(snapshot, request.class_name)
+    level = select_resolution(snapshot, request.resolution).level
+    return start_at_seed(
+        ViewState(latent=NamedLatent(seed), target=seed, class_index=kind, level=level), seed
+    )
+
 
 HOST = "127.0.0.1"
 LOCAL_NAMES = (HOST, "localhost")

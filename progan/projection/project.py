@@ -15,13 +15,16 @@ from progan.data.importers.pixels import convert_and_resize, decode_srgb
 from progan.errors import UserError
 from progan.images import Pixels, save_png, to_float
 from progan.interop.load import load_snapshot
-from progan.projection.features import (
+from progan.projection.search import (
     Features,
+    SearchBudget,
+    SearchPath,
     discriminator_features,
     find_discriminator,
+    make_distance,
+    search_latent,
     vgg16_features,
 )
-from progan.projection.search import SearchBudget, SearchPath, make_distance, search_latent
 from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import make_folder
 from progan.runtime.text import caseless, format_count, sanitize_line

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metrics.neighbours_cli import PIXELS
-from metrics.options import detector_option
+from metrics.options import PIXELS, detector_option
 from progan import run_directory
 from progan.command import PATH, Command, device_option
 from progan.errors import UserError

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from metrics.names import GOALS, LOWER_IS_BETTER, parse_metrics
+from metrics.options import GOALS, LOWER_IS_BETTER, parse_metrics
 from metrics.run_record import Metric, column_label, metric_files, parse_metric_file
 from progan.config import Run
 from progan.errors import UserError

@@ -7,10 +7,16 @@ from typing import Any
 from PIL import Image
 
 from metrics.detector import MetricContext
-from metrics.neighbours import parse_window, search_training_images, summarize_search
-from metrics.neighbours_cli import SHEET_FILE, distances_file, open_neighbour_detector
+from metrics.neighbours import (
+    distances_file,
+    neighbour_sheet,
+    open_neighbour_detector,
+    parse_window,
+    search_training_images,
+    summarize_search,
+)
+from metrics.options import NEIGHBOURS_FILE
 from metrics.run_record import metric_files
-from metrics.sheets import neighbour_sheet
 from metrics.sources import open_pair
 from progan.errors import UserError
 from progan.invocation import command_line
@@ -42,12 +48,12 @@ class NeighbourRequest:
 
 def read_neighbours(data: RunData) -> dict[str, Any]:
     """Return what `python -m metrics neighbours` wrote to the run; raises UserError if nothing."""
-    sheet = data.directory / SHEET_FILE
+    sheet = data.directory / NEIGHBOURS_FILE
     if not sheet.is_file():
         raise UserError(
             f"They have not been looked up. {command_line('report', '--neighbours', 64)} does, or "
             f"{command_line('metrics', 'neighbours')} with --sheet and --json in the run's "
-            f"directory ({SHEET_FILE}, metric-neighbours.jsonl)."
+            f"directory ({NEIGHBOURS_FILE}, metric-neighbours.jsonl)."
         )
     histogram = distances_file(sheet)
     figures = [(_embed(open_image(sheet)), SHEET_CAPTION)]

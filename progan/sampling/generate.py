@@ -17,6 +17,7 @@ from progan.sampling.image_files import (
     SHEET_NAME,
     ImageOutput,
     provenance,
+    sheet_layout,
     write_grid,
     write_images,
     write_sheet,
@@ -37,7 +38,6 @@ from progan.sampling.latents import (
     with_class,
 )
 from progan.sampling.options import VideoTiming, parse_grid
-from progan.sampling.sheets import sheet_layout
 from progan.sampling.snapshot_file import Snapshot
 from progan.sampling.video import (
     GROWTH_SEEDS,

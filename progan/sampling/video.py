@@ -18,12 +18,11 @@ from progan.run_directory import STATISTICS_FILE
 from progan.runtime.files import atomic_path, human_bytes, read_json_lines
 from progan.runtime.log import human_seconds
 from progan.runtime.text import format_count
-from progan.sampling.image_files import make_exif
+from progan.sampling.image_files import caption_in_corner, full_grid, make_exif
 from progan.sampling.interpolation import LatentPath
 from progan.sampling.latents import LatentBatch
 from progan.sampling.options import VideoTiming, import_pyav, require_video_format
 from progan.sampling.render import as_pixels, render_single
-from progan.sampling.sheets import caption_in_corner, full_grid
 from progan.sampling.snapshot_file import Snapshot, load_network
 from progan.sizes import Size, stage_name
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from metrics.filters import downsample, laplacian_pyramid, reconstruct, upsample
+from metrics.swd import downsample, laplacian_pyramid, reconstruct, upsample
 from tests.reference import paper_metrics
 
 NOISE = np.random.RandomState(0).randint(0, 256, (2, 3, 64, 32)).astype(np.float32)

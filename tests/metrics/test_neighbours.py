@@ -6,9 +6,18 @@ import torch
 
 from metrics import neighbours
 from metrics.detector import MetricContext, pixel_detector
-from metrics.neighbours import Neighbours, NeighbourSearch, Window, find_nearest, parse_window
+from metrics.neighbours import (
+    CAPTION,
+    MAX_CELL,
+    MIN_CELL,
+    Neighbours,
+    NeighbourSearch,
+    Window,
+    find_nearest,
+    neighbour_sheet,
+    parse_window,
+)
 from metrics.samples import ImageSample, Size, split_batches
-from metrics.sheets import CAPTION, MAX_NEIGHBOUR_CELL, MIN_NEIGHBOUR_CELL, neighbour_sheet
 from progan.errors import UserError
 from progan.images import Pixels, repeat_pixels
 from tests.builders import image_sample, source_of
@@ -171,14 +180,12 @@ def test_the_most_suspicious_images_come_first_beside_their_neighbours():
     images[2] = np.maximum(training[3], 40)
     found = looked_up(images, training, 2)
     sheet = neighbour_sheet(found, 3, whole(images))
-    assert sheet.shape == (3 * (MIN_NEIGHBOUR_CELL + CAPTION), 3 * (MIN_NEIGHBOUR_CELL + 2), 3)
+    assert sheet.shape == (3 * (MIN_CELL + CAPTION), 3 * (MIN_CELL + 2), 3)
     cells = cells_of(sheet, 3)
     third = [place for place in np.argsort(found.nearest) if place not in (4, 2)][0]
     for line, place in zip(cells, (4, 2, third), strict=True):
         shown = np.concatenate([images[place : place + 1], training[found.neighbours.rows[place]]])
-        np.testing.assert_array_equal(
-            line, repeat_pixels(shown.transpose(0, 2, 3, 1), MIN_NEIGHBOUR_CELL)
-        )
+        np.testing.assert_array_equal(line, repeat_pixels(shown.transpose(0, 2, 3, 1), MIN_CELL))
 
 
 def test_a_sheet_has_no_more_rows_than_images():
@@ -199,8 +206,8 @@ def test_a_crop_is_framed_in_the_images_alone():
         cells_of(neighbour_sheet(found, 2, Window(left=2, top=1, width=3, height=4)), 4)
     )
     assert not framed[:, 1:].any()
-    scale = MIN_NEIGHBOUR_CELL // 8
-    expected = np.zeros((MIN_NEIGHBOUR_CELL, MIN_NEIGHBOUR_CELL), bool)
+    scale = MIN_CELL // 8
+    expected = np.zeros((MIN_CELL, MIN_CELL), bool)
     expected[scale : 5 * scale, 2 * scale : 5 * scale] = True
     expected[scale + 1 : 5 * scale - 1, 2 * scale + 1 : 5 * scale - 1] = False
     for cell in framed[:, 0]:
@@ -212,7 +219,7 @@ def test_large_images_are_shown_small_and_so_are_their_frames():
     images, training = noise(1, 1, 200, side=1024), noise(2, 2, 200, side=1024)
     found = looked_up(images, training, 1)
     sheet = neighbour_sheet(found, 1, Window(512, 256, 16, 24))
-    assert sheet.shape == (MAX_NEIGHBOUR_CELL + CAPTION, 2 * (MAX_NEIGHBOUR_CELL + 2), 3)
+    assert sheet.shape == (MAX_CELL + CAPTION, 2 * (MAX_CELL + 2), 3)
     (frame,) = is_red(cells_of(sheet, 2))[:, 0]
     assert frame[64:70, 128:132].sum() == frame.sum() == 4 * 6 - 2 * 4
     (point,) = is_red(cells_of(neighbour_sheet(found, 1, Window(512, 256, 1, 2)), 2))[:, 0]
@@ -222,7 +229,7 @@ def test_large_images_are_shown_small_and_so_are_their_frames():
 def test_images_need_not_be_square():
     images, training = noise(1, 2)[:, :, :4], noise(2, 9)[:, :, :4]
     sheet = neighbour_sheet(looked_up(images, training, 1), 2, whole(images))
-    assert sheet.shape == (2 * (MIN_NEIGHBOUR_CELL + CAPTION), 2 * (2 * MIN_NEIGHBOUR_CELL + 2), 3)
+    assert sheet.shape == (2 * (MIN_CELL + CAPTION), 2 * (2 * MIN_CELL + 2), 3)
 
 
 @pytest.mark.parametrize("channels", [1, 4])
@@ -238,5 +245,5 @@ def test_grey_and_transparent_images_are_shown_as_they_are_compared(channels):
     )
     shown = {cell.tobytes() for cell in cells[:, 0]}
     assert shown == {
-        cell.tobytes() for cell in repeat_pixels(expected.transpose(0, 2, 3, 1), MIN_NEIGHBOUR_CELL)
+        cell.tobytes() for cell in repeat_pixels(expected.transpose(0, 2, 3, 1), MIN_CELL)
     }
