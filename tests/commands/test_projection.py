@@ -221,7 +221,7 @@ def test_pictures_are_never_written_over(
         film,
         *QUICK,
     )
-    assert f"{name} would be written over" in said
+    assert f"{name} is an input and would be overwritten" in said
     assert (tmp_path / name).read_bytes() == before
 
 
@@ -235,14 +235,14 @@ def test_bad_input_is_named_before_the_search(
     usual = (pictures[0], "--network", network, "--outdir", tmp_path / "out")
     assert "No such class: 'cow'. Classes: 0 cat, 1 dog." in refused(*usual, "--class", "cow")
     assert "choose one of 4, 8, 16" in refused(*usual, "--resolution", 32)
-    assert "ends in .mp4, .gif, .webp" in refused(*usual, "--video", "x.avi")
+    assert "must end in .mp4, .gif, .webp" in refused(*usual, "--video", "x.avi")
     assert "Ask for more --fps" in refused(*usual, "--video", "x.mp4", "--steps", 9999, "--fps", 1)
     assert "VGG-16" in refused(*usual, "--detector", pictures[0])
     assert "me.jpg" in refused("me.jpg", *usual[1:])
     assert "No such file" in refused(pictures[0], "--network", "nowhere", "--outdir", tmp_path)
     assert "is a file" in refused(*usual[:-1], network)
     assert "Missing argument" in refused(*usual[1:])
-    assert "--fps is for films" in refused(*usual, "--fps", 3)
+    assert "--fps is for videos" in refused(*usual, "--fps", 3)
     assert "from 1 to 240" in refused(*usual, "--video", "x.gif", "--fps", "nan")
     assert "no such folder" in refused(*usual, "--video", "deep/x.gif")
     assert "No such file" in refused(*usual, "--detector", "nowhere.pth")
