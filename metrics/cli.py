@@ -9,6 +9,7 @@ import click
 
 from metrics.compare_cli import compare
 from metrics.options import (
+    COUNT,
     DEFAULT,
     DESCRIPTIONS,
     NEIGHBOURS_FILE,
@@ -25,40 +26,24 @@ from progan.errors import UserError
 from progan.runtime.files import require_writable_file
 from progan.runtime.torch_settings import set_omp_passive
 
-NAME = "discrete-modes"
+MODES = "discrete-modes"
 
 
-@click.command(NAME, cls=Command)
-@click.option(
-    "--classifier",
-    type=PATH,
-    required=True,
-    metavar="FILE",
-    help="The classifier of digits (.safetensors) to use, or to write.",
-)
-@click.option(
-    "--train-classifier",
-    is_flag=True,
+# fmt: off
+@click.command(MODES, cls=Command)
+@click.option("--classifier", type=PATH, required=True, metavar="FILE",
+    help="The classifier of digits (.safetensors) to use, or to write.")
+@click.option("--train-classifier", is_flag=True,
     help="Train one on the digits of --data, a dataset of create-mnist, and print its error rate "
-    "on the held-out digits.",
-)
-@click.option(
-    "--epochs",
-    type=click.IntRange(min=1),
-    default=12,
-    show_default=True,
-    help="Epochs of --train-classifier.",
-)
+    "on the held-out digits.")
+@click.option("--epochs", type=COUNT, default=12, show_default=True,
+    help="Epochs of --train-classifier.")
 @source_options(detector=False)
-@click.option(
-    "--num-images",
-    type=click.IntRange(min=2),
-    default=25600,
-    show_default=True,
-    help="Number of images to classify.",
-)
+@click.option("--num-images", type=click.IntRange(min=2), default=25600, show_default=True,
+    help="Number of images to classify.")
 @repeats_option
 @record_option
+# fmt: on
 def discrete_modes(
     classifier: Path,
     train_classifier: bool,
@@ -79,7 +64,7 @@ def discrete_modes(
     python -m metrics discrete-modes --network runs --data datasets/mnist-rgb --classifier C
     """
     if train_classifier:
-        return _train(classifier, epochs, sources)
+        return _train_classifier(classifier, epochs, sources)
     sources.require_files()
     require_classifier_file(classifier)
     set_omp_passive()
@@ -87,11 +72,10 @@ def discrete_modes(
 
     sources = dataclasses.replace(sources, detector=classifier)
     record = not no_record
-    table = measure((NAME,), sources, num_images=num_images, repeats=repeats, record=record)
-    click.echo(table)
+    click.echo(measure((MODES,), sources, num_images=num_images, repeats=repeats, record=record))
 
 
-def _train(file: Path, epochs: int, sources: SourceOptions) -> None:
+def _train_classifier(file: Path, epochs: int, sources: SourceOptions) -> None:
     if sources.network or sources.images:
         raise UserError("--train-classifier cannot be combined with --network or --images.")
     require_inputs(sources.reals)
@@ -118,42 +102,21 @@ def _train(file: Path, epochs: int, sources: SourceOptions) -> None:
     )
 
 
-COUNT = click.IntRange(min=1)
-
-
+# fmt: off
 @click.command(cls=Command)
 @source_options()
-@click.option(
-    "--num-images", type=COUNT, default=128, show_default=True, help="Number of images to look up."
-)
-@click.option(
-    "-k",
-    "k",
-    type=COUNT,
-    default=5,
-    show_default=True,
-    help="Number of neighbours to show of each image.",
-)
-@click.option(
-    "--rows",
-    type=COUNT,
-    default=16,
-    show_default=True,
-    help="Number of images to show: those that are nearest to a training image.",
-)
-@click.option(
-    "--crop",
-    metavar="X,Y,WxH",
-    help="Compare only this part of the images, in px from the left and from the top.",
-)
-@click.option(
-    "--sheet",
-    type=PATH,
-    default=Path(NEIGHBOURS_FILE),
-    show_default=True,
+@click.option("--num-images", type=COUNT, default=128, show_default=True,
+    help="Number of images to look up.")
+@click.option("-k", "k", type=COUNT, default=5, show_default=True,
+    help="Number of neighbours to show of each image.")
+@click.option("--rows", type=COUNT, default=16, show_default=True,
+    help="Number of images to show: those that are nearest to a training image.")
+@click.option("--crop", metavar="X,Y,WxH",
+    help="Compare only this part of the images, in px from the left and from the top.")
+@click.option("--sheet", type=PATH, default=Path(NEIGHBOURS_FILE), show_default=True,
     metavar="FILE",
-    help="PNG file to write; the figure of all distances is written beside it.",
-)
+    help="PNG file to write; the figure of all distances is written beside it.")
+# fmt: on
 def neighbours(
     sources: SourceOptions, num_images: int, k: int, rows: int, crop: str | None, sheet: Path
 ) -> None:
@@ -166,50 +129,17 @@ def neighbours(
     \b
     python -m metrics neighbours --network runs/00000-mine-v2-1gpu --data datasets/mine
     """
-    detector = None if str(sources.detector) == PIXELS else sources.detector
-    sources.require_files(detector)
+    sources.require_files(None if str(sources.detector) == PIXELS else sources.detector)
     require_writable_file(sheet, "--sheet", makes_folder=True)
     set_omp_passive()
-    from metrics.detector import MetricContext
     from metrics.evaluation import append_lines
-    from metrics.neighbours import (
-        distances_file,
-        neighbour_sheet,
-        open_neighbour_detector,
-        parse_window,
-        plot_distances,
-        search_training_images,
-        summarize_search,
-    )
-    from metrics.sources import open_pair
-    from progan.images import save_png
-    from progan.runtime.devices import choose_device, set_precision
-    from progan.runtime.files import make_folder
-    from progan.sampling.find_network import find_network
+    from metrics.neighbours import find_neighbours, summarize_search, write_sheet
 
     if sources.json_file is not None:
         append_lines(sources.json_file, [])  # fail now rather than after measuring
-    device, is_network = choose_device(sources.device), sources.network is not None
-    set_precision("fp32")
-    images, reals = open_pair(
-        find_network(sources.measured) if is_network else sources.measured,
-        sources.reals,
-        device,
-        network=is_network,
-        resize=sources.resize,
-        subset=sources.subset,
-    )
-    window = parse_window(crop, images.size)
-    context = MetricContext(
-        seed=sources.seed, device=device, detector=open_neighbour_detector(sources.detector, device)
-    )
-    found = search_training_images(
-        images, reals, context, num_images=num_images, k=k, window=window
-    )
-    make_folder(sheet.parent)
-    save_png(sheet, neighbour_sheet(found, rows, window))
-    plot_distances(found, distances_file(sheet))
-    click.echo(f"{summarize_search(found.record())}\n{sheet}\n{distances_file(sheet)}")
+    found = find_neighbours(sources, num_images, k, crop)
+    files = write_sheet(found, rows, sheet)
+    click.echo("\n".join([summarize_search(found.record()), *map(str, files)]))
     if sources.json_file is not None:
         append_lines(sources.json_file, [found.record()])
 
@@ -239,37 +169,22 @@ class Metrics(Command):
         return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
 
 
+# fmt: off
 @click.command(cls=Metrics, epilog=METRIC_LIST)
 @click.argument("names", nargs=-1, type=click.Choice(tuple(DESCRIPTIONS)), metavar="[METRIC]...")
 @source_options()
-@click.option(
-    "--num-images",
-    type=click.IntRange(min=2),
+@click.option("--num-images", type=click.IntRange(min=2),
     help="Number of images, and of reals that they are compared with; by default half of the "
-    "reals, 16384 at most.",
-)
-@click.option(
-    "--mirror",
-    is_flag=True,
-    help="Flip half of the reals left to right, as train.py --mirror does.",
-)
-@click.option(
-    "--held-out",
-    is_flag=True,
+    "reals, 16384 at most.")
+@click.option("--mirror", is_flag=True,
+    help="Flip half of the reals left to right, as train.py --mirror does.")
+@click.option("--held-out", is_flag=True,
     help="Compare with the images that were held out of training, where memorising training "
-    "images gains nothing.",
-)
+    "images gains nothing.")
 @repeats_option
 @record_option
-def main(
-    names: tuple[str, ...],
-    sources: SourceOptions,
-    num_images: int | None,
-    mirror: bool,
-    held_out: bool,
-    repeats: int,
-    no_record: bool,
-) -> None:
+# fmt: on
+def main(names: tuple[str, ...], sources: SourceOptions, no_record: bool, **settings: Any) -> None:
     """Compare images with real ones by the given metrics; by swd and ms-ssim if none is given.
 
     The row 'reals against reals' is the baseline: the same metrics between two sets of reals. A
@@ -286,13 +201,5 @@ def main(
     set_omp_passive()
     from metrics.measure import measure
 
-    table = measure(
-        tuple(dict.fromkeys(names)) or DEFAULT,
-        sources,
-        num_images=num_images,
-        repeats=repeats,
-        mirror=mirror,
-        held_out=held_out,
-        record=not no_record,
-    )
-    click.echo(table)
+    names = tuple(dict.fromkeys(names)) or DEFAULT
+    click.echo(measure(names, sources, record=not no_record, **settings))

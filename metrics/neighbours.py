@@ -19,19 +19,21 @@ from scipy.stats import mannwhitneyu
 from torch import Tensor
 
 from metrics.detector import Detector, MetricContext, open_detector, pixel_detector
-from metrics.options import PIXELS
+from metrics.options import PIXELS, SourceOptions
 from metrics.samples import ImageSample, Rows, Size
-from metrics.sources import SampleSource
+from metrics.sources import SampleSource, open_pair
 from progan import __version__
 from progan.errors import UserError
-from progan.images import Pixels, arrange_grid, repeat_pixels, to_opaque_rgb
-from progan.runtime.files import atomic_path
+from progan.images import Pixels, arrange_grid, repeat_pixels, save_png, to_opaque_rgb
+from progan.runtime.devices import choose_device, set_precision
+from progan.runtime.files import atomic_path, make_folder
 from progan.runtime.seeding import numpy_generator
 from progan.runtime.text import format_count
+from progan.sampling.find_network import find_network
 
 CAPTION = 14  # px of height that a line of text needs
 MIN_CELL, MAX_CELL = 112, 256  # px, on a sheet
-FRAME_COLOR = "red"
+SUSPICIOUS = 0.001  # p-value below which copying is reported
 Distances = npt.NDArray[np.float64]
 
 
@@ -48,8 +50,7 @@ class Window(NamedTuple):
         return images[:, :, self.top : self.top + self.height, self.left : self.left + self.width]
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbours:
+class Neighbours(NamedTuple):
     """Nearest training images of some images, the nearest first.
 
     Attributes:
@@ -63,14 +64,9 @@ class Neighbours:
 
 def embed_window(images: ImageSample, context: MetricContext, window: Window) -> Tensor:
     """Embed the window of each image: float64 [count, D] on the CPU."""
-    detector = context.detector
-    assert detector is not None, "neighbours need a detector"
-    return torch.cat(
-        [
-            detector.embed(window.crop(batch))[0].double()
-            for batch in images.batches(context.device, "features")
-        ]
-    )
+    assert context.detector is not None, "neighbours need a detector"
+    batches = map(window.crop, images.batches(context.device, "features"))
+    return torch.cat([context.detector.embed(batch)[0].double() for batch in batches])
 
 
 def find_nearest(
@@ -114,18 +110,13 @@ def parse_window(text: str | None, size: Size) -> Window:
         window = Window(int(left), int(top), int(width), int(height))
     except ValueError:
         raise UserError(f"--crop {text!r} is not X,Y,WIDTHxHEIGHT such as 16,8,32x40.") from None
-    if (
-        min(window.left, window.top) < 0
-        or min(window.width, window.height) < 1
-        or (window.left + window.width > size.width or window.top + window.height > size.height)
-    ):
+    right, bottom = window.left + window.width, window.top + window.height
+    is_empty = min(window.width, window.height) < 1
+    if is_empty or min(window[:2]) < 0 or right > size.width or bottom > size.height:
         raise UserError(
             f"--crop {text} does not lie inside of images of {size} (width, height, channels)."
         )
     return window
-
-
-SUSPICIOUS = 0.001  # probability by chance alone below which copying is reported
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,6 +129,7 @@ class NeighbourSearch:
         kind: Description of the comparison images.
         nearer: P(an image is nearer than a comparison image); 0.5 if they are alike.
         p_value: One-sided p-value of `nearer` (Mann–Whitney).
+        window: Part of the images that was compared.
     """
 
     images: ImageSample
@@ -148,6 +140,7 @@ class NeighbourSearch:
     kind: str
     nearer: float
     p_value: float
+    window: Window
 
     @property
     def nearest(self) -> Distances:
@@ -177,6 +170,26 @@ class NeighbourSearch:
         }
 
 
+def find_neighbours(
+    sources: SourceOptions, num_images: int, k: int, crop: str | None = None
+) -> NeighbourSearch:
+    """Open the images and the reals of a command line, and search; raises UserError."""
+    device, is_network = choose_device(sources.device), sources.network is not None
+    set_precision("fp32")
+    images, reals = open_pair(
+        find_network(sources.measured) if is_network else sources.measured,
+        sources.reals,
+        device,
+        network=is_network,
+        resize=sources.resize,
+        subset=sources.subset,
+    )
+    window = parse_window(crop, images.size)
+    detector = open_neighbour_detector(sources.detector, device)
+    context = MetricContext(seed=sources.seed, device=device, detector=detector)
+    return search_training_images(images, reals, context, num_images=num_images, k=k, window=window)
+
+
 def search_training_images(
     images: SampleSource,
     reals: SampleSource,
@@ -201,7 +214,12 @@ def search_training_images(
             f"too few for {format_count(k, 'neighbour')} of each. {fewer} more images."
         )
     training = reals.sample(trained)
-    asked = images.sample(_select_rows(images, num_images, context))
+    if images.count is None:  # seeds of a network
+        rows = np.arange(num_images)
+    else:
+        order = numpy_generator(context.seed, "images").permutation(images.count)
+        rows = np.sort(order[:num_images])
+    asked = images.sample(rows)
     pool = reals.held_out if len(reals.held_out) else trained
     others = reals.sample(numpy_generator(context.seed, "others").permutation(pool)[:num_images])
     queries = torch.cat([embed_window(sample, context, window) for sample in (asked, others)])
@@ -218,6 +236,7 @@ def search_training_images(
         others=of_others,
         nearer=nearer,
         p_value=p_value,
+        window=window,
         kind="held-out images" if len(reals.held_out) else "training images among the others",
     )
 
@@ -225,11 +244,7 @@ def search_training_images(
 def compare_distances(images: Distances, others: Distances) -> tuple[float, float]:
     """Return P(an image is nearer than one of the others) and its p-value (Mann–Whitney).
 
-    A tie counts half.
-
-    Args:
-        images: Distances to the nearest training image, [N].
-        others: [M].
+    Both arguments are distances to the nearest training image; a tie counts half.
     """
     test = mannwhitneyu(images, others, alternative="less")
     return 1 - float(test.statistic) / (len(images) * len(others)), float(test.pvalue)
@@ -243,16 +258,14 @@ def summarize_search(record: Mapping[str, Any]) -> str:
         if values["p_value"] < SUSPICIOUS
         else "No sign of copying."
     )
-    return "\n".join(
-        [
-            f"Compared by {record['detector']}, with "
-            f"{format_count(record['num_training'], 'training image')} of {record['reals']}.",
-            f"Distance to the nearest one, median of {format_count(record['num_images'], 'image')}"
-            f": {values['median']:.4g}; of {record['num_others']} {record['others']}: "
-            f"{values['median_others']:.4g}.",
-            f"P(generated is nearer than other) = {values['nearer']:.2f}, Mann–Whitney p = "
-            f"{values['p_value']:.2g}. {sign}",
-        ]
+    return (
+        f"Compared by {record['detector']}, with "
+        f"{format_count(record['num_training'], 'training image')} of {record['reals']}.\n"
+        f"Distance to the nearest one, median of {format_count(record['num_images'], 'image')}: "
+        f"{values['median']:.4g}; of {record['num_others']} {record['others']}: "
+        f"{values['median_others']:.4g}.\n"
+        f"P(generated is nearer than other) = {values['nearer']:.2f}, Mann–Whitney p = "
+        f"{values['p_value']:.2g}. {sign}"
     )
 
 
@@ -274,11 +287,12 @@ def plot_distances(found: NeighbourSearch, path: Path) -> None:
         page.savefig(temporary, format="png", dpi=120)
 
 
-def _select_rows(images: SampleSource, count: int, context: MetricContext) -> Rows:
-    """Choose the seeds 0, 1, 2 … of a network, or random images of files."""
-    if images.count is None:
-        return np.arange(count)
-    return np.sort(numpy_generator(context.seed, "images").permutation(images.count)[:count])
+def write_sheet(found: NeighbourSearch, rows: int, sheet: Path) -> tuple[Path, Path]:
+    """Write the sheet with at most `rows` images and the figure of distances; return the paths."""
+    make_folder(sheet.parent)
+    save_png(sheet, neighbour_sheet(found, rows))
+    plot_distances(found, distances_file(sheet))
+    return sheet, distances_file(sheet)
 
 
 def distances_file(sheet: Path) -> Path:
@@ -288,36 +302,29 @@ def distances_file(sheet: Path) -> Path:
 
 def open_neighbour_detector(detector: Path | None, device: torch.device) -> Detector:
     """Open the named detector; else VGG-16, or the pixels where it cannot be downloaded."""
-    if detector is not None and str(detector) == PIXELS:
-        return pixel_detector()
-    try:
+    if detector is not None and str(detector) != PIXELS:
         return open_detector(detector, "vgg16", device)
-    except UserError as error:
-        if detector is not None:
-            raise
-        click.echo(f"{error} Comparing pixels instead.", err=True)
-        return pixel_detector()
+    if detector is None:
+        try:
+            return open_detector(None, "vgg16", device)
+        except UserError as error:
+            click.echo(f"{error} Comparing pixels instead.", err=True)
+    return pixel_detector()
 
 
-def neighbour_sheet(found: NeighbourSearch, rows: int, window: Window) -> Pixels:
-    """Arrange each image beside its neighbours, the image with the nearest one first.
+def neighbour_sheet(found: NeighbourSearch, rows: int) -> Pixels:
+    """Arrange at most `rows` images beside their neighbours, the image with the nearest one first.
 
-    Args:
-        rows: Maximum number of rows.
-        window: Compared part of the images; framed unless it is all of them.
+    The compared part of the images is framed unless it is all of them.
     """
-    order = np.argsort(found.nearest, kind="stable")[:rows]
     cells = []
-    for place in order:
+    for place in np.argsort(found.nearest, kind="stable")[:rows]:
         number = found.images.rows[place : place + 1]
-        cells.append(_neighbour_cell(found.images.read(number)[0], f"image {number[0]}", window))
-        neighbours = found.neighbours.rows[place]
-        for row, distance, image in zip(
-            neighbours,
-            found.neighbours.distances[place],
-            found.training.read(neighbours),
-            strict=True,
-        ):
+        image, caption = found.images.read(number)[0], f"image {number[0]}"
+        cells.append(_neighbour_cell(image, caption, found.window))
+        nearest, distances = found.neighbours.rows[place], found.neighbours.distances[place]
+        images = found.training.read(nearest)
+        for row, distance, image in zip(nearest, distances, images, strict=True):
             cells.append(_neighbour_cell(image, f"#{row}  d {distance:.3g}", None))
     return arrange_grid(np.stack(cells), len(found.neighbours.rows[0]) + 1)
 
@@ -334,7 +341,7 @@ def _neighbour_cell(image: Pixels, caption: str, window: Window | None) -> Pixel
             start + max(side * scale - 1, 0)  # at least a point
             for start, side in ((left, window.width), (top, window.height))
         )
-        ImageDraw.Draw(enlarged).rectangle((left, top, right, bottom), outline=FRAME_COLOR)
+        ImageDraw.Draw(enlarged).rectangle((left, top, right, bottom), outline="red")
     cell = Image.new("RGB", (enlarged.width + 2, enlarged.height + CAPTION), "white")
     cell.paste(enlarged, (1, 0))
     ImageDraw.Draw(cell).text((3, enlarged.height), caption, fill="black")

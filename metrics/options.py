@@ -46,6 +46,43 @@ GOALS = {  # best value of a column; a key is its name up to '_'
 }
 DEFAULT = ("swd", "ms-ssim")  # need no detector
 
+PIXELS = "pixels"  # in place of a detector's file
+NEIGHBOURS_FILE = "neighbours.png"
+COUNT = click.IntRange(min=1)
+
+# fmt: off
+detector_option = click.option("--detector", type=PATH, metavar="FILE",
+    help="Network whose features are compared: weights of Inception or VGG-16, or any TorchScript "
+    "network of images uint8 [N, 3, H, W]; downloaded if not given.")
+_SOURCE_OPTIONS = (
+    click.option("--network", type=PATH, metavar="FILE|RUN",
+        help="Measure the images that a network generates from the seeds 0, 1, 2 …: a network "
+        "file, also of the other programs that generate.py reads, or the directory of a run."),
+    click.option("--images", type=PATH, metavar="PATH",
+        help="Measure images: a dataset, or a folder or zip file of images."),
+    click.option("--data", type=PATH, metavar="DIR",
+        help="Real images: the dataset of the network."),
+    click.option("--reference", type=PATH, metavar="PATH",
+        help="The same as --data: any dataset, folder or zip file of images."),
+    click.option("--subset", default="", metavar="CLASS",
+        help="Use only this class of the real images, by name or index: what train.py --subset "
+        "trains on."),
+    click.option("--resize", type=click.IntRange(1, 4096), metavar="SIDE",
+        help="Resize all images to SIDE x SIDE px first."),
+    detector_option,
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+        help="Random seed of the sampling."),
+    click.option("--json", "json_file", type=PATH, metavar="FILE",
+        help="Append results as JSON lines."),
+    device_option,
+)
+repeats_option = click.option("--repeats", type=COUNT, default=1, show_default=True,
+    help="Number of measurements with other samples; prints mean ± standard deviation.")
+record_option = click.option("--no-record", is_flag=True,
+    help="Do not store the rows with the run. By default those of a run, or of one of its "
+    "networks, go to its metric-measured.jsonl, where compare and report find them.")
+# fmt: on
+
 
 def parse_metrics(text: str) -> dict[str, tuple[str, int | None]]:
     """Parse 'swd16k,ms-ssim' -> {'swd16k': ('swd', 16384), 'ms-ssim': ('ms-ssim', None)}.
@@ -69,80 +106,6 @@ def parse_metrics(text: str) -> dict[str, tuple[str, int | None]]:
     return metrics
 
 
-PIXELS = "pixels"  # in place of a detector's file
-NEIGHBOURS_FILE = "neighbours.png"
-
-detector_option = click.option(
-    "--detector",
-    type=PATH,
-    metavar="FILE",
-    help="Network whose features are compared: weights of Inception or VGG-16, or any TorchScript "
-    "network of images uint8 [N, 3, H, W]; downloaded if not given.",
-)
-_SOURCE_OPTIONS = (
-    click.option(
-        "--network",
-        type=PATH,
-        metavar="FILE|RUN",
-        help="Measure the images that a network generates from the seeds 0, 1, 2 …: a network "
-        "file, also of the other programs that generate.py reads, or the directory of a run.",
-    ),
-    click.option(
-        "--images",
-        type=PATH,
-        metavar="PATH",
-        help="Measure images: a dataset, or a folder or zip file of images.",
-    ),
-    click.option(
-        "--data", type=PATH, metavar="DIR", help="Real images: the dataset of the network."
-    ),
-    click.option(
-        "--reference",
-        type=PATH,
-        metavar="PATH",
-        help="The same as --data: any dataset, folder or zip file of images.",
-    ),
-    click.option(
-        "--subset",
-        default="",
-        metavar="CLASS",
-        help="Use only this class of the real images, by name or index: what train.py --subset "
-        "trains on.",
-    ),
-    click.option(
-        "--resize",
-        type=click.IntRange(1, 4096),
-        metavar="SIDE",
-        help="Resize all images to SIDE x SIDE px first.",
-    ),
-    detector_option,
-    click.option(
-        "--seed",
-        type=click.IntRange(min=0),
-        default=0,
-        show_default=True,
-        help="Random seed of the sampling.",
-    ),
-    click.option(
-        "--json", "json_file", type=PATH, metavar="FILE", help="Append results as JSON lines."
-    ),
-    device_option,
-)
-repeats_option = click.option(
-    "--repeats",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Number of measurements with other samples; prints mean ± standard deviation.",
-)
-record_option = click.option(
-    "--no-record",
-    is_flag=True,
-    help="Do not store the rows with the run. By default those of a run, or of one of its "
-    "networks, go to its metric-measured.jsonl, where compare and report find them.",
-)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceOptions:
     """Values of the options that name images and reals, and how they are compared.
@@ -154,16 +117,16 @@ class SourceOptions:
         json_file: Where result lines are appended.
     """
 
-    network: Path | None
-    images: Path | None
-    data: Path | None
-    reference: Path | None
-    subset: str
-    resize: int | None
+    network: Path | None = None
+    images: Path | None = None
+    data: Path | None = None
+    reference: Path | None = None
+    subset: str = ""
+    resize: int | None = None
     detector: Path | None = None
-    seed: int
-    json_file: Path | None
-    device: str
+    seed: int = 0
+    json_file: Path | None = None
+    device: str = "auto"
 
     @property
     def measured(self) -> Path:

@@ -1,5 +1,7 @@
 """Nearest neighbours against brute force, and the sheet that shows them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -158,6 +160,7 @@ def looked_up(images: np.ndarray, training: np.ndarray, k: int) -> NeighbourSear
         kind="others",
         nearer=0.5,
         p_value=1.0,
+        window=whole(images),
     )
 
 
@@ -179,7 +182,7 @@ def test_the_most_suspicious_images_come_first_beside_their_neighbours():
     images[4] = training[11]
     images[2] = np.maximum(training[3], 40)
     found = looked_up(images, training, 2)
-    sheet = neighbour_sheet(found, 3, whole(images))
+    sheet = neighbour_sheet(found, 3)
     assert sheet.shape == (3 * (MIN_CELL + CAPTION), 3 * (MIN_CELL + 2), 3)
     cells = cells_of(sheet, 3)
     third = [place for place in np.argsort(found.nearest) if place not in (4, 2)][0]
@@ -190,9 +193,7 @@ def test_the_most_suspicious_images_come_first_beside_their_neighbours():
 
 def test_a_sheet_has_no_more_rows_than_images():
     images = noise(1, 2)
-    assert (
-        len(cells_of(neighbour_sheet(looked_up(images, noise(2, 9), 1), 16, whole(images)), 2)) == 2
-    )
+    assert len(cells_of(neighbour_sheet(looked_up(images, noise(2, 9), 1), 16), 2)) == 2
 
 
 def is_red(cells: Pixels) -> np.ndarray:
@@ -203,7 +204,9 @@ def test_a_crop_is_framed_in_the_images_alone():
     images, training = noise(1, 2, values=200), noise(2, 9, values=200)
     found = looked_up(images, training, 3)
     framed = is_red(
-        cells_of(neighbour_sheet(found, 2, Window(left=2, top=1, width=3, height=4)), 4)
+        cells_of(
+            neighbour_sheet(replace(found, window=Window(left=2, top=1, width=3, height=4)), 2), 4
+        )
     )
     assert not framed[:, 1:].any()
     scale = MIN_CELL // 8
@@ -212,23 +215,25 @@ def test_a_crop_is_framed_in_the_images_alone():
     expected[scale + 1 : 5 * scale - 1, 2 * scale + 1 : 5 * scale - 1] = False
     for cell in framed[:, 0]:
         np.testing.assert_array_equal(cell, expected)
-    assert not is_red(neighbour_sheet(found, 2, whole(images))).any()
+    assert not is_red(neighbour_sheet(found, 2)).any()
 
 
 def test_large_images_are_shown_small_and_so_are_their_frames():
     images, training = noise(1, 1, 200, side=1024), noise(2, 2, 200, side=1024)
     found = looked_up(images, training, 1)
-    sheet = neighbour_sheet(found, 1, Window(512, 256, 16, 24))
+    sheet = neighbour_sheet(replace(found, window=Window(512, 256, 16, 24)), 1)
     assert sheet.shape == (MAX_CELL + CAPTION, 2 * (MAX_CELL + 2), 3)
     (frame,) = is_red(cells_of(sheet, 2))[:, 0]
     assert frame[64:70, 128:132].sum() == frame.sum() == 4 * 6 - 2 * 4
-    (point,) = is_red(cells_of(neighbour_sheet(found, 1, Window(512, 256, 1, 2)), 2))[:, 0]
+    (point,) = is_red(
+        cells_of(neighbour_sheet(replace(found, window=Window(512, 256, 1, 2)), 1), 2)
+    )[:, 0]
     assert point[64, 128] and point.sum() <= 2, "less than a pixel can still be seen"
 
 
 def test_images_need_not_be_square():
     images, training = noise(1, 2)[:, :, :4], noise(2, 9)[:, :, :4]
-    sheet = neighbour_sheet(looked_up(images, training, 1), 2, whole(images))
+    sheet = neighbour_sheet(looked_up(images, training, 1), 2)
     assert sheet.shape == (2 * (MIN_CELL + CAPTION), 2 * (2 * MIN_CELL + 2), 3)
 
 
@@ -237,7 +242,7 @@ def test_grey_and_transparent_images_are_shown_as_they_are_compared(channels):
     images = noise(1, 2, channels=channels)
     if channels == 4:
         images[:, 3] = 255 * (images[:, 3] > 127)
-    cells = cells_of(neighbour_sheet(looked_up(images, images, 1), 2, whole(images)), 2)
+    cells = cells_of(neighbour_sheet(looked_up(images, images, 1), 2), 2)
     expected = (
         images[:, :1].repeat(3, 1)
         if channels == 1
