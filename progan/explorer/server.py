@@ -12,7 +12,6 @@ import signal
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -27,7 +26,7 @@ from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import require_folder_or_nothing
 from progan.sampling.image_files import provenance
 from progan.sampling.latents import class_index, select_resolution
-from progan.sampling.options import parse_seeds
+from progan.sampling.options import GenerateOptions, parse_seeds
 from progan.sampling.snapshot_file import Snapshot, fingerprint
 
 if TYPE_CHECKING:
@@ -69,43 +68,24 @@ NO_TELEMETRY = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExploreRequest:
-    """Options of generate.py --explore.
+def explore(network: Path, options: GenerateOptions, command: str) -> None:
+    """Serve the page of a network until Ctrl-C; call `require_gradio` before.
 
-    Attributes:
+    Args:
+        options: With one seed at most, and the folder of saved files as `outdir`.
         command: The command line, to be written into saved files.
-        seeds: The initial seed; None: 0.
-        class_name, resolution: Initial ones; None: the class of the seed, the highest resolution.
-        outdir: Folder of saved files.
-        port: None: the first free one of the usual ports.
     """
-
-    network: Path
-    command: str
-    device: str
-    seeds: str | None
-    class_name: str | None
-    resolution: int | None
-    outdir: Path
-    port: int | None
-
-
-def explore(request: ExploreRequest) -> None:
-    """Serve the page until Ctrl-C; call `require_gradio` before."""
-    require_folder_or_nothing(request.outdir)
-    with bind_port(request.port) as listener:
-        device = choose_device(request.device)
+    assert options.outdir is not None
+    require_folder_or_nothing(options.outdir)
+    with bind_port(options.port) as listener:
+        device = choose_device(options.device)
         set_deterministic()
-        snapshot = load_snapshot(request.network, device)
-        first = _initial_view(request, snapshot)
+        snapshot = load_snapshot(network, device)
+        first = _initial_view(options, snapshot)
         from progan.explorer.page import asgi_app, build_page
 
-        renderer = Renderer(
-            snapshot=snapshot, file=request.network, fingerprint=fingerprint(request.network)
-        )
-        text = provenance(request.network, request.command)
-        blocks = build_page(renderer, first, request.outdir, text)
+        renderer = Renderer(snapshot=snapshot, file=network, fingerprint=fingerprint(network))
+        blocks = build_page(renderer, first, options.outdir, provenance(network, command))
         click.echo(server_url(listener))
         click.echo("Open this address in a browser on this machine. Ctrl-C ends it.", err=True)
         serve(asgi_app(renderer, blocks), listener)
@@ -113,12 +93,10 @@ def explore(request: ExploreRequest) -> None:
         click.echo("\nThe explorer is closed.", err=True)
 
 
-def _initial_view(request: ExploreRequest, snapshot: Snapshot) -> ViewState:
-    seed, *more = [0] if request.seeds is None else parse_seeds(request.seeds)
-    if more:
-        raise UserError(f"--seeds {request.seeds}: --explore begins at one seed. Name one.")
-    index = None if request.class_name is None else class_index(snapshot, request.class_name)
-    level = select_resolution(snapshot, request.resolution).level
+def _initial_view(options: GenerateOptions, snapshot: Snapshot) -> ViewState:
+    seed = 0 if options.seeds is None else parse_seeds(options.seeds)[0]
+    index = None if options.class_name is None else class_index(snapshot, options.class_name)
+    level = select_resolution(snapshot, options.resolution).level
     view = ViewState(latent=NamedLatent(seed), target=seed, class_index=index, level=level)
     return start_at_seed(view, seed)
 

@@ -20,6 +20,7 @@ from progan.images import Pixels, arrange_grid, repeat_pixels, save_png, to_opaq
 from progan.runtime.files import atomic_path, human_bytes, make_folder
 from progan.runtime.worker_pool import in_order, worker_pool
 from progan.sampling.latents import LatentBatch
+from progan.sampling.options import NPY
 from progan.sampling.render import as_floats, as_pixels, render_single
 from progan.sampling.snapshot_file import SOFTWARE, Snapshot, fingerprint
 from progan.sizes import Size
@@ -33,7 +34,6 @@ ENCODER_OPTIONS: dict[str, dict[str, Any]] = {
 }
 MAX_EXIF_BYTES = 60_000  # a JPEG header has room for 65,533 bytes
 GRID_NAME, SHEET_NAME = "grid", "sheet"
-NPY = "npy"  # an output format beside IMAGE_SUFFIXES
 MAX_WRITERS = 16  # threads; one writes about ten images of 1024x1024 per second
 
 
