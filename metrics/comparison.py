@@ -183,7 +183,7 @@ def rank_value(column: str, value: float | None, real: float | None) -> float | 
 
 def column_goal(column: str) -> str:
     """Return which value of a column is best: 'least', 'most' or 'reals'; '' if none is."""
-    return GOALS.get(_goal_key(column), "")
+    return GOALS.get(goal_key(column), "")
 
 
 def find_column(sort: str, columns: Sequence[str]) -> str:
@@ -216,12 +216,12 @@ def _columns(records: Sequence[RunRecord]) -> tuple[str, ...]:
 
     def position(column: str) -> tuple[bool, int]:
         is_statistic = "/" in column
-        return is_statistic, 0 if is_statistic else order.index(_goal_key(column))
+        return is_statistic, 0 if is_statistic else order.index(goal_key(column))
 
     return tuple(sorted(found, key=position))
 
 
-def _goal_key(column: str) -> str:
+def goal_key(column: str) -> str:
     """Return the key of GOALS of a column, or ''."""
     name = column.partition(" ")[0].partition("_")[0]
     return name if name in GOALS else ""

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 import torch
@@ -71,8 +70,6 @@ def measure(
     Args:
         names: Keys of METRICS.
         num_images: On each side; None: as `make_plan` chooses.
-        mirror: Flip half of the reals.
-        held_out: Compare with the held-out reals.
         record: Store the rows of a run's networks with the run.
     """
     device, is_network = choose_device(sources.device), sources.network is not None
@@ -93,31 +90,28 @@ def measure(
     context = create_context(names, sources.detector, sources.seed, device)
     if sources.json_file is not None:
         append_lines(sources.json_file, [])  # fail now rather than after measuring
-
-    def open_snapshot(path: Path) -> SampleSource:
-        source = open_network_source(path, device)
-        return source if sources.resize is None else resize_source(source, sources.resize)
-
-    single = len(files) == 1
-    networks = {SINGLE_ROW if single else path.stem: path for path in files}
     run = _find_recording_run(sources, files[-1], held_out) if is_network and record else None
-    description = str(files[0] if single else measured)
-    openers = {name: partial(open_snapshot, path) for name, path in networks.items()}
+    if len(files) == 1:
+        networks, openers = {SINGLE_ROW: files[0]}, {SINGLE_ROW: lambda: newest}
+    else:
+        networks = {path.stem: path for path in files}
+        openers = {name: partial(_open, path, sources, device) for name, path in networks.items()}
+    description = str(files[0] if len(files) == 1 else measured)
     rows = []
-    for row in evaluate({SINGLE_ROW: lambda: newest} if single else openers, reals, plan, context):
+    for row in evaluate(openers, reals, plan, context):
         rows.append(row)
         records = to_records(row, description, reals, plan, context)
         if sources.json_file is not None:
             append_lines(sources.json_file, records)
         if run is not None:
-            store_rows(run, _label_records(records, networks.get(row.name)))
+            network = networks.get(row.name)
+            store_rows(run, label_rows(records, network) if network else records)
     return format_table(str(measured), reals, plan, rows)
 
 
-def _label_records(
-    records: list[dict[str, Any]], network: Path | None
-) -> Sequence[Mapping[str, Any]]:
-    return records if network is None else label_rows(records, network)
+def _open(path: Path, sources: SourceOptions, device: torch.device) -> SampleSource:
+    source = open_network_source(path, device)
+    return source if sources.resize is None else resize_source(source, sources.resize)
 
 
 def _find_recording_run(sources: SourceOptions, network: Path, held_out: bool) -> Path | None:

@@ -37,7 +37,7 @@ SUSPICIOUS = 0.001  # p-value below which copying is reported
 Distances = npt.NDArray[np.float64]
 
 
-class Window(NamedTuple):
+class CropBox(NamedTuple):
     """Part of each image that is compared, in px."""
 
     left: int
@@ -62,7 +62,7 @@ class Neighbours(NamedTuple):
     rows: npt.NDArray[np.int64]
 
 
-def embed_window(images: ImageSample, context: MetricContext, window: Window) -> Tensor:
+def embed_window(images: ImageSample, context: MetricContext, window: CropBox) -> Tensor:
     """Embed the window of each image: float64 [count, D] on the CPU."""
     assert context.detector is not None, "neighbours need a detector"
     batches = map(window.crop, images.batches(context.device, "features"))
@@ -75,7 +75,7 @@ def find_nearest(
     training: ImageSample,
     context: MetricContext,
     k: int,
-    window: Window,
+    window: CropBox,
 ) -> Neighbours:
     """Find the k nearest training images of each query by exhaustive search.
 
@@ -100,14 +100,14 @@ def find_nearest(
     return Neighbours(distances.numpy(), rows.numpy())
 
 
-def parse_window(text: str | None, size: Size) -> Window:
+def parse_crop(text: str | None, size: Size) -> CropBox:
     """Parse 'X,Y,WIDTHxHEIGHT'; None: the whole image. Raises UserError."""
     if text is None:
-        return Window(0, 0, size.width, size.height)
+        return CropBox(0, 0, size.width, size.height)
     try:
         left, top, extent = text.split(",")
         width, height = extent.split("x")
-        window = Window(int(left), int(top), int(width), int(height))
+        window = CropBox(int(left), int(top), int(width), int(height))
     except ValueError:
         raise UserError(f"--crop {text!r} is not X,Y,WIDTHxHEIGHT such as 16,8,32x40.") from None
     right, bottom = window.left + window.width, window.top + window.height
@@ -140,7 +140,7 @@ class NeighbourSearch:
     kind: str
     nearer: float
     p_value: float
-    window: Window
+    window: CropBox
 
     @property
     def nearest(self) -> Distances:
@@ -184,7 +184,7 @@ def find_neighbours(
         resize=sources.resize,
         subset=sources.subset,
     )
-    window = parse_window(crop, images.size)
+    window = parse_crop(crop, images.size)
     detector = open_neighbour_detector(sources.detector, device)
     context = MetricContext(seed=sources.seed, device=device, detector=detector)
     return search_training_images(images, reals, context, num_images=num_images, k=k, window=window)
@@ -197,7 +197,7 @@ def search_training_images(
     *,
     num_images: int,
     k: int,
-    window: Window,
+    window: CropBox,
 ) -> NeighbourSearch:
     """Find the k nearest training images of some images; raises UserError for too few images."""
     assert context.detector is not None, "neighbours need a detector"
@@ -329,7 +329,7 @@ def neighbour_sheet(found: NeighbourSearch, rows: int) -> Pixels:
     return arrange_grid(np.stack(cells), len(found.neighbours.rows[0]) + 1)
 
 
-def _neighbour_cell(image: Pixels, caption: str, window: Window | None) -> Pixels:
+def _neighbour_cell(image: Pixels, caption: str, window: CropBox | None) -> Pixels:
     """Render an image [H, W, C] above its caption: [H', W', 3]."""
     height, width = image.shape[:2]
     enlarged = to_opaque_rgb(repeat_pixels(image[None], MIN_CELL)[0])

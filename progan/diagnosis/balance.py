@@ -91,11 +91,9 @@ def missing_for_strength(run: RunWindows) -> str:
 
 def missing_for_weakness(run: RunWindows) -> str:
     """Return why it cannot be checked whether D is too weak; '' if it can."""
-    return missing_for_strength(run) or (
-        ""
-        if run.objective.objective == "began"
-        else missing_statistics(run.windows, *ACCURACIES, NEAREST, iterations=MIN_BALANCE_DURATION)
-    )
+    if (reason := missing_for_strength(run)) or run.objective.objective == "began":
+        return reason
+    return missing_statistics(run.windows, *ACCURACIES, NEAREST, iterations=MIN_BALANCE_DURATION)
 
 
 def detect_convergence_failure(run: RunWindows) -> Detection | None:

@@ -5,7 +5,7 @@ from html import escape
 from progan.explorer.renderer import IMAGE_PATH, Renderer, SavedFiles
 from progan.explorer.view_state import ImageSpec, ViewState, describe_latent, format_query
 
-MAX_CLASS_CHARS = 40  # of a class name in the caption
+MAX_CLASS_CHARS = 40  # longer class names are cut in the caption
 MAX_PIXELATED_SIDE, MAX_PIXELATED_TILE_SIDE = 256, 64  # px; enlarged by repeating pixels
 
 

@@ -121,7 +121,7 @@ def restrict_to_local_page(app: "ASGIApp") -> "ASGIApp":
     from starlette.datastructures import MutableHeaders
     from starlette.responses import Response
 
-    async def restricted(scope: "Scope", receive: "Receive", send: "Send") -> None:
+    async def call_if_allowed(scope: "Scope", receive: "Receive", send: "Send") -> None:
         async def send_with_headers(message: "Message") -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(HEADERS)
@@ -140,7 +140,7 @@ def restrict_to_local_page(app: "ASGIApp") -> "ASGIApp":
         else:
             await app(scope, receive, send_with_headers)
 
-    return restricted
+    return call_if_allowed
 
 
 def refusal_status(path: str, headers: Mapping[str, str]) -> int | None:

@@ -217,8 +217,8 @@ def next_neighbours(view: ViewState) -> ViewState:
 
 def format_query(spec: ImageSpec) -> str:
     """Return the query of an image's URL: 'at=7,25to12&class=2&level=4'."""
-    words = {"at": format_latent(spec.latent), "class": spec.class_index, "level": spec.level}
-    return urlencode({key: value for key, value in words.items() if value is not None}, safe=",")
+    fields = {"at": format_latent(spec.latent), "class": spec.class_index, "level": spec.level}
+    return urlencode({key: value for key, value in fields.items() if value is not None}, safe=",")
 
 
 def parse_query(query: Mapping[str, str]) -> ImageSpec | None:

@@ -243,7 +243,7 @@ def _require_feasible(
         folder = (request.outdir / request.video).parent
         if folder != request.outdir and not folder.is_dir():
             raise UserError(
-                f"There is no folder {folder} for the video. Make it first, or name the "
+                f"No such folder for the video: {folder}. Make it first, or name the "
                 "video alone: it goes to --outdir."
             )
         size = frame_size(snapshot.generator.config.size(snapshot.level), 2, len(request.images))

@@ -41,9 +41,9 @@ def build_status_section(data: RunData) -> dict[str, Any]:
                 "rollbacks": format_rollbacks(history.rows),
             }
         else:
-            message = "There is no status yet: it comes with the first ticks."
+            message = "No status yet: it comes with the first ticks."
     except UserError as error:
-        message = f"There is no status: {error}"
+        message = f"No status: {error}"
     progress = {
         "kimg": kimg_at_end(data),
         "total_kimg": data.settings.growth.total_kimg if data.settings else None,
@@ -164,7 +164,7 @@ def _format_value(value: Any, auto: float | None) -> str:
 def build_machine_section(data: RunData) -> dict[str, Any]:
     """Return devices, memory and the end of the log; raises UserError if nothing is known."""
     if not data.log and not data.rows:
-        raise UserError(f"There is no {LOG_FILE}, and there are no statistics.")
+        raise UserError(f"{LOG_FILE} and statistics are missing.")
     sessions = parse_sessions(data.log)
     return {
         "overview": list(_machine_facts(data, sessions)),

@@ -15,7 +15,7 @@ from progan.report.run_data import RunData
 from progan.runtime.files import read_json_lines
 
 MAX_BYTES = 300_000
-MAX_ROWS, MAX_WIDTH = 12, 1024  # px; size of the sheet
+MAX_ROWS, MAX_WIDTH = 12, 1024  # images, px: the size of the sheet
 NUM_NEIGHBOURS = 5
 SHEET_CAPTION = "Generated images, each beside the training images nearest to it"
 

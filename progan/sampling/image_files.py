@@ -32,7 +32,7 @@ ENCODER_OPTIONS: dict[str, dict[str, Any]] = {
     "jpeg": {"quality": 95, "subsampling": 0},
     "webp": {"lossless": True, "exact": True},
 }
-MAX_EXIF_BYTES = 60_000  # a JPEG header has room for 65,533 bytes
+MAX_EXIF_BYTES = 60_000  # a JPEG header holds 65,533 bytes
 GRID_NAME, SHEET_NAME = "grid", "sheet"
 MAX_WRITERS = 16  # threads; one writes about ten images of 1024x1024 per second
 

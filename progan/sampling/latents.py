@@ -159,7 +159,7 @@ def labels_of_class(snapshot: Snapshot, labels: Tensor, name: str) -> Tensor:
 
 
 def class_index(snapshot: Snapshot, name: str) -> int:
-    """Return the index of a class given by name or index; raises UserError if there is none."""
+    """Return the index of a class given by name or index; raises UserError for another."""
     size = snapshot.generator.config.label_size
     if not size:
         raise UserError(

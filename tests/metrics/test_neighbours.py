@@ -12,12 +12,12 @@ from metrics.neighbours import (
     CAPTION,
     MAX_CELL,
     MIN_CELL,
+    CropBox,
     Neighbours,
     NeighbourSearch,
-    Window,
     find_nearest,
     neighbour_sheet,
-    parse_window,
+    parse_crop,
 )
 from metrics.samples import ImageSample, Size, split_batches
 from progan.errors import UserError
@@ -38,10 +38,10 @@ def found_among(
     images: np.ndarray,
     training: ImageSample,
     k: int,
-    window: Window | None = None,
+    window: CropBox | None = None,
     own: np.ndarray | None = None,
 ) -> Neighbours:
-    window = window or Window(0, 0, *images.shape[:1:-1])
+    window = window or CropBox(0, 0, *images.shape[:1:-1])
     queries = neighbours.embed_window(image_sample(images), SETUP, window)
     return find_nearest(
         queries, np.full(len(images), NOBODY) if own is None else own, training, SETUP, k, window
@@ -114,7 +114,7 @@ def test_twins_are_neighbours():
 
 def test_only_the_window_is_compared():
     images, training = noise(1, 5), noise(2, 30)
-    window = Window(left=2, top=1, width=3, height=6)
+    window = CropBox(left=2, top=1, width=3, height=6)
     found = found_among(images, image_sample(training), 4, window)
     everything = distances(images[:, :, 1:7, 2:5], training[:, :, 1:7, 2:5])
     np.testing.assert_array_equal(found.rows, np.argsort(everything, axis=1)[:, :4])
@@ -130,15 +130,15 @@ def test_copies_are_at_no_distance():
 
 def test_windows_are_read():
     size = Size(20, 30, 3)
-    assert parse_window(None, size) == Window(0, 0, 30, 20)
-    assert parse_window("4,2,8x6", size) == Window(left=4, top=2, width=8, height=6)
-    assert parse_window("0,0,30x20", size) == Window(0, 0, 30, 20)
+    assert parse_crop(None, size) == CropBox(0, 0, 30, 20)
+    assert parse_crop("4,2,8x6", size) == CropBox(left=4, top=2, width=8, height=6)
+    assert parse_crop("0,0,30x20", size) == CropBox(0, 0, 30, 20)
 
 
 @pytest.mark.parametrize("text", ["", "1,2,3", "1,2,3x", "1,2,3x4x5", "a,b,cxd", "1.5,2,3x4"])
 def test_what_is_no_window_is_answered_with_one(text):
     with pytest.raises(UserError, match=f"--crop '{text}' is not X,Y,WIDTHxHEIGHT such as 16,8"):
-        parse_window(text, Size(20, 30, 3))
+        parse_crop(text, Size(20, 30, 3))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_what_is_no_window_is_answered_with_one(text):
 )
 def test_windows_outside_of_the_images_are_refused(text):
     with pytest.raises(UserError, match=f"--crop {text} does not lie inside of images of 30x20x3"):
-        parse_window(text, Size(20, 30, 3))
+        parse_crop(text, Size(20, 30, 3))
 
 
 def looked_up(images: np.ndarray, training: np.ndarray, k: int) -> NeighbourSearch:
@@ -172,8 +172,8 @@ def cells_of(sheet: Pixels, columns: int) -> Pixels:
     return cells[:, :, :-CAPTION, 1:-1]
 
 
-def whole(images: np.ndarray) -> Window:
-    return Window(0, 0, *images.shape[:1:-1])
+def whole(images: np.ndarray) -> CropBox:
+    return CropBox(0, 0, *images.shape[:1:-1])
 
 
 def test_the_most_suspicious_images_come_first_beside_their_neighbours():
@@ -205,7 +205,7 @@ def test_a_crop_is_framed_in_the_images_alone():
     found = looked_up(images, training, 3)
     framed = is_red(
         cells_of(
-            neighbour_sheet(replace(found, window=Window(left=2, top=1, width=3, height=4)), 2), 4
+            neighbour_sheet(replace(found, window=CropBox(left=2, top=1, width=3, height=4)), 2), 4
         )
     )
     assert not framed[:, 1:].any()
@@ -221,12 +221,12 @@ def test_a_crop_is_framed_in_the_images_alone():
 def test_large_images_are_shown_small_and_so_are_their_frames():
     images, training = noise(1, 1, 200, side=1024), noise(2, 2, 200, side=1024)
     found = looked_up(images, training, 1)
-    sheet = neighbour_sheet(replace(found, window=Window(512, 256, 16, 24)), 1)
+    sheet = neighbour_sheet(replace(found, window=CropBox(512, 256, 16, 24)), 1)
     assert sheet.shape == (MAX_CELL + CAPTION, 2 * (MAX_CELL + 2), 3)
     (frame,) = is_red(cells_of(sheet, 2))[:, 0]
     assert frame[64:70, 128:132].sum() == frame.sum() == 4 * 6 - 2 * 4
     (point,) = is_red(
-        cells_of(neighbour_sheet(replace(found, window=Window(512, 256, 1, 2)), 1), 2)
+        cells_of(neighbour_sheet(replace(found, window=CropBox(512, 256, 1, 2)), 1), 2)
     )[:, 0]
     assert point[64, 128] and point.sum() <= 2, "less than a pixel can still be seen"
 

@@ -53,10 +53,10 @@ def test_a_state_of_version_1_is_read_whole() -> None:
     for name in NETWORKS:
         assert all(
             torch.equal(value, raw[name][key])
-            for key, value in getattr(loaded, name).state_dict().items()
+            for key, value in loaded.networks[name].state_dict().items()
         )
-    for name in checkpoint.OPTIMIZERS:
-        moments = getattr(loaded, name).state_dict()["state"]
+    for name, optimizer in loaded.optimizers.items():
+        moments = optimizer.state_dict()["state"]
         assert moments.keys() == raw[name]["state"].keys() and moments
         assert all(
             torch.equal(value, raw[name]["state"][key][part])
