@@ -247,11 +247,3 @@ def laplacian_pyramid(images: Tensor, levels: range, num_levels: int) -> list[Te
             details.append(images if index == num_levels - 1 else images - upsample(smaller))
         images = smaller
     return details
-
-
-def reconstruct(levels: Sequence[Tensor]) -> Tensor:
-    """Return the images of a pyramid: the inverse of `laplacian_pyramid`."""
-    images = levels[-1]
-    for details in reversed(levels[:-1]):
-        images = upsample(images) + details
-    return images

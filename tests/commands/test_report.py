@@ -112,7 +112,7 @@ def test_a_run_that_has_just_begun(tmp_path: Path) -> None:
     assert "No status yet" in page.text["status"]
     assert "no samples yet" in page.text["samples"]
     assert "no numbers yet" in page.text["curves"]
-    assert "no network yet" in page.text["best-snapshot"]
+    assert "No network yet" in page.text["best-snapshot"]
     assert "to come" in page.text["growth"]
     assert "They have not been looked up" in page.text["nearest-neighbours"]
     assert "log.txt and statistics are missing" in page.text["machine"]
