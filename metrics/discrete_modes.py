@@ -147,7 +147,9 @@ def train_classifier(
     """
     require_digit_dataset(dataset)
     training, held_out = _split_rows(dataset, seed)
-    classifier = _create_classifier(seed).to(device)
+    with torch.random.fork_rng(devices=[]):  # leaves torch's global generator as it was
+        torch.manual_seed(seed)
+        classifier = DigitClassifier().to(device)
     images, labels = _load_digits(dataset, training, device)
     _fit(classifier, images, labels, epochs=epochs, seed=seed)
     return classifier, ClassifierInfo(
@@ -250,13 +252,6 @@ def _load_digits(dataset: Dataset, rows: Rows, device: torch.device) -> tuple[Te
     """Load images [n, 1, 32, 32] in [-1, 1] and labels [n]."""
     pixels = torch.from_numpy(dataset.images(level_of(SIDE), rows)).permute(0, 3, 1, 2)
     return to_float(pixels).to(device), torch.from_numpy(dataset.labels(rows)).to(device)
-
-
-def _create_classifier(seed: int) -> DigitClassifier:
-    """Initialise a classifier from the seed alone, without changing torch's global generator."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return DigitClassifier()
 
 
 NUM_MODES = 1000

@@ -71,7 +71,8 @@ def open_source(
         raise UserError(f"No such file or directory: {path}. {ADVICE}")
     if subset and not (path / INFO_FILE).is_file():
         raise UserError(f"--subset {subset}: {path} is not a dataset and has no classes.")
-    if path.suffix == SUFFIX or is_run(path) or is_network(path):
+    is_run = path.is_dir() and (any(path.glob(f"{PREFIX}*{SUFFIX}")) or bool(list_states(path)))
+    if path.suffix == SUFFIX or is_run or is_network(path):
         return open_network_source(find_network(path), device)
     if (path / INFO_FILE).is_file():
         return open_dataset_source(path, size, subset)
@@ -85,11 +86,6 @@ def _is_zip_of_files(path: Path) -> bool:
     return zipfile.is_zipfile(path) and not any(
         name.endswith(PICKLE_NAME) for name in zip_member_names(path)
     )
-
-
-def is_run(path: Path) -> bool:
-    """True if a folder has snapshots of a network, or training states."""
-    return path.is_dir() and (any(path.glob(f"{PREFIX}*{SUFFIX}")) or bool(list_states(path)))
 
 
 def open_pair(

@@ -101,16 +101,9 @@ def parse_latent(text: str) -> NamedLatent | None:
     steps = [STEP.fullmatch(part) for part in rest]
     if not NUMBER.fullmatch(first) or None in steps:
         return None
-    found = NamedLatent(
-        int(first), tuple(PathStep(int(step[1]), int(step[2])) for step in steps if step)
-    )
-    return found if _is_valid(found) else None
-
-
-def _is_valid(latent: NamedLatent) -> bool:
-    return latent.seed < NUM_SEEDS and all(
-        0 < step.percent <= MAX_PERCENT and step.seed < NUM_SEEDS for step in latent.steps
-    )
+    path = tuple(PathStep(int(step[1]), int(step[2])) for step in steps if step)
+    is_valid = all(0 < step.percent <= MAX_PERCENT and step.seed < NUM_SEEDS for step in path)
+    return NamedLatent(int(first), path) if is_valid and int(first) < NUM_SEEDS else None
 
 
 @dataclass(frozen=True, slots=True)

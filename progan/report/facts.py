@@ -165,7 +165,7 @@ def build_machine_section(data: RunData) -> dict[str, Any]:
     """Return devices, memory and the end of the log; raises UserError if nothing is known."""
     if not data.log and not data.rows:
         raise UserError(f"{LOG_FILE} and statistics are missing.")
-    sessions = parse_sessions(data.log)
+    sessions = [Session(*match.groups()) for line in data.log if (match := SESSION.fullmatch(line))]
     return {
         "overview": list(_machine_facts(data, sessions)),
         "headings": MACHINE_HEADINGS,
@@ -173,11 +173,6 @@ def build_machine_section(data: RunData) -> dict[str, Any]:
         "log_file": LOG_FILE,
         "log_tail": "\n".join(data.log[-LOG_TAIL:]),
     }
-
-
-def parse_sessions(log: Sequence[str]) -> list[Session]:
-    """Return all starts of train.py in the lines of a log."""
-    return [Session(*match.groups()) for line in log if (match := SESSION.fullmatch(line))]
 
 
 def _machine_facts(data: RunData, sessions: Sequence[Session]) -> Iterator[tuple[str, str]]:
