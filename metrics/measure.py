@@ -76,14 +76,7 @@ def measure(
     set_precision("fp32")  # TF32 keeps three digits
     measured = sources.measured
     files = find_networks(measured) if is_network else [measured]
-    newest, reals = open_pair(
-        files[-1],
-        sources.reals,
-        device,
-        network=is_network,
-        resize=sources.resize,
-        subset=sources.subset,
-    )
+    newest, reals = open_pair(sources, files[-1], device)
     reals = mirror_source(reals) if mirror else reals
     reals = swap_held_out(reals) if held_out else reals
     plan = make_plan(newest, reals, names, num_images, repeats=repeats)

@@ -174,16 +174,10 @@ def find_neighbours(
     sources: SourceOptions, num_images: int, k: int, crop: str | None = None
 ) -> NeighbourSearch:
     """Open the images and the reals of a command line, and search; raises UserError."""
-    device, is_network = choose_device(sources.device), sources.network is not None
+    device = choose_device(sources.device)
     set_precision("fp32")
-    images, reals = open_pair(
-        find_network(sources.measured) if is_network else sources.measured,
-        sources.reals,
-        device,
-        network=is_network,
-        resize=sources.resize,
-        subset=sources.subset,
-    )
+    path = sources.measured if sources.network is None else find_network(sources.network)
+    images, reals = open_pair(sources, path, device)
     window = parse_crop(crop, images.size)
     detector = open_neighbour_detector(sources.detector, device)
     context = MetricContext(seed=sources.seed, device=device, detector=detector)
