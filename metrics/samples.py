@@ -137,7 +137,7 @@ class ImageSample:
                 yield pixels.permute(0, 3, 1, 2).contiguous()
                 progress.update(len(rows))
 
-    def cached(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
+    def get_or_compute(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
         """Return statistics of these images by name, from the cache or computed."""
         return self.cache.get(f"{name} of {self.size} {self.rows.tolist()}", compute)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from metrics.names import LOWER_IS_BETTER, parse_metrics
+from metrics.options import LOWER_IS_BETTER, parse_metrics
 from progan import presets, run_directory
 from progan.cli.processes import join_processes
 from progan.command import PATH, Command, device_option, exit_resumable_before_training

@@ -11,7 +11,7 @@ import click
 import torch
 from click.core import ParameterSource
 
-from metrics.names import LOWER_IS_BETTER, parse_metrics
+from metrics.options import LOWER_IS_BETTER, parse_metrics
 from progan import __version__, run_directory
 from progan.cli.processes import TrainProcess
 from progan.cli.train import TrainRequest, require_metrics
@@ -154,7 +154,7 @@ def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[st
     if not requested:
         return {}
     from metrics.detector import MetricContext, open_detector
-    from metrics.snapshot_metrics import (
+    from metrics.measure import (
         make_snapshot_metric,
         needs_detector,
         plan_snapshot_metric,

@@ -1,1 +1,1 @@
-"""A page to explore what a network draws: served on this machine, for this machine."""
+"""A local web page to explore what a network generates."""

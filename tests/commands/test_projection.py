@@ -221,7 +221,7 @@ def test_pictures_are_never_written_over(
         film,
         *QUICK,
     )
-    assert f"{name} would be written over" in said
+    assert f"{name} is an input and would be overwritten" in said
     assert (tmp_path / name).read_bytes() == before
 
 
@@ -242,7 +242,7 @@ def test_bad_input_is_named_before_the_search(
     assert "No such file" in refused(pictures[0], "--network", "nowhere", "--outdir", tmp_path)
     assert "is a file" in refused(*usual[:-1], network)
     assert "Missing argument" in refused(*usual[1:])
-    assert "--fps is for films" in refused(*usual, "--fps", 3)
+    assert "--fps is for videos" in refused(*usual, "--fps", 3)
     assert "from 1 to 240" in refused(*usual, "--video", "x.gif", "--fps", "nan")
     assert "no such folder" in refused(*usual, "--video", "deep/x.gif")
     assert "No such file" in refused(*usual, "--detector", "nowhere.pth")

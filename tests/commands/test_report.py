@@ -109,13 +109,13 @@ def test_a_run_that_has_just_begun(tmp_path: Path) -> None:
         if path.name != "config.json":
             path.unlink()
     page = page_of(directory)
-    assert "There is no status yet" in page.text["status"]
+    assert "No status yet" in page.text["status"]
     assert "no samples yet" in page.text["samples"]
     assert "no numbers yet" in page.text["curves"]
-    assert "no network yet" in page.text["best-snapshot"]
+    assert "No network yet" in page.text["best-snapshot"]
     assert "to come" in page.text["growth"]
     assert "They have not been looked up" in page.text["nearest-neighbours"]
-    assert "There is no log.txt" in page.text["machine"]
+    assert "log.txt and statistics are missing" in page.text["machine"]
 
 
 def test_a_run_that_is_training(made: Path) -> None:

@@ -14,8 +14,12 @@ from safetensors.torch import save_file
 
 from metrics.cli import main
 from metrics.detector import MetricContext, open_detector
-from metrics.digit_classifier import DigitClassifier, augment_digits, load_classifier
-from metrics.discrete_modes import count_modes_and_kl
+from metrics.discrete_modes import (
+    DigitClassifier,
+    augment_digits,
+    count_modes_and_kl,
+    load_classifier,
+)
 from metrics.evaluation import METRICS
 from progan import networks as nets
 from progan.cli.train import main as train_door
