@@ -26,7 +26,7 @@ from progan.data.importers.file_source import open_file_source
 from progan.data.importers.images import ImageOptions, import_images
 from progan.data.importers.pixels import decode_image
 from progan.data.writer import write_dataset
-from progan.runtime.worker_pool import worker_pool
+from progan.runtime.workers import worker_pool
 from progan.sizes import level_of
 
 

@@ -87,7 +87,7 @@ def initial_snapshot(run: Run, resolution: int, device: torch.device) -> Snapsho
     """Initialise the generator of a run that ends at a resolution, on a device, for inference."""
     devices.set_deterministic()
     network = end_at_resolution(run, resolution).network
-    generator = networks.generator(network)
+    generator = networks.build_generator(network)
     initialize(generator, 0, "generator")
     generator.to(device).requires_grad_(False).eval()
     return Snapshot(generator=generator, level=network.max_level, alpha=1.0, images_seen=0)

@@ -12,7 +12,7 @@ from benchmarks.workload import stage_at, step_cost
 from progan import schedule
 from progan.config import Run
 from progan.errors import UserError
-from progan.runtime.log import human_seconds
+from progan.runtime.text import human_seconds
 
 BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 AIM_HOURS = 10.0  # for v2-1gpu, 12,000 kimg up to 1024x1024

@@ -29,11 +29,9 @@ from progan.command import Command  # noqa: E402
 from progan.errors import UserError  # noqa: E402
 from progan.run_directory import STATISTICS_FILE  # noqa: E402
 from progan.runtime.files import read_json_lines  # noqa: E402
+from progan.runtime.text import format_table
 from progan.sampling.find_network import find_networks  # noqa: E402
 from progan.sampling.snapshot_file import load_network  # noqa: E402
-from progan.training.plan import (
-    format_table,  # noqa: E402
-)
 
 COLUMN = "SWDx1e3_avg"
 Point = dict[str, float]  # kimg, minutes, value

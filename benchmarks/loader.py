@@ -48,8 +48,8 @@ from progan.data.portraits.generate import import_demo
 from progan.data.reader import Dataset
 from progan.data.writer import write_dataset
 from progan.runtime import devices
+from progan.runtime.text import format_table
 from progan.schedule import Stage
-from progan.training.plan import format_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,8 @@ from benchmarks.workload import measure_seconds
 from progan.command import Command, device_option
 from progan.config import Run
 from progan.runtime import devices
+from progan.runtime.text import format_table
 from progan.schedule import Stage
-from progan.training.plan import format_table
 
 COPIES = "copy clone cat pad flip stack index fill zero ones empty contiguous"
 # The first purpose of which a word is in the name of an operation.

@@ -47,11 +47,11 @@ from progan.config import Run, override
 from progan.data.loader import preprocess_reals
 from progan.errors import UserError
 from progan.runtime import devices
+from progan.runtime.text import format_table
 from progan.schedule import Stage
 from progan.training import preflight
 from progan.training.acceleration import accelerate, choose_acceleration
 from progan.training.cuda_graph import WARM_UP_STEPS
-from progan.training.plan import format_table
 from progan.training.precision import HALF_DTYPES
 from progan.training.state import create_state
 

@@ -16,7 +16,8 @@ import click
 from progan import __version__
 from progan.errors import UserError
 from progan.invocation import respell_commands
-from progan.runtime.early_signals import (
+from progan.runtime.log import checked_output, is_output_error
+from progan.runtime.signals import (
     EXIT_INTERRUPTED,
     SIGNALS,
     early_exit_code,
@@ -24,7 +25,6 @@ from progan.runtime.early_signals import (
     exit_resumable,
     is_main_process,
 )
-from progan.runtime.standard_output import checked_output, is_output_error
 from progan.runtime.text import escape_controls
 
 _REMEDIES = {

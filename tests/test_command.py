@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 
 from progan.command import Command, CommandGroup
 from progan.errors import UserError
-from progan.runtime.early_signals import EXIT_INTERRUPTED, SIGNALS
 from progan.runtime.files import atomic_path
+from progan.runtime.signals import EXIT_INTERRUPTED, SIGNALS
 
 
 @click.group(cls=CommandGroup)

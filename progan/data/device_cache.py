@@ -15,8 +15,7 @@ from torch import Tensor
 from progan.data.reader import Dataset
 from progan.runtime.devices import none_if_out_of_memory, unclaimed_memory_bytes
 from progan.runtime.files import human_bytes
-from progan.runtime.log import human_seconds
-from progan.runtime.text import format_count
+from progan.runtime.text import format_count, human_seconds
 
 Numbers = npt.NDArray[np.int64]
 AUTO_SHARE = 4  # one part in so many; training may yet need the others

@@ -9,7 +9,7 @@ from progan.diagnosis.history import read_history
 from progan.diagnosis.status import Status, coverage_facts, explain_status, format_rollbacks
 from progan.errors import UserError
 from progan.report.run_data import RunData
-from progan.runtime.log import human_rate, human_seconds
+from progan.runtime.text import human_rate, human_seconds
 
 # Starts of the last line of the log of a run that has ended, after the time; the last one is of
 # earlier versions.

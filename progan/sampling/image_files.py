@@ -17,7 +17,7 @@ from tqdm import tqdm
 from progan.errors import UserError
 from progan.images import Pixels, save_png, to_pil
 from progan.runtime.files import atomic_path, make_folder
-from progan.runtime.worker_pool import in_order, worker_pool
+from progan.runtime.workers import in_order, worker_pool
 from progan.sampling.latents import LatentBatch
 from progan.sampling.render import as_floats, as_pixels, render_single
 from progan.sampling.sheets import contact_sheet, full_grid, require_sheet_size, sheet_cell

@@ -19,7 +19,7 @@ from progan.run_directory import FIRST_FAKES_FILE, REALS_FILE
 from progan.runtime.devices import peak_memory_bytes
 from progan.runtime.distributed import SINGLE_PROCESS, CollectiveStop, Group
 from progan.runtime.log import Log
-from progan.runtime.stop_signal import StopSignal
+from progan.runtime.signals import StopSignal
 from progan.schedule import Stage
 from progan.training import hooks, sample_grids
 from progan.training.checkpoint_writer import CheckpointWriter, SavedFiles
@@ -29,11 +29,10 @@ from progan.training.hooks import Hook, LiveDiagnosis, Tick, snapshot_of
 from progan.training.model_cards import ModelCardWriter, describe_machine, training_data_of
 from progan.training.progress import Progress
 from progan.training.snapshot_metrics import Metric, SnapshotMetrics
-from progan.training.state import TrainState, enter_phase
+from progan.training.state import StepStats, TrainState, enter_phase
 from progan.training.stats_logger import StatsLogger, missing_ticks_notes
 from progan.training.step import EAGER_STEPS, Steps
 from progan.training.step_inputs import LevelAlpha, discriminator_inputs, generator_inputs
-from progan.training.step_stats import StepStats
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,16 +17,18 @@ from progan.errors import UserError
 from progan.networks.inspection import multiply_adds
 from progan.runtime import devices
 from progan.runtime.files import human_bytes
-from progan.runtime.log import human_rate, human_seconds
-from progan.runtime.text import format_count
+from progan.runtime.text import format_count, format_table, human_rate, human_seconds
 from progan.schedule import Stage
 from progan.sizes import MIN_LEVEL
 from progan.training.checkpoint import copy_to_cpu
-from progan.training.gradients import BatchSplit
+from progan.training.gradients import (
+    BatchSplit,
+    MicroBatchSizes,
+    allowed_sizes,
+    explain_smallest_size,
+)
 from progan.training.guard import restore
 from progan.training.memory import estimate_step_bytes
-from progan.training.micro_batches import MicroBatchSizes, allowed_sizes, explain_smallest_size
-from progan.training.plan import format_table
 from progan.training.progress import remaining_seconds, seconds_per_image
 from progan.training.state import TrainState, create_state
 from progan.training.step import Steps, make_steps

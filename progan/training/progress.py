@@ -15,7 +15,7 @@ from tqdm import tqdm
 from progan import schedule
 from progan.config import Growth, Network, Run
 from progan.networks.inspection import multiply_adds
-from progan.runtime.log import human_seconds
+from progan.runtime.text import human_seconds
 from progan.schedule import Stage
 from progan.sizes import growing_name, stage_name
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from progan.config import Run
 from progan.run_directory import BEST_PREFIX, METRIC_PREFIX
 from progan.runtime.files import append_text, atomic_path, read_json_lines
-from progan.runtime.log import Log, human_seconds
-from progan.runtime.stop_signal import StopSignal
+from progan.runtime.log import Log
+from progan.runtime.signals import StopSignal
+from progan.runtime.text import human_seconds
 from progan.sampling.snapshot_file import (
     PREFIX,
     SUFFIX,

@@ -25,15 +25,7 @@ from progan.losses.terms import next_loss_controllers
 from progan.networks import DiscriminatorOutput
 from progan.ops import upcast_half
 from progan.runtime.seeding import forked_rng
-from progan.training.gradients import (
-    DISCRIMINATOR,
-    FULL_BATCH,
-    GENERATOR,
-    BatchSplit,
-    mask_overflow,
-    scale_of,
-    update_scale,
-)
+from progan.training.gradients import FULL_BATCH, BatchSplit
 from progan.training.optim import (
     Rate,
     clip_weights,
@@ -41,7 +33,14 @@ from progan.training.optim import (
     trainable_parameters,
     update_weights,
 )
-from progan.training.precision import autocast_for
+from progan.training.precision import (
+    DISCRIMINATOR,
+    GENERATOR,
+    autocast_for,
+    mask_overflow,
+    scale_of,
+    update_scale,
+)
 from progan.training.state import AUGMENT_P, TrainState, update_g_ema
 from progan.training.step_inputs import DiscriminatorInputs, GeneratorInputs, LevelAlpha
 

@@ -12,7 +12,6 @@ from progan.cli.train import main
 from progan.config import override
 from progan.presets import preset
 from progan.training import preflight as estimates
-from progan.training import start_checks
 from progan.training.preflight import cpu_note, estimate_seconds
 from tests.builders import message, noise_dataset, tiny_options
 
@@ -104,13 +103,13 @@ def test_what_cannot_be_scaled_is_refused(data: Path, words: tuple[object, ...],
 def test_a_preset_for_larger_images_says_what_its_total_means(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(start_checks, "estimate_seconds", lambda run, device: 0.0)
+    monkeypatch.setattr("progan.training.plan.estimate_seconds", lambda run, device: 0.0)
     plan = dry_run("--preset", "v2-1gpu", "--resolution", 64)
     assert "64x64 gets 60%. --total-kimg 6000 keeps that share" in plan
 
 
 def test_a_plan_for_gpus_says_how_long_it_takes_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(start_checks, "estimate_seconds", lambda run, device: 86400.0 * 12)
+    monkeypatch.setattr("progan.training.plan.estimate_seconds", lambda run, device: 86400.0 * 12)
     words = ("--preset", "v2-1gpu", "--resolution", 64)
     assert re.search(
         r"Preset v2-1gpu is made for GPUs; on cpu \(\d threads?\) this run would take "

@@ -22,8 +22,8 @@ from progan import run_directory
 from progan.cli import train_run
 from progan.cli.train import main
 from progan.run_directory import list_states
-from progan.runtime.early_signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, SIGNALS
 from progan.runtime.log import Log
+from progan.runtime.signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, SIGNALS
 from progan.runtime.weights_file import content_hash
 from progan.sampling.checkpoint_file import read_checkpoint
 from progan.sampling.find_network import find_network

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.test_early_signals import COMMANDS, PROGAN, ROOT
+from tests.runtime.test_signals import COMMANDS, PROGAN, ROOT
 
 UNBUFFERED = "PYTHONUNBUFFERED"
 FULL = Path("/dev/full")

@@ -22,13 +22,11 @@ from progan.runtime.distributed import Group
 from progan.schedule import Stage
 from progan.training import guard, preflight
 from progan.training.cuda_graph import WARM_UP_STEPS, cuda_graph_steps
-from progan.training.gradients import BatchSplit, part_rows
+from progan.training.gradients import BatchSplit, MicroBatchSizes, part_rows
 from progan.training.guard import CHECK_ROUNDS, Guard
 from progan.training.loop import train_round
-from progan.training.micro_batches import MicroBatchSizes
-from progan.training.state import create_state
+from progan.training.state import StepStats, create_state
 from progan.training.step import EAGER_STEPS, Steps, make_steps
-from progan.training.step_stats import StepStats
 from tests.builders import tiny_run
 from tests.training.fake_gpu import GPU, Asynchronous, NotAsynchronous, fake_gpu
 
@@ -167,7 +165,7 @@ def test_rounds_wait_only_where_the_guard_looks(monkeypatch: pytest.MonkeyPatch)
                 if number < 1:  # all are alike
                     train_round(run, state, stage, itertools.repeat(batch), meter)
                 look.check(state, stage, meter, now=False)
-            with pytest.raises(NotAsynchronous, match="local_scalar_dense.*step_stats.py"):
+            with pytest.raises(NotAsynchronous, match="local_scalar_dense.*state.py"):
                 look.check(state, stage, meter, now=False)
 
 

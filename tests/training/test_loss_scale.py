@@ -13,21 +13,18 @@ from progan.batch_split import Shard
 from progan.config import Run, override
 from progan.runtime.distributed import Group
 from progan.training import checkpoint
-from progan.training import gradients as module
+from progan.training import precision as module
 from progan.training import state as states
-from progan.training.gradients import (
+from progan.training.gradients import BatchSplit, Gradients, MicroBatchSizes, all_reduce
+from progan.training.guard import find_divergence
+from progan.training.precision import (
     DISCRIMINATOR,
     GENERATOR,
     INITIAL_LOG2_SCALE,
     MIN_SCALE,
-    BatchSplit,
-    Gradients,
-    all_reduce,
     mask_overflow,
     scale_of,
 )
-from progan.training.guard import find_divergence
-from progan.training.micro_batches import MicroBatchSizes
 from progan.training.state import TrainState
 from tests.builders import noise_dataset, tiny_run
 from tests.training.equal_steps import COMMON, CPU, RUNS, Threads, born, iterations, tensors

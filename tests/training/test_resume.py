@@ -14,8 +14,7 @@ from progan.data.reader import Dataset
 from progan.training import state as states
 from progan.training.checkpoint import COUNTERS, load_state, save_state
 from progan.training.loop import train_round
-from progan.training.state import TrainState
-from progan.training.step_stats import StepStats
+from progan.training.state import StepStats, TrainState
 from tests.builders import noise_dataset, tiny_run
 
 CPU = torch.device("cpu")

@@ -12,7 +12,7 @@ from PIL import Image
 from progan.run_directory import kimg_name
 from progan.runtime.devices import choose_device
 from progan.runtime.log import Log
-from progan.runtime.stop_signal import StopSignal
+from progan.runtime.signals import StopSignal
 from progan.sampling.snapshot_file import Snapshot, save_network
 from progan.training.checkpoint_writer import CheckpointWriter
 from progan.training.snapshot_metrics import Metric, SnapshotMetrics

@@ -24,7 +24,7 @@ from progan.data.format import SkippedImage
 from progan.data.image_source import ImageSource, OnError, require_readable, select_rows
 from progan.errors import UserError
 from progan.runtime.text import format_count, pluralize
-from progan.runtime.worker_pool import in_order, worker_pool
+from progan.runtime.workers import in_order, worker_pool
 from progan.sizes import require_resolution
 
 Say = Callable[[str], None]

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from progan.runtime.early_signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, SIGNALS
+from progan.runtime.signals import (
+    EXIT_INTERRUPTED,
+    EXIT_RESUMABLE,
+    OUT_OF_TIME,
+    SIGNALS,
+    StopSignal,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGAN = ("-c", "from progan.cli.start import main; main()")
@@ -128,7 +134,7 @@ def test_a_signal_after_the_command_changes_nothing() -> None:
     """Python takes a while to end a process that has imported much."""
     code = (
         "import atexit, os, signal; "
-        "from progan.runtime.early_signals import install_early_handlers; "
+        "from progan.runtime.signals import install_early_handlers; "
         "atexit.register(os.kill, os.getpid(), signal.SIGINT); "
         "install_early_handlers(); from tests.runtime.ending import main; main()"
     )
@@ -141,3 +147,43 @@ def test_a_signal_after_the_command_changes_nothing() -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_wish_and_an_order(number: signal.Signals) -> None:
+    outside = signal.getsignal(number)
+    signal.signal(number, signal.default_int_handler)  # a background job ignores Ctrl-C
+    with StopSignal() as interrupts:
+        assert not interrupts.requested
+        os.kill(os.getpid(), number)
+        assert interrupts.requested and interrupts.reason == number.name
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) == signal.default_int_handler
+    signal.signal(number, outside)
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    outside = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with StopSignal() as interrupts:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert not interrupts.requested
+    signal.signal(signal.SIGINT, outside)
+
+
+def test_the_end_of_the_time_is_a_wish_too() -> None:
+    with StopSignal(max_hours=0) as interrupts:
+        assert interrupts.requested and interrupts.reason == OUT_OF_TIME
+    with StopSignal(max_hours=1) as interrupts:
+        assert not interrupts.requested
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupts.requested and interrupts.reason == "SIGTERM"
+
+
+def test_where_every_moment_is_good_the_first_signal_is_an_order() -> None:
+    with StopSignal() as interrupts:
+        with pytest.raises(KeyboardInterrupt), interrupts.interrupt_immediately():
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupts.requested
+        with pytest.raises(KeyboardInterrupt), interrupts.interrupt_immediately():
+            raise AssertionError("it was requested before")
