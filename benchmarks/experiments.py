@@ -65,6 +65,7 @@ class Outcome:
 @click.option("--data", type=PATH, required=True)
 @click.option("--classifier", type=PATH, help="For table4.")
 @click.option("--outdir", type=PATH, default=Path("experiments"), show_default=True)
+# fmt: off
 @click.option(
     "--results",
     type=click.Path(path_type=Path, file_okay=False),
@@ -80,6 +81,7 @@ class Outcome:
     show_default=True,
     help="Number of concurrent runs, on one thread each.",
 )
+# fmt: on
 def main(
     name: str,
     data: Path,

@@ -32,6 +32,7 @@ PRELOAD = (
 
 
 @click.command(cls=Command)
+# fmt: off
 @click.option(
     "--minutes",
     type=click.FloatRange(0.01, 24 * 60),
@@ -64,6 +65,7 @@ PRELOAD = (
     help="Print the report of the results in a folder, and write it there as results.md; needs no "
     "GPU.",
 )
+# fmt: on
 def main(
     *,
     minutes: float,

@@ -205,7 +205,7 @@ def compare_graph(device: str, resolutions: list[int], *, record: Recorder) -> N
             resolution=resolution,
             error=error,
             limit=1e-5,
-            told=messages,
+            messages=messages,
             ok=error <= 1e-5 and not messages,
         )
 

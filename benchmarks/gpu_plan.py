@@ -173,7 +173,7 @@ def plan(device: str, output: Path, peers: Sequence[Path]) -> list[Part]:
         Part("tests", 40, [gpu_tests]),
         Part("peers", 40, at.peers(peers)),
         Part("data", 20, [at.data()]),
-        Part("pictures", 10, at.generation()),
+        Part("images", 10, at.generation()),
         # Only in a second call, as nine minutes are too short.
         Part(
             "other compilation",

@@ -103,7 +103,7 @@ def _correctness(lines: Sequence[Line]) -> str:
                 "yes" if line["ok"] else "**no**",
                 f"{float(errors[worst]):.1e} ({worst})" if worst else "",
                 f"{line['limit']:g}" if "limit" in line else "",
-                "; ".join(line.get("told", ())),
+                "; ".join(line.get("messages", ())),
             )
         )
     text = format_table(("task", "case", "ok", "largest relative error", "limit", ""), rows)
@@ -148,7 +148,7 @@ def _steps(steps: Sequence[Line], run: Run, ceilings: Mapping[str, float]) -> st
                 share(elements * BYTES[precision] / median, ceilings.get("copy")),
             )
         )
-    messages = {note for line in steps for note in line.get("told", ())}
+    messages = {note for line in steps for note in line.get("messages", ())}
     notes = sorted(note for note in messages if "compil" not in note)
     return "\n\n".join(filter(None, [format_table(STEP_HEADINGS, rows), *notes]))
 
@@ -263,7 +263,7 @@ def _data(lines: Sequence[Line]) -> str:
     ]
     rows += [
         ("images " + line["name"], str(line["resolution"]), f"{line['images_per_second']:.3g}", "")
-        for line in latest_figures(lines, "pictures")
+        for line in latest_figures(lines, "images")
     ]
     return format_table(("", "resolution", "img/s", "waits for data"), rows)
 

@@ -127,7 +127,7 @@ def _time_way(
         seconds=taken,
         images_per_second=stage.batch / statistics.median(taken),
         peak_bytes=devices.peak_memory_bytes(device),
-        told=messages,
+        messages=messages,
     )
 
 
@@ -156,7 +156,7 @@ def compile_steps(
     record(
         name=f"compile-{precision}",
         resolution=resolution,
-        told=messages,
+        messages=messages,
         compile_seconds=time.perf_counter() - start,
     )
 
@@ -219,7 +219,7 @@ def time_data(
                 way=way,
                 images_per_second=count / taken,
                 data_wait=waited / taken,
-                told=messages,
+                messages=messages,
             )
 
 

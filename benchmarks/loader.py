@@ -66,6 +66,7 @@ class BatchSource:
 @click.option("--preset", default="v2-1gpu", show_default=True, help="Gives the batch sizes.")
 @click.option("--data", type=PATH, help="A dataset; generated portraits if not given.")
 @click.option("--resolution", default=256, show_default=True, help="The highest one.")
+# fmt: off
 @click.option(
     "--images",
     type=click.IntRange(1),
@@ -78,6 +79,7 @@ class BatchSource:
 @click.option(
     "--seconds", type=SECONDS, default=0.3, show_default=True, help="Length of each turn."
 )
+# fmt: on
 @device_option
 @output_option
 def main(

@@ -118,7 +118,7 @@ def level(
 
 def purpose(operation: str) -> str:
     return next(
-        name for name, words in PURPOSES.items() if any(each in operation for each in words)
+        name for name, parts in PURPOSES.items() if any(part in operation for part in parts)
     )
 
 

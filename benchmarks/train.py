@@ -72,6 +72,7 @@ class Contestant:
 @preset_option
 @resolutions_option
 @batch_option
+# fmt: off
 @click.option(
     "--variants",
     help="Acceleration and precision, e.g. eager-fp32,compile-bf16.  [default: all of the device]",
@@ -84,6 +85,7 @@ class Contestant:
     show_default=True,
     help="Time of each contestant at each resolution.",
 )
+# fmt: on
 @threads_option
 @device_option
 @output_option

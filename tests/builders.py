@@ -185,7 +185,7 @@ def split_words(arguments: Iterable[object]) -> list[str]:
 
 
 def message(result: Result) -> str:
-    """What a failed door says, on one line; never a traceback."""
+    """Return the error message of a failed command, on one line; never a traceback."""
     assert result.exit_code != 0
     assert "Traceback" not in result.output
     return " ".join(result.output.split())

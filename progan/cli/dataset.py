@@ -141,6 +141,7 @@ def verify(dataset: Path, merge: bool) -> None:
 
 @main.command()
 @click.argument("dataset", type=PATH)
+# fmt: off
 @click.option(
     "--num",
     type=click.IntRange(min=1),
@@ -152,8 +153,9 @@ def verify(dataset: Path, merge: bool) -> None:
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
-    help="Draw the images with this seed, instead of spreading them evenly.",
+    help="Select the images at random with this seed, instead of spreading them evenly.",
 )
+# fmt: on
 @click.option("--out", type=PATH, help="PNG file to write; <name>-sheet.png if not given.")
 def display(
     dataset: Path, num: int, resolution: int | None, seed: int | None, out: Path | None

@@ -56,6 +56,7 @@ class Hours(click.FloatRange):
 
 @click.command(cls=Command)
 @click.option("--data", type=PATH, help="Dataset made by dataset_tool.py.")
+# fmt: off
 @click.option(
     "--outdir",
     type=PATH,
@@ -73,16 +74,15 @@ class Hours(click.FloatRange):
     is_flag=False,
     flag_value=NEWEST,
     metavar="[RUN|FILE]",
-    help="Continue a run in its own directory: the newest one of --outdir or of the "
-    "directory named, the run named, or one of its state files.",
+    help="Continue a run in its own directory: the newest one of --outdir or of the directory "
+    "named, the run named, or one of its state files.",
 )
 @click.option(
     "--init-from",
     type=PATH,
     metavar="FILE|RUN",
-    help="Begin a new run with the "
-    "networks of another one, where they fit: a training state, a network file, the "
-    "directory of a run, a pickle of the official TensorFlow code, or a .pth of "
+    help="Begin a new run with the networks of another one, where they fit: a training state, a "
+    "network file, the directory of a run, a pickle of the official TensorFlow code, or a .pth of "
     "pytorch_GAN_zoo's PGAN.",
 )
 @device_option
@@ -95,11 +95,11 @@ class Hours(click.FloatRange):
 @click.option(
     "--scale-schedule",
     is_flag=True,
-    help="Scale the phases of the preset to "
-    "--total-kimg, so that the final resolution is trained for the same share of it as "
-    "in the preset, and shorten ticks as much. Not with --training-kimg, "
-    "--transition-kimg, --resume or --init-from.",
+    help="Scale the phases of the preset to --total-kimg, so that the final resolution is trained "
+    "for the same share of it as in the preset, and shorten ticks as much. Not with "
+    "--training-kimg, --transition-kimg, --resume or --init-from.",
 )
+# fmt: on
 @click.option("--dry-run", is_flag=True, help="Print the plan of the run, and stop.")
 @config_options
 def main(device: str, **values: Any) -> None:

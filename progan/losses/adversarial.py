@@ -264,7 +264,7 @@ LOSSES: dict[str, LossSpec] = {
 
 
 def draw_loss_noise(config: LossConfig, shape: torch.Size, stream: torch.Generator) -> LossNoise:
-    """Draw the random numbers of a discriminator step on images of shape [N, C, H, W]."""
+    """Generate the random numbers of a discriminator step on images of shape [N, C, H, W]."""
     n, device, spec = shape[0], stream.device, LOSSES[config.objective]
 
     def uniform(*size: int) -> Tensor:

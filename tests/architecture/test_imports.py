@@ -1,4 +1,4 @@
-"""Doors answer before anything heavy is imported."""
+"""Entry points answer before anything heavy is imported."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ HEAVY = (
     "matplotlib",
     "av",
 )
-DOORS = (
+ENTRY_POINTS = (
     "progan.cli.train",
     "progan.cli.generate",
     "progan.cli.dataset",
@@ -35,7 +35,11 @@ DOORS = (
     "progan.report.cli",
     "progan.projection.cli",
 )
-PRESENT = [door for door in DOORS if (ROOT / f"{door.replace('.', '/')}.py").is_file()]
+PRESENT = [
+    entry_point
+    for entry_point in ENTRY_POINTS
+    if (ROOT / f"{entry_point.replace('.', '/')}.py").is_file()
+]
 
 OPTIONS = {
     "train.py": (
@@ -110,9 +114,9 @@ def heavy_modules_after(statement: str) -> list[str]:
     return python("-c", f"{statement}\n{report}").split()
 
 
-@pytest.mark.parametrize("door", PRESENT)
-def test_a_door_imports_nothing_heavy(door: str) -> None:
-    assert heavy_modules_after(f"import {door}") == []
+@pytest.mark.parametrize("entry_point", PRESENT)
+def test_an_entry_point_imports_nothing_heavy(entry_point: str) -> None:
+    assert heavy_modules_after(f"import {entry_point}") == []
 
 
 def test_heavy_modules_would_be_noticed() -> None:
@@ -133,6 +137,6 @@ def test_pictures_wait_for_nothing_that_they_do_not_need() -> None:
 
 
 @pytest.mark.parametrize("script", OPTIONS)
-def test_help_lists_the_options_of_a_door(script: str) -> None:
+def test_help_lists_the_options_of_a_command(script: str) -> None:
     words = python(script, "--help").replace("/", " ").split()
     assert [option for option in OPTIONS[script] if option not in words] == []

@@ -95,7 +95,7 @@ def test_what_is_right_is_right_in_the_rehearsal(rehearsal: Path) -> None:
     }
 
 
-def test_the_training_leaves_pictures_and_a_network(rehearsal: Path) -> None:
+def test_the_training_leaves_images_and_a_network(rehearsal: Path) -> None:
     names = {path.name.split("-")[0].split(".")[0] for path in (rehearsal / "training").iterdir()}
     assert names == {"grid", "fakes", "reals", "network", "stats", "log"}
     assert len(list(rehearsal.rglob("*"))) < 10  # few files, to be carried home

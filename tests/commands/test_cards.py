@@ -15,12 +15,12 @@ from progan.interop.cli import main as interop
 from progan.sampling.model_card import is_unedited
 from tests.builders import noise_dataset, tiny_options
 
-DOORS: dict[str, click.Command] = {
+COMMANDS_BY_NAME: dict[str, click.Command] = {
     "generate.py": generate,
     "-m metrics": metrics,
     "-m progan.interop": interop,
 }
-TYPED = re.compile(rf"^ {{4}}python ({'|'.join(map(re.escape, DOORS))}) (.*)$", re.M)
+TYPED = re.compile(rf"^ {{4}}python ({'|'.join(map(re.escape, COMMANDS_BY_NAME))}) (.*)$", re.M)
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +95,11 @@ def test_what_a_card_says_can_be_typed(place: Path, monkeypatch: pytest.MonkeyPa
     text = newest(place).read_text()
     monkeypatch.chdir(newest(place).parent)
     commands = TYPED.findall(text.replace("DATASET", str(place / "hills")))
-    assert [door for door, _ in commands] == ["generate.py", "-m progan.interop", "-m metrics"]
-    for door, words in commands:
-        result = CliRunner().invoke(DOORS[door], shlex.split(words), catch_exceptions=False)
+    assert [script for script, _ in commands] == ["generate.py", "-m progan.interop", "-m metrics"]
+    for script, words in commands:
+        result = CliRunner().invoke(
+            COMMANDS_BY_NAME[script], shlex.split(words), catch_exceptions=False
+        )
         assert result.exit_code == 0, result.output
     images = ran(python_of(text))["images"]
     assert images.shape == (16, 16, 16, 3)  # type: ignore[attr-defined]

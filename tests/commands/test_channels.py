@@ -16,8 +16,8 @@ from tests.builders import tiny_options
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def run(door: object, *words: object) -> Result:
-    result = CliRunner().invoke(door, [str(word) for word in words])  # type: ignore[arg-type]
+def run(command: object, *words: object) -> Result:
+    result = CliRunner().invoke(command, [str(word) for word in words])  # type: ignore[arg-type]
     assert result.exit_code == 0, result.output
     return result
 

@@ -31,7 +31,7 @@ ARRIVED = (
     "[...document.images].every(each => each.complete && each.naturalWidth && "
     "each.getAttribute('src') === each.dataset.src)"
 )
-# The door, in a process that tells whom it calls.
+# The command, in a process that prints the hosts it connects to.
 LISTENING = """
 import sys
 sys.addaudithook(lambda event, args: event in ("socket.connect", "socket.getaddrinfo") and print(

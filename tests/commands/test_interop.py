@@ -1,4 +1,4 @@
-"""Networks of other programs at the doors: pictures, training, conversion; nothing is ever run."""
+"""Networks of other programs in all commands: images, training, conversion; nothing is ever run."""
 
 import json
 import pickle
@@ -27,8 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PICKLES = ("network-snapshot-001234-net32.pkl", "network-snapshot-001234-net32-proto4.pkl")
 
 
-def call(door: object, *words: object) -> Result:
-    return CliRunner().invoke(door, [str(word) for word in words], catch_exceptions=False)
+def call(command: object, *words: object) -> Result:
+    return CliRunner().invoke(command, [str(word) for word in words], catch_exceptions=False)
 
 
 @pytest.fixture
@@ -200,9 +200,9 @@ def test_mistakes(official: Path, tmp_path: Path, words: tuple[str, ...], said: 
     assert (tmp_path / "taken.npz").read_text() == "mine"
 
 
-@pytest.mark.parametrize("door", ["generate", "train", "interop"])
+@pytest.mark.parametrize("command", ["generate", "train", "interop"])
 @pytest.mark.parametrize("name", ["posix.system", "builtins.eval", "numpy.*memmap"])
-def test_no_door_runs_what_a_pickle_asks_for(tmp_path: Path, door: str, name: str) -> None:
+def test_no_command_runs_what_a_pickle_asks_for(tmp_path: Path, command: str, name: str) -> None:
     proof = tmp_path / "proof"
     path = tmp_path / "evil.pkl"
     path.write_bytes(pickle.dumps((1, attacks.calls(proof)[name], 2), 2))
@@ -212,7 +212,7 @@ def test_no_door_runs_what_a_pickle_asks_for(tmp_path: Path, door: str, name: st
         ),
         "train": lambda: call(train, "--init-from", path, "--dry-run"),
         "interop": lambda: call(interop, path),
-    }[door]()
+    }[command]()
     lines = result.output.strip().splitlines()
     assert len(lines) == 1 and f"Error: {path} is refused. The pickle asks for " in lines[0]
     assert message(result) and list(tmp_path.iterdir()) == [path]

@@ -264,7 +264,7 @@ def test_mistakes_are_one_message(made: Path, tmp_path: Path) -> None:
     assert "--neighbours 64" in message(report(made, "--data", tmp_path))
     assert "the dataset of the run" in message(report(made, "--neighbours", 4))
     (made / "config.json").unlink()
-    assert "There is no run in" in message(report(made))
+    assert "No run in" in message(report(made))
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ WIDTH, HEIGHT = 24, 16
 TRAINING = tiny_options(total_kimg=0.6, training_kimg=0.1, transition_kimg=0.1, tick_kimg=0.1)
 
 
-def run(door: object, *words: object, exit_code: int = 0) -> Result:
-    result = CliRunner().invoke(door, [str(word) for word in words])  # type: ignore[arg-type]
+def run(command: object, *words: object, exit_code: int = 0) -> Result:
+    result = CliRunner().invoke(command, [str(word) for word in words])  # type: ignore[arg-type]
     assert result.exit_code == exit_code, result.output
     return result
 

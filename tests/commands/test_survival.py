@@ -692,7 +692,7 @@ def test_a_crash_while_a_run_is_created_leaves_no_directory_without_settings(
         patched.setattr(run_directory, "save_config", crash)
         train("--data", data, "--outdir", tmp_path, *OPTIONS)
     assert not list(tmp_path.iterdir())
-    assert "There is no run in" in message(train("--outdir", tmp_path, "--resume"))
+    assert "No run in" in message(train("--outdir", tmp_path, "--resume"))
 
 
 def test_an_edited_config_is_explained_and_a_broken_one_refused(

@@ -386,7 +386,7 @@ class TestMistakes:
         assert "has no classes" in message(train("--data", plain.path, "--subset", "0"))
 
     def test_resume_where_there_is_no_run(self, tmp_path: Path) -> None:
-        assert "There is no run in" in message(train("--resume", "--outdir", tmp_path))
+        assert "No run in" in message(train("--resume", "--outdir", tmp_path))
         missing = tmp_path / "nowhere"
         assert f"No such file or directory: {missing}" in message(train("--resume", missing))
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from progan.batch_split import Shard
 from progan.config import Run, override
 from progan.runtime.distributed import Group
-from progan.training import checkpoint
-from progan.training import gradients as module, precision
+from progan.training import checkpoint, precision
+from progan.training import gradients as module
 from progan.training import state as states
 from progan.training.gradients import BatchSplit, Gradients, MicroBatchSizes, all_reduce
 from progan.training.guard import find_divergence
