@@ -130,17 +130,13 @@ def run_trial(trial: Trial, settings: Settings, folder: Path, columns: Columns) 
         found |= held_out_values(trial, settings, run)
     last = history[-1][1] if history else ""
     return Outcome(
-        name=trial.name,
-        seed=trial.seed,
-        kimg=found["progress/kimg"],
-        minutes=round(60 * found["progress/hours"], 2),
-        torch=version("torch"),
+        name=trial.name, seed=trial.seed, kimg=found["progress/kimg"],
+        minutes=round(60 * found["progress/hours"], 2), torch=version("torch"),
         values={
             heading: float(f"{found[key]:.5g}") for heading, key in columns.items() if key in found
         },
-        verdict=last,
-        verdict_kimg=next((kimg for kimg, name in history if name == last), None),
-    )
+        verdict=last, verdict_kimg=next((kimg for kimg, name in history if name == last), None),
+    )  # fmt: skip
 
 
 def train_trial(trial: Trial, settings: Settings, folder: Path) -> Path:

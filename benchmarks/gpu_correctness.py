@@ -54,22 +54,11 @@ def small_run(precision: str = "fp32") -> Run:
     return override(
         presets.preset("v2-1gpu"),
         {
-            "resolution": 32,
-            "latent_size": 32,
-            "fmap_base": 512,
-            "fmap_max": 32,
-            "label_size": 3,
-            "batch": 8,
-            "batch_at": (),
-            "precision": precision,
-            "epsilon": 1.0,
-            "g_lr": 0.1,
-            "g_lr_at": (),
-            "d_lr": 0.1,
-            "d_lr_at": (),
-            "ema_decay": 0.5,
+            "resolution": 32, "latent_size": 32, "fmap_base": 512, "fmap_max": 32, "label_size": 3,
+            "batch": 8, "batch_at": (), "precision": precision, "epsilon": 1.0, "g_lr": 0.1,
+            "g_lr_at": (), "d_lr": 0.1, "d_lr_at": (), "ema_decay": 0.5,
         },
-    )
+    )  # fmt: skip
 
 
 def compare_with_float64(
@@ -201,13 +190,9 @@ def compare_graph(device: str, resolutions: list[int], *, record: Recorder) -> N
         )
         error = relative_error(_weights(recorded), _weights(plain))
         record(
-            name=f"graph {resolution}",
-            resolution=resolution,
-            error=error,
-            limit=1e-5,
-            messages=messages,
-            ok=error <= 1e-5 and not messages,
-        )
+            name=f"graph {resolution}", resolution=resolution, error=error, limit=1e-5,
+            messages=messages, ok=error <= 1e-5 and not messages,
+        )  # fmt: skip
 
 
 def _train(run: Run, device: torch.device, resolution: int, count: int, steps: Steps) -> TrainState:
@@ -268,24 +253,12 @@ def run_gpu_tests(*, record: Recorder) -> None:
     ]
     finished = subprocess.run(
         [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-m",
-            "gpu",
-            "-p",
-            "no:cacheprovider",
-            "-rfE",
-            "--tb=line",
-            *files,
+            sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "-rfE",
+            "--tb=line", *files,
         ],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, check=False,
+    )  # fmt: skip
     counts = {
         outcome: int(count)
         for count, outcome in re.findall(r"(\d+) (passed|failed|skipped|error)", finished.stdout)

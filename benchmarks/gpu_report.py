@@ -138,16 +138,12 @@ def _steps(steps: Sequence[Line], run: Run, ceilings: Mapping[str, float]) -> st
         spread = (max(line["seconds"]) - min(line["seconds"])) / median
         rows.append(
             (
-                *start,
-                str(line["batch"]),
-                f"{1000 * median:.3g}",
-                f"{100 * spread:.0f} %",
-                f"{line['images_per_second']:.3g}",
-                f"{line['peak_bytes'] / 2**30:.2f}",
+                *start, str(line["batch"]), f"{1000 * median:.3g}", f"{100 * spread:.0f} %",
+                f"{line['images_per_second']:.3g}", f"{line['peak_bytes'] / 2**30:.2f}",
                 share(flops / median, ceilings.get(precision)),
                 share(elements * BYTES[precision] / median, ceilings.get("copy")),
-            )
-        )
+            ),
+        )  # fmt: skip
     messages = {note for line in steps for note in line.get("messages", ())}
     notes = sorted(note for note in messages if "compil" not in note)
     return "\n\n".join(filter(None, [format_table(STEP_HEADINGS, rows), *notes]))

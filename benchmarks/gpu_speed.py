@@ -119,16 +119,11 @@ def _time_way(
         record(name=way, resolution=resolution, out_of_memory=True)
         return
     record(
-        name=way,
-        resolution=resolution,
-        batch=stage.batch,
-        first_seconds=first,
-        cudnn_benchmark=torch.backends.cudnn.benchmark,
-        seconds=taken,
+        name=way, resolution=resolution, batch=stage.batch, first_seconds=first,
+        cudnn_benchmark=torch.backends.cudnn.benchmark, seconds=taken,
         images_per_second=stage.batch / statistics.median(taken),
-        peak_bytes=devices.peak_memory_bytes(device),
-        messages=messages,
-    )
+        peak_bytes=devices.peak_memory_bytes(device), messages=messages,
+    )  # fmt: skip
 
 
 def use_backend(name: str) -> None:
@@ -213,14 +208,9 @@ def time_data(
                 way_seconds, create_state(run, place), run, dataset, budget, steps
             )
             record(
-                name=name,
-                resolution=resolution,
-                batch=stage_at(run, resolution).batch,
-                way=way,
-                images_per_second=count / taken,
-                data_wait=waited / taken,
-                messages=messages,
-            )
+                name=name, resolution=resolution, batch=stage_at(run, resolution).batch, way=way,
+                images_per_second=count / taken, data_wait=waited / taken, messages=messages,
+            )  # fmt: skip
 
 
 def _train_for(

@@ -236,14 +236,10 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
     speed, loaded = row["images_per_second"], row["load_seconds"]
     low, high = speed["quartiles"]
     return (
-        str(row["resolution"]),
-        str(row["batch"]),
-        row["name"],
-        f"{speed['median']:,.0f}",
-        f"{low:,.0f} to {high:,.0f}",
-        f"{row['megabytes_per_second']:,.0f}",
+        str(row["resolution"]), str(row["batch"]), row["name"], f"{speed['median']:,.0f}",
+        f"{low:,.0f} to {high:,.0f}", f"{row['megabytes_per_second']:,.0f}",
         "" if loaded is None else f"{loaded:.2g} s",
-    )
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

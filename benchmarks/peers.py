@@ -50,15 +50,10 @@ def _pytorch_gan_zoo(network: Network, level: int, device: torch.device) -> Step
         )
     )
     gan = models.ProgressiveGAN(
-        dimLatentVector=network.latent_size,
-        depthScale0=network.feature_maps(MIN_LEVEL),
-        miniBatchStdDev=bool(network.stddev_group),
-        lossMode="WGANGP",
-        lambdaGP=10.0,
-        epsilonD=0.001,
-        baseLearningRate=0.001,
-        useGPU=device.type == "cuda",
-    )
+        dimLatentVector=network.latent_size, depthScale0=network.feature_maps(MIN_LEVEL),
+        miniBatchStdDev=bool(network.stddev_group), lossMode="WGANGP", lambdaGP=10.0,
+        epsilonD=0.001, baseLearningRate=0.001, useGPU=device.type == "cuda",
+    )  # fmt: skip
     for above in range(MIN_LEVEL + 1, level + 1):
         gan.addScale(network.feature_maps(above))
 

@@ -268,16 +268,10 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
     low, high = row["seconds"]["quartiles"]
     spread = (high - low) / row["seconds"]["median"]
     return (
-        str(row["resolution"]),
-        str(row["batch"]),
-        row["name"],
-        f"{row['images_per_second']:.3g}",
-        f"{row['seconds_per_kimg']:.4g}",
-        f"{100 * spread:.0f} %",
-        str(row["seconds"]["turns"]),
-        f"{100 * row['share_of_flops']:.0f} %",
-        f"{100 * row['share_of_bandwidth']:.0f} %",
-    )
+        str(row["resolution"]), str(row["batch"]), row["name"], f"{row['images_per_second']:.3g}",
+        f"{row['seconds_per_kimg']:.4g}", f"{100 * spread:.0f} %", str(row["seconds"]["turns"]),
+        f"{100 * row['share_of_flops']:.0f} %", f"{100 * row['share_of_bandwidth']:.0f} %",
+    )  # fmt: skip
 
 
 def remarks(result: dict[str, Any]) -> str:

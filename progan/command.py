@@ -177,13 +177,9 @@ def version_option() -> click.Option:
             context.exit()
 
     return click.Option(
-        ["--version"],
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=show,
+        ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=show,
         help="Show the version and exit.",
-    )
+    )  # fmt: skip
 
 
 class Command(click.Command):

@@ -85,20 +85,14 @@ def num_images_options(default: int, what: str, seed: int, seed_help: str) -> tu
     """Return --num-images and --seed of a dataset that is generated or combined at random."""
     return (
         click.option(
-            "--num-images",
-            type=click.IntRange(min=1),
-            default=default,
-            show_default=True,
+            "--num-images", type=click.IntRange(min=1), default=default, show_default=True,
             help=f"Number of {what}.",
         ),
         click.option(
-            "--seed",
-            type=click.IntRange(0, 2**32 - 1),
-            default=seed,
-            show_default=True,
+            "--seed", type=click.IntRange(0, 2**32 - 1), default=seed, show_default=True,
             help=seed_help,
         ),
-    )
+    )  # fmt: skip
 
 
 def apply_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
@@ -183,17 +177,10 @@ def write(
     }
     try:
         info = write_dataset(
-            source,
-            dest,
-            options=recorded,
-            workers=how.workers,
-            on_error=on_error,
-            holdout=options["holdout"],
-            seed=options["seed"] or 0,
-            compress=how.compress,
-            say_doubtful=_warn,
-            say=click.echo,
-        )
+            source, dest, options=recorded, workers=how.workers, on_error=on_error,
+            holdout=options["holdout"], seed=options["seed"] or 0, compress=how.compress,
+            say_doubtful=_warn, say=click.echo,
+        )  # fmt: skip
     except (KeyboardInterrupt, OSError):
         if staging_path(dest).is_dir():
             click.echo(RESUME_HINT, err=True)

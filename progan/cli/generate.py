@@ -213,22 +213,12 @@ def _generate(options: GenerateOptions) -> None:
             growth=options.growth,
         )
     request = GenerateRequest(
-        networks=paths,
-        load=load_snapshot,
-        command=this_command_line("generate"),
-        device=options.device,
-        outdir=options.outdir,
-        seeds=options.seeds,
-        latents=options.latents,
-        class_name=options.class_name,
-        resolution=options.resolution,
-        grid=options.grid,
-        sheet=options.sheet,
-        kind=NPY if options.as_floats else options.kind,
-        batch=options.batch,
-        video=video,
-        warn=lambda line: click.echo(line, err=True),
-    )
+        networks=paths, load=load_snapshot, command=this_command_line("generate"),
+        device=options.device, outdir=options.outdir, seeds=options.seeds, latents=options.latents,
+        class_name=options.class_name, resolution=options.resolution, grid=options.grid,
+        sheet=options.sheet, kind=NPY if options.as_floats else options.kind, batch=options.batch,
+        video=video, warn=lambda line: click.echo(line, err=True),
+    )  # fmt: skip
     for file in run_request(request):
         tqdm.write(click.format_filename(file))  # above the progress bar
 
@@ -261,13 +251,8 @@ def _explore(options: GenerateOptions) -> None:
 
     explore(
         ExploreRequest(
-            network=_find_networks(options.network)[0],
-            command=this_command_line("generate"),
-            device=options.device,
-            seeds=options.seeds,
-            class_name=options.class_name,
-            resolution=options.resolution,
-            outdir=outdir,
-            port=options.port,
-        )
-    )
+            network=_find_networks(options.network)[0], command=this_command_line("generate"),
+            device=options.device, seeds=options.seeds, class_name=options.class_name,
+            resolution=options.resolution, outdir=outdir, port=options.port,
+        ),
+    )  # fmt: skip

@@ -194,18 +194,11 @@ def _train(training: Training, request: TrainRequest, members: TrainProcess) -> 
         execution = prepare_execution(run, state, device, log, group, members.local_size)
         with StopSignal(request.max_hours or math.inf, announce=group.is_main) as interrupts:
             context = TrainContext(
-                run=run,
-                dataset=dataset,
-                directory=directory,
-                device=device,
-                log=log,
-                metrics=metrics,
-                interrupts=interrupts,
-                group=group,
-                steps=execution.steps,
+                run=run, dataset=dataset, directory=directory, device=device, log=log,
+                metrics=metrics, interrupts=interrupts, group=group, steps=execution.steps,
                 expected=execution.expected,
                 device_data_bytes=cache_budget_bytes(run.device_data_gib, device),
-            )
+            )  # fmt: skip
             end = train(context, state)
     except OSError as error:
         error.filename = error.filename or str(directory)  # a failing write() names no path

@@ -316,14 +316,10 @@ def prepare_execution(
     expected, seconds = {}, None
     if kind != "none":
         preflight = Preflight(
-            run=run,
-            state=state,
-            device=device,
-            micro_batches=micro_batches,
-            steps=make_steps(split),
-            share=Shard(group.rank, group.size),
+            run=run, state=state, device=device, micro_batches=micro_batches,
+            steps=make_steps(split), share=Shard(group.rank, group.size),
             local_processes=local_processes if device.type == "cpu" else 1,
-        )
+        )  # fmt: skip
         costs = preflight(kind)
         log(costs_table(costs, run, kind, group.size))
         expected = {each.level: each.seconds_per_image for each in costs}

@@ -20,16 +20,8 @@ from progan.training.progress import resolution_label
 from progan.training.run_length import lower_resolution_note, scaling_note, shortfall_note
 
 HEADINGS = (
-    "phase",
-    "resolution",
-    "from kimg",
-    "to kimg",
-    "batch",
-    "lr G",
-    "lr D",
-    "GMAC/image",
-    "memory",
-)
+    "phase", "resolution", "from kimg", "to kimg", "batch", "lr G", "lr D", "GMAC/image", "memory",
+)  # fmt: skip
 
 
 def describe_plan(run: Run) -> str:
@@ -62,18 +54,13 @@ def _row(run: Run, number: int, phase: schedule.Phase) -> tuple[str, ...]:
     stage = phase.stage
     gmac = multiply_adds(run.network, stage.level) / 1e9
     return (
-        str(number),
-        resolution_label(stage, run.network),
-        f"{phase.start_kimg:g}",
-        f"{phase.end_kimg:g}",
-        str(stage.batch),
-        f"{stage.g_lr:g}",
-        f"{stage.d_lr:g}",
+        str(number), resolution_label(stage, run.network), f"{phase.start_kimg:g}",
+        f"{phase.end_kimg:g}", str(stage.batch), f"{stage.g_lr:g}", f"{stage.d_lr:g}",
         f"{gmac:.3g}",
         human_bytes(
-            estimate_step_bytes(run, stage, micro_batch=micro_batch_size(run, stage.batch))
+            estimate_step_bytes(run, stage, micro_batch=micro_batch_size(run, stage.batch)),
         ),
-    )
+    )  # fmt: skip
 
 
 def startup_notes(
@@ -134,14 +121,9 @@ def _with_augmentations(names: tuple[str, ...], *kinds: str) -> Rule:
 
 
 AUGMENT_OPTIONS = (
-    "augment_kinds",
-    "augment_together",
-    "augment_translate",
-    "augment_zoom",
-    "augment_stretch",
-    "augment_rotate",
-    "augment_color",
-)
+    "augment_kinds", "augment_together", "augment_translate", "augment_zoom", "augment_stretch",
+    "augment_rotate", "augment_color",
+)  # fmt: skip
 ADAPTIVE_OPTIONS = ("augment_accuracy", "augment_control", "augment_steps")
 # The first broken rule of an option is reported.
 RULES = (

@@ -326,15 +326,10 @@ def _shrink_to_affordable(run: Run) -> Run:
         small = override(
             run,
             {
-                "resolution": resolution,
-                "initial_resolution": resolution,
-                "fade_first": False,
-                "freeze_d": 0,
-                "batch_at": (),
-                "micro_batch": 0,
-                "d_repeats": 1,
+                "resolution": resolution, "initial_resolution": resolution, "fade_first": False,
+                "freeze_d": 0, "batch_at": (), "micro_batch": 0, "d_repeats": 1,
             },
-        )
+        )  # fmt: skip
         affordable = int(AFFORDABLE_GMAC * 1e9 / multiply_adds(small.network, level))
         if affordable >= SMALLEST_BATCH or level == LOWEST_LEVEL and not run.network.grows:
             break

@@ -137,13 +137,9 @@ class EtaEstimator:
         if not (known := self._known_speeds()):
             return RemainingSeconds(0.0, 0.0)
         return remaining_seconds(
-            self._growth,
-            self._network,
-            images_seen,
-            known,
-            self._expected,
+            self._growth, self._network, images_seen, known, self._expected,
             self._seconds_per_pause(),
-        )
+        )  # fmt: skip
 
     def _known_speeds(self) -> dict[int, float]:
         """Return seconds per image by level: measured, or expected where nothing was measured."""

@@ -98,14 +98,10 @@ class SnapshotMetrics:
         path = _file(self.directory, name)
         earlier = _lines(path)
         line = {
-            "images_seen": state.images_seen,
-            "kimg": state.kimg,
-            "hours": state.seconds / 3600,
-            "seconds": seconds,
-            "num_images": metric.num_images,
-            "values": dict(values),
+            "images_seen": state.images_seen, "kimg": state.kimg, "hours": state.seconds / 3600,
+            "seconds": seconds, "num_images": metric.num_images, "values": dict(values),
             "reals": dict(reals),
-        }
+        }  # fmt: skip
         column = metric.best_column
         if column and line is min([*earlier, line], key=lambda line: line["values"][column]):
             best = self.directory / f"{BEST_PREFIX}{name}{SUFFIX}"

@@ -73,20 +73,15 @@ def discriminator_loss(
 ) -> tuple[Tensor, Terms]:
     """Return the mean loss of the discriminator, 0-d, and its terms, [N] each."""
     return discriminator_terms(
-        partial(run_discriminator, state, run, position),
-        run.objective,
-        reals=batch.reals,
-        fakes=batch.fakes,
-        labels=batch.labels,
-        noise=batch.loss_noise,
-        controllers=state.controllers,
-        only=only,
+        partial(run_discriminator, state, run, position), run.objective, reals=batch.reals,
+        fakes=batch.fakes, labels=batch.labels, noise=batch.loss_noise,
+        controllers=state.controllers, only=only,
         interleave_count=interleave_count(run, len(batch.reals)),
         gradient_scale=GradientScale(
             scale_of(state.controllers, DISCRIMINATOR, run, position.level),
             final_norm_divisor(run.objective, run.network.max_level - position.level),
         ),
-    )
+    )  # fmt: skip
 
 
 def generator_loss(
