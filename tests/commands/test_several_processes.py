@@ -210,7 +210,7 @@ def test_a_process_that_is_killed_ends_all_with_one_message(data: Path, tmp_path
 
 def test_torchrun_continues_what_it_began(alone: Path, data: Path, tmp_path: Path) -> None:
     """The leader is killed after its first state; nobody gives another command."""
-    long = [*OPTIONS, "--total-kimg", "1.6", "--snapshot-ticks", "1"]
+    long = [*OPTIONS, "--total-kimg", "0.8", "--snapshot-ticks", "1"]
     with started(
         *command(data, tmp_path, *torchrun("--nproc-per-node=2", "--max-restarts=1"), options=long)
     ) as process:
@@ -222,7 +222,7 @@ def test_torchrun_continues_what_it_began(alone: Path, data: Path, tmp_path: Pat
     run = tmp_path / "00000-noise-demo"
     assert "from kimg 0 to" not in said and "Done." in said
     ticks = [row["progress/tick"] for row in statistics(run)]
-    assert ticks == list(range(1, len(ticks) + 1)) and ticks[-1] >= 25
+    assert ticks == list(range(1, len(ticks) + 1)) and ticks[-1] >= 12
 
 
 def test_a_signal_to_one_process_stops_all_at_the_same_step(data: Path, tmp_path: Path) -> None:

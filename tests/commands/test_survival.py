@@ -411,7 +411,7 @@ def test_a_crash_costs_no_more_than_the_minutes_between_two_checkpoints(
 
 def test_checkpoints_change_nothing(data: Path, tmp_path: Path) -> None:
     """But for the files that they are; nor does it what goes on from one of them."""
-    options = [*OPTIONS, "--tick-kimg", 6, "--total-kimg", 12, "--checkpoint-minutes"]
+    options = [*OPTIONS, "--tick-kimg", 1.5, "--total-kimg", 3, "--checkpoint-minutes"]
     runs = [
         finished(data, tmp_path / name, *options, minutes)
         for name, minutes in (("without", 0), ("with", 1e-9))

@@ -108,9 +108,9 @@ def test_the_statistics_cover_all_that_is_watched(whole: Path) -> None:
     assert any(0 < row["schedule/alpha"] < 1 for row in rows)
 
 
-@pytest.mark.parametrize("kimg", [1, 2, 4, 5])
+@pytest.mark.parametrize("kimg", [2, 4])
 def test_a_resumed_run_ends_in_the_very_same_state(whole: Path, tmp_path: Path, kimg: int) -> None:
-    """Cut a copy of the run back to an early state, and continue it. 2 and 5 are inside a fade."""
+    """Cut a copy of the run back to an early state, and continue it. 2 is inside a fade."""
     run = crashed_copy(whole, tmp_path, kimg)
     result = train("--resume", "--outdir", tmp_path)
     assert result.exit_code == 0, result.output
