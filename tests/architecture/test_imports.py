@@ -8,33 +8,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "PIL",
-    "scipy",
-    "tensorboard",
-    "safetensors",
-    "lmdb",
-    "h5py",
-    "onnx",
-    "onnxruntime",
-    "gradio",
-    "uvicorn",
-    "matplotlib",
-    "av",
-)
+    "torch", "torchvision", "numpy", "PIL", "scipy", "tensorboard", "safetensors", "lmdb", "h5py",
+    "onnx", "onnxruntime", "gradio", "uvicorn", "matplotlib", "av",
+)  # fmt: skip
 ENTRY_POINTS = (
-    "progan.cli.train",
-    "progan.cli.generate",
-    "progan.cli.dataset",
-    "progan.cli.main",
-    "metrics.cli",
-    "progan.diagnosis.cli",
-    "progan.interop.cli",
-    "progan.report.cli",
+    "progan.cli.train", "progan.cli.generate", "progan.cli.dataset", "progan.cli.main",
+    "metrics.cli", "progan.diagnosis.cli", "progan.interop.cli", "progan.report.cli",
     "progan.projection.cli",
-)
+)  # fmt: skip
 PRESENT = [
     entry_point
     for entry_point in ENTRY_POINTS
@@ -43,61 +24,21 @@ PRESENT = [
 
 OPTIONS = {
     "train.py": (
-        "--data",
-        "--outdir",
-        "--preset",
-        "--resume",
-        "--total-kimg",
-        "--seed",
-        "--device",
-        "--precision",
-        "--dry-run",
-        "--batch-at",
-        "--no-mirror",
-        "--init-from",
-        "--freeze-d",
+        "--data", "--outdir", "--preset", "--resume", "--total-kimg", "--seed", "--device",
+        "--precision", "--dry-run", "--batch-at", "--no-mirror", "--init-from", "--freeze-d",
     ),
     "generate.py": (
-        "--network",
-        "--seeds",
-        "--latents",
-        "--class",
-        "--resolution",
-        "--grid",
-        "--sheet",
-        "--batch",
-        "--format",
-        "--float",
-        "--video",
-        "--seconds",
-        "--fps",
-        "--walk",
-        "--growth",
-        "--explore",
-        "--port",
-        "--outdir",
-        "--device",
+        "--network", "--seeds", "--latents", "--class", "--resolution", "--grid", "--sheet",
+        "--batch", "--format", "--float", "--video", "--seconds", "--fps", "--walk", "--growth",
+        "--explore", "--port", "--outdir", "--device",
     ),
     "dataset_tool.py": (
-        "create-from-images",
-        "create-mnist",
-        "create-mnist-rgb",
-        "create-cifar10",
-        "create-cifar100",
-        "create-svhn",
-        "create-celeba",
-        "create-celebahq",
-        "create-lsun",
-        "create-cub200",
-        "create-from-tfrecords",
-        "create-from-hdf5",
-        "create-from-dataset",
-        "create-demo",
-        "info",
-        "verify",
-        "display",
+        "create-from-images", "create-mnist", "create-mnist-rgb", "create-cifar10",
+        "create-cifar100", "create-svhn", "create-celeba", "create-celebahq", "create-lsun",
+        "create-cub200", "create-from-tfrecords", "create-from-hdf5", "create-from-dataset",
+        "create-demo", "info", "verify", "display",
     ),
-}
+}  # fmt: skip
 
 
 def python(*words: str) -> str:

@@ -72,19 +72,11 @@ def test_an_iteration_is_taken_apart(tmp_path: Path) -> None:
     found = CliRunner().invoke(
         step_profile.main,
         [
-            "--preset",
-            "demo",
-            "--resolutions",
-            "4",
-            "--iterations",
-            "1",
-            "--device",
-            "cpu",
-            "--output",
-            str(tmp_path / "out"),
+            "--preset", "demo", "--resolutions", "4", "--iterations", "1", "--device", "cpu",
+            "--output", str(tmp_path / "out"),
         ],
         catch_exceptions=False,
-    )
+    )  # fmt: skip
     assert found.exit_code == 0, found.output
     (row,) = json.loads((tmp_path / "out.json").read_text())["levels"]
     assert row["operations"] > 500 and row["idle"] is None
@@ -96,23 +88,11 @@ def test_the_way_of_images_is_timed_at_each_resolution(tmp_path: Path) -> None:
     found = CliRunner().invoke(
         loader.main,
         [
-            "--preset",
-            "demo",
-            "--resolution",
-            "8",
-            "--images",
-            "5",
-            "--runs",
-            "3",
-            "--seconds",
-            "0.001",
-            "--device",
-            "cpu",
-            "--output",
-            str(tmp_path / "out"),
+            "--preset", "demo", "--resolution", "8", "--images", "5", "--runs", "3", "--seconds",
+            "0.001", "--device", "cpu", "--output", str(tmp_path / "out"),
         ],
         catch_exceptions=False,
-    )
+    )  # fmt: skip
     assert found.exit_code == 0, found.output
     rows = json.loads((tmp_path / "out.json").read_text())["levels"]
     assert [(row["resolution"], row["name"]) for row in rows] == [

@@ -29,19 +29,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("place")
     noise_dataset(place / "hills", count=80, classes=2, holdout=0.25)
     words = [
-        "--data",
-        str(place / "hills"),
-        "--outdir",
-        str(place / "runs"),
-        "--preset",
-        "demo",
-        "--conditional",
-        "--metrics",
-        "swd16",
-        "--best",
-        "swd",
+        "--data", str(place / "hills"), "--outdir", str(place / "runs"), "--preset", "demo",
+        "--conditional", "--metrics", "swd16", "--best", "swd",
         *tiny_options(total_kimg=3, training_kimg=1, transition_kimg=0.5),
-    ]
+    ]  # fmt: skip
     result = CliRunner().invoke(train, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return place

@@ -394,17 +394,8 @@ def test_without_explore_gradio_is_not_imported(tmp_path: Path) -> None:
     )
     subprocess.run(
         [
-            sys.executable,
-            "-c",
-            script,
-            "--network",
-            tmp_path / "x.safetensors",
-            "--seeds",
-            "1",
-            "--outdir",
-            tmp_path,
+            sys.executable, "-c", script, "--network", tmp_path / "x.safetensors", "--seeds", "1",
+            "--outdir", tmp_path,
         ],
-        cwd=ROOT,
-        check=True,
-        timeout=120,
-    )
+        cwd=ROOT, check=True, timeout=120,
+    )  # fmt: skip

@@ -130,17 +130,9 @@ def test_other_commands_take_states(runs: Path, tmp_path: Path) -> None:
     assert open_source(state, torch.device("cpu")).count is None
     call(generate, "--network", state, "--seeds", 3, "--outdir", tmp_path)
     result = call(
-        projection,
-        tmp_path / "seed0003.png",
-        "--network",
-        state,
-        "--outdir",
-        tmp_path / "out",
-        "--steps",
-        1,
-        "--starts",
-        4,
-    )
+        projection, tmp_path / "seed0003.png", "--network", state, "--outdir", tmp_path / "out",
+        "--steps", 1, "--starts", 4,
+    )  # fmt: skip
     assert result.exit_code == 0 and f"features: the discriminator of {state}" in result.output
 
 

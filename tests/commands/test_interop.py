@@ -70,22 +70,9 @@ def test_training_goes_on_from_networks_of_others(
     source = official if kind == "official" else zoo_files.write(tmp_path / "zoo.pth")
     data = noise_dataset(tmp_path / "noise", resolution=resolution).path
     result = call(
-        train,
-        "--init-from",
-        source,
-        "--data",
-        data,
-        "--outdir",
-        tmp_path / "runs",
-        "--preset",
-        "demo",
-        "--total-kimg",
-        0.1,
-        "--batch",
-        16,
-        "--preflight",
-        "none",
-    )
+        train, "--init-from", source, "--data", data, "--outdir", tmp_path / "runs", "--preset",
+        "demo", "--total-kimg", 0.1, "--batch", 16, "--preflight", "none",
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "generator: 100.0 %" in result.output or resolution == 32
     assert "layers: 9 copied" in result.output and "Warning" not in result.output
@@ -230,19 +217,11 @@ def test_the_source_inside_of_a_pickle_is_not_run(official: Path, tmp_path: Path
     """Through the real script: what the networks of these tests hold as source would end it."""
     done = subprocess.run(
         [
-            sys.executable,
-            ROOT / "generate.py",
-            "--network",
-            official,
-            "--seeds",
-            "0",
-            "--outdir",
+            sys.executable, ROOT / "generate.py", "--network", official, "--seeds", "0", "--outdir",
             tmp_path,
         ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
     assert done.stdout.split() == [str(tmp_path / "seed0000.png")]
     assert b"run!" in official.read_bytes()
 
@@ -251,20 +230,10 @@ def test_a_hostile_file_is_one_line_of_the_real_script(tmp_path: Path) -> None:
     path = tmp_path / "karras.pkl"
     path.write_bytes(attacks.by_hand(tmp_path / "proof")["os.system"])
     done = subprocess.run(
-        [
-            sys.executable,
-            ROOT / "generate.py",
-            "--network",
-            path,
-            "--seeds",
-            "0",
-            "--outdir",
-            tmp_path,
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        [sys.executable, ROOT / "generate.py", "--network", path, "--seeds", "0",
+         "--outdir", tmp_path],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.count("\n") == 1 and "asks for os.system" in done.stderr
     assert list(tmp_path.iterdir()) == [path]

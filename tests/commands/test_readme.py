@@ -19,15 +19,10 @@ from tests.for_each import for_each
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS_BY_NAME: dict[str, click.Command] = {
-    "dataset_tool.py": dataset,
-    "train.py": train,
-    "generate.py": generate,
-    "-m metrics": metrics,
-    "-m progan.diagnosis": diagnosis,
-    "-m progan.interop": interop,
-    "-m progan.projection": projection,
-    "-m progan.report": report,
-}
+    "dataset_tool.py": dataset, "train.py": train, "generate.py": generate, "-m metrics": metrics,
+    "-m progan.diagnosis": diagnosis, "-m progan.interop": interop,
+    "-m progan.projection": projection, "-m progan.report": report,
+}  # fmt: skip
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 SHOWN = re.compile(rf"^ {{4}}python ({'|'.join(map(re.escape, COMMANDS_BY_NAME))}) (.*)$", re.M)
 COMMANDS = [

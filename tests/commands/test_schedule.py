@@ -127,14 +127,9 @@ def test_a_run_for_gpus_says_so_before_its_first_tick(
     monkeypatch.setattr(estimates, "SHORT_SECONDS", 0.0)
     for preflight, time in (("estimate", r"\S+ \(a rough estimate\)"), ("none", "long")):
         result = train(
-            "--data",
-            data,
-            "--outdir",
-            tmp_path,
-            "--device",
-            "cpu",
+            "--data", data, "--outdir", tmp_path, "--device", "cpu",
             *tiny_options(total_kimg=0.1, preflight=preflight),
-        )
+        )  # fmt: skip
         assert result.exit_code == 0, result.output
         before, _ = result.output.split("\ntick 1 ")
         assert re.search(f"Preset v2-1gpu is made for GPUs; .* would take {time}", before)
@@ -174,25 +169,10 @@ def test_what_was_trained_beyond_the_total_is_shown(
 
 def test_options_without_effect_are_told_and_others_are_not() -> None:
     plan = dry_run(
-        "--preset",
-        "cpu",
-        "--gp-target",
-        2,
-        "--objective",
-        "gan",
-        "--label-noise",
-        0.1,
-        "--augment-zoom",
-        0.5,
-        "--precision",
-        "fp16",
-        "--low-precision-from",
-        64,
-        "--batch-at",
-        "64:4,8:2",
-        "--batch",
-        8,
-    )
+        "--preset", "cpu", "--gp-target", 2, "--objective", "gan", "--label-noise", 0.1,
+        "--augment-zoom", 0.5, "--precision", "fp16", "--low-precision-from", 64, "--batch-at",
+        "64:4,8:2", "--batch", 8,
+    )  # fmt: skip
     for said in (
         "--gp-target has no effect without --objective wgan-gp or dragan.",
         "--augment-zoom has no effect without --augment fixed or adaptive.",
@@ -210,16 +190,9 @@ def test_options_without_effect_are_told_and_others_are_not() -> None:
 
 def test_the_log_of_a_run_tells_them_too(data: Path, tmp_path: Path) -> None:
     result = train(
-        "--data",
-        data,
-        "--outdir",
-        tmp_path,
-        "--preset",
-        "demo",
-        *tiny_options(total_kimg=0.1),
-        "--kernel",
-        5,
-    )
+        "--data", data, "--outdir", tmp_path, "--preset", "demo", *tiny_options(total_kimg=0.1),
+        "--kernel", 5,
+    )  # fmt: skip
     assert "--kernel has no effect" in result.output
     (run,) = tmp_path.iterdir()
     assert "--kernel has no effect" in (run / "log.txt").read_text()

@@ -24,33 +24,18 @@ ROOT = Path(__file__).resolve().parents[2]
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run")
 # Twenty iterations from 4x4 to 16x16, two fades on the way.
 OPTIONS = tiny_options(
-    batch=8,
-    total_kimg=0.16,
-    training_kimg=0.032,
-    transition_kimg=0.032,
-    tick_kimg=0.064,
-    stddev_group=4,
-    image_ticks=1,
-)
+    batch=8, total_kimg=0.16, training_kimg=0.032, transition_kimg=0.032, tick_kimg=0.064,
+    stddev_group=4, image_ticks=1,
+)  # fmt: skip
 
 
 def command(
     data: Path, outdir: Path, *launcher: str, options: list[str] | None = None
 ) -> list[str]:
     return [
-        *launcher,
-        str(ROOT / "train.py"),
-        "--data",
-        str(data),
-        "--outdir",
-        str(outdir),
-        "--preset",
-        "demo",
-        "--device",
-        "cpu",
-        "--mirror",
-        *(options or OPTIONS),
-    ]
+        *launcher, str(ROOT / "train.py"), "--data", str(data), "--outdir", str(outdir), "--preset",
+        "demo", "--device", "cpu", "--mirror", *(options or OPTIONS),
+    ]  # fmt: skip
 
 
 def torchrun(*words: str) -> tuple[str, ...]:
@@ -74,13 +59,9 @@ def finished(words: list[str] | tuple[str, ...]) -> subprocess.CompletedProcess[
 @contextmanager
 def started(*words: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        words,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
         start_new_session=True,
-    )
+    )  # fmt: skip
     try:
         yield process
     finally:

@@ -36,19 +36,12 @@ PATIENCE_SECONDS = 300
 OF_THE_MACHINE = ("speed/", "memory/", "progress/hours", "hours", "seconds")
 # Two fades, adaptive augmentation, and a snapshot every 256 images.
 OPTIONS = [
-    "--preset",
-    "demo",
-    "--mirror",
-    "--augment",
-    "adaptive",
-    "--augment-p",
-    "0.3",
-    "--augment-steps",
-    "50",
+    "--preset", "demo", "--mirror", "--augment", "adaptive", "--augment-p", "0.3",
+    "--augment-steps", "50",
     *tiny_options(
         total_kimg=2, training_kimg=0.5, transition_kimg=0.5, tick_kimg=0.25, keep_states=3
     ),
-]
+]  # fmt: skip
 METRICS = ["--metrics", "swd16", "--best", "swd"]
 
 

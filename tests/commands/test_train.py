@@ -123,16 +123,9 @@ def test_a_run_from_before_gp_resolution_resumes_exactly_as_it_began(
 ) -> None:
     """Its config.json has no such setting; it took gradients at the trained resolution."""
     result = train(
-        "--data",
-        data,
-        "--outdir",
-        tmp_path / "whole",
-        "--preset",
-        "demo",
-        *tiny_options(total_kimg=2.5),
-        "--gp-resolution",
-        "trained",
-    )
+        "--data", data, "--outdir", tmp_path / "whole", "--preset", "demo",
+        *tiny_options(total_kimg=2.5), "--gp-resolution", "trained",
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     whole = tmp_path / "whole" / "00000-noise-demo"
     run = crashed_copy(whole, tmp_path / "old", 1)
@@ -438,19 +431,9 @@ def test_measuring_leaves_lines_plots_and_curves_and_the_training_as_it_is(
     data: Path, whole: Path, tmp_path: Path
 ) -> None:
     result = train(
-        "--data",
-        data,
-        "--outdir",
-        tmp_path,
-        "--preset",
-        "demo",
-        "--mirror",
-        *tiny_options(snapshot_ticks=3),
-        "--metrics",
-        "swd16,ms_ssim",
-        "--best",
-        "swd",
-    )
+        "--data", data, "--outdir", tmp_path, "--preset", "demo", "--mirror",
+        *tiny_options(snapshot_ticks=3), "--metrics", "swd16,ms_ssim", "--best", "swd",
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     run = tmp_path / "00000-noise-demo"
     names = {path.name for path in run.iterdir()}
@@ -509,27 +492,14 @@ def test_half_precision_goes_on_exactly_and_what_cannot_be_compiled_says_so(
     data: Path, tmp_path: Path, precision: str
 ) -> None:
     options = (
-        "--precision",
-        precision,
-        "--low-precision-from",
-        8,
-        "--acceleration",
-        "compile",
-        "--dropout",
-        0.2,
-    )
+        "--precision", precision, "--low-precision-from", 8, "--acceleration", "compile",
+        "--dropout", 0.2,
+    )  # fmt: skip
     for name, more in (("whole", ()), ("cut", ("--total-kimg", 3))):
         result = train(
-            "--data",
-            data,
-            "--outdir",
-            tmp_path / name,
-            "--preset",
-            "demo",
-            *tiny_options(),
-            *options,
-            *more,
-        )
+            "--data", data, "--outdir", tmp_path / name, "--preset", "demo", *tiny_options(),
+            *options, *more,
+        )  # fmt: skip
         assert result.exit_code == 0, result.output
         assert "--acceleration compile: layers that draw random numbers" in result.output
     result = train("--resume", "--outdir", tmp_path / "cut", "--total-kimg", 7.5)

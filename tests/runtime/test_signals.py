@@ -19,17 +19,10 @@ from progan.runtime.signals import (
 ROOT = Path(__file__).resolve().parents[2]
 PROGAN = ("-c", "from progan.cli.start import main; main()")
 COMMANDS = (
-    ("train.py",),
-    ("generate.py",),
-    ("dataset_tool.py",),
-    ("-m", "metrics"),
-    ("-m", "progan.report"),
-    ("-m", "progan.diagnosis"),
-    ("-m", "progan.interop"),
-    ("-m", "progan.projection"),
-    ("-m", "progan"),
-    PROGAN,
-)
+    ("train.py",), ("generate.py",), ("dataset_tool.py",), ("-m", "metrics"),
+    ("-m", "progan.report"), ("-m", "progan.diagnosis"), ("-m", "progan.interop"),
+    ("-m", "progan.projection"), ("-m", "progan"), PROGAN,
+)  # fmt: skip
 
 
 def ended(
@@ -42,14 +35,10 @@ def ended(
     """Run a command whose import of click does something else first."""
     (folder / "click.py").write_text(f"import os, signal\n{first_import}\n")
     return subprocess.run(
-        [sys.executable, *command, *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
+        [sys.executable, *command, *words], cwd=ROOT, capture_output=True, text=True, timeout=60,
         env=os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"} | environment,
         preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in SIGNALS],
-    )
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -107,14 +96,10 @@ def test_a_signal_while_torch_is_imported_raises_nothing_in_its_code(
         "    sum(range(10))\nexcept BaseException:\n    os.abort()\n"
     )
     result = subprocess.run(
-        [sys.executable, "train.py", "--dry-run"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        [sys.executable, "train.py", "--dry-run"], cwd=ROOT, capture_output=True, text=True,
+        timeout=60, env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
         preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in SIGNALS],
-    )
+    )  # fmt: skip
     code = EXIT_RESUMABLE if number == signal.SIGUSR1 else EXIT_INTERRUPTED
     assert (result.returncode, result.stderr) == (code, "\nInterrupted.\n")
 
@@ -139,13 +124,9 @@ def test_a_signal_after_the_command_changes_nothing() -> None:
         "install_early_handlers(); from tests.runtime.ending import main; main()"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    )  # fmt: skip
     assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
 
 

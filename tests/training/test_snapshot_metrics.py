@@ -26,14 +26,9 @@ ALL = len(SCORES)
 
 def measurements(directory: Path, measures: dict[str, Metric], seen: int = 0) -> SnapshotMetrics:
     return SnapshotMetrics(
-        measures,
-        tiny_run(),
-        directory,
-        StatsLogger(directory, seen),
-        Log(directory / "log.txt"),
-        StopSignal(),
-        CheckpointWriter(directory, tiny_run()),
-    )
+        measures, tiny_run(), directory, StatsLogger(directory, seen), Log(directory / "log.txt"),
+        StopSignal(), CheckpointWriter(directory, tiny_run()),
+    )  # fmt: skip
 
 
 def measure_all(directory: Path, measures: dict[str, Metric], count: int = ALL) -> None:
