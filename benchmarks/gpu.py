@@ -21,6 +21,7 @@ from benchmarks.isolated import Part, append_line, read_lines, require_results_f
 from benchmarks.report import PATH, command_line_of, peer_option
 from progan.command import Command
 from progan.errors import UserError
+from progan.runtime.torch_settings import set_omp_passive
 
 PLANNED_MINUTES = 9.0
 # torch._dynamo: the optimizers import it, which would take a second in each process.
@@ -95,6 +96,7 @@ def main(
             "Name a folder for the results with --output, or the folder of earlier ones with "
             "--report."
         )
+    set_omp_passive()
     results = require_results_folder(output)
     require_same_device(results, device)
     append_line(

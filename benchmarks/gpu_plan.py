@@ -43,6 +43,7 @@ class Scope:
     metric: str
     grid: str
     images: int  # in the dataset
+    tested_files: int = 99  # files of tests that need a GPU
     workers: int
     data_images: int
     generated: tuple[tuple[int, int], ...]  # resolution, number of images
@@ -72,7 +73,7 @@ REHEARSAL = Scope(
     precisions=("bf16", "fp32"), resolutions=(8, 4), compiled=(4,), compared=(4, 8),
     eager_ways=("eager-bf16", "eager-graph-fp32"), compiled_ways=("compile-fp32",),
     compiled_precision="fp32", tuned=(4,), peer_resolutions=(8,), peer_ways=("eager-fp32",),
-    way_seconds=0.02, matrix_side=512, backend="eager", most_training_seconds=5.0,
+    way_seconds=0.02, matrix_side=512, backend="eager", tested_files=1, most_training_seconds=2.0,
     training_resolutions=(32, 16), worthwhile_kimg=1e6,
     training=dict(batch=4, fmap_base=16, fmap_max=4, latent_size=8, stddev_group=4, threads=1),
     training_way="eager-fp32", metric="ms-ssim16", grid="4x2", images=32, workers=1, data_images=16,
@@ -120,7 +121,9 @@ def plan(device: str, output: Path, peers: Sequence[Path]) -> list[Part]:
     scope = SCOPES[device]
     at = _TaskMaker(scope, device)
     data, portraits = _training_tasks(at, output)
-    gpu_tests = Task("tests", "benchmarks.gpu_correctness:run_gpu_tests")
+    gpu_tests = Task(
+        "tests", "benchmarks.gpu_correctness:run_gpu_tests", {"most_files": scope.tested_files}
+    )
     return [
         Part("machine", 20, [at.machine()]),
         Part("correctness", 50, at.correctness()),

@@ -25,7 +25,6 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.peers import peer_step
 from benchmarks.report import (
     SECONDS,
     batch_option,
@@ -39,7 +38,13 @@ from benchmarks.report import (
     save_results,
     threads_option,
 )
-from benchmarks.workload import measure_seconds, stages_by_resolution, step_cost, with_variant
+from benchmarks.workload import (
+    measure_seconds,
+    peer_step,
+    stages_by_resolution,
+    step_cost,
+    with_variant,
+)
 from progan import presets
 from progan.batch_split import UNSHARDED
 from progan.command import Command, device_option

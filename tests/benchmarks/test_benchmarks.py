@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from click.testing import CliRunner
 
 from benchmarks import experiments, growing, loader, report, step_profile, train
-from benchmarks.peers import peer_step
-from benchmarks.workload import ProductCounter, step_cost
+from benchmarks.workload import ProductCounter, peer_step, step_cost
 from progan import presets, schedule
 from progan.config import override
 from progan.errors import UserError
