@@ -60,27 +60,18 @@ class Outcome:
     torch: str
 
 
+# fmt: off
 @click.command()
 @click.argument("name", type=click.Choice(tuple(EXPERIMENTS)))
 @click.option("--data", type=PATH, required=True)
 @click.option("--classifier", type=PATH, help="For table4.")
 @click.option("--outdir", type=PATH, default=Path("experiments"), show_default=True)
-# fmt: off
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=RESULTS,
-    help="Folder of the outcomes.",
-)
+@click.option("--results", type=click.Path(path_type=Path, file_okay=False), default=RESULTS,
+    help="Folder of the outcomes.")
 @click.option("--kimg", type=float, required=True, help="Thousands of images for each run.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=os.cpu_count() or 1,
-    show_default=True,
-    help="Number of concurrent runs, on one thread each.",
-)
+@click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count() or 1, show_default=True,
+    help="Number of concurrent runs, on one thread each.")
 # fmt: on
 def main(
     name: str,

@@ -32,40 +32,22 @@ PRELOAD = (
 )
 
 
-@click.command(cls=Command)
 # fmt: off
-@click.option(
-    "--minutes",
-    type=click.FloatRange(0.01, 24 * 60),
-    default=PLANNED_MINUTES,
-    show_default=True,
-    help="Time limit; what is not measured by then is left for another call.",
-)
-@click.option(
-    "--output",
-    type=PATH,
-    help="Folder of the results; a second call with it measures what is missing.",
-)
+@click.command(cls=Command)
+@click.option("--minutes", type=click.FloatRange(0.01, 24 * 60), default=PLANNED_MINUTES,
+    show_default=True, help="Time limit; what is not measured by then is left for another call.")
+@click.option("--output", type=PATH,
+    help="Folder of the results; a second call with it measures what is missing.")
 @peer_option
 @click.option("--parts", help="Only these parts, in this order, e.g. machine,steps.")
 @click.option("--skip", help="Skip these parts.")
 @click.option("--retry", is_flag=True, help="Repeat tasks that failed or were stopped.")
-@click.option(
-    "--device",
-    type=click.Choice(sorted(SCOPES)),
-    default="cuda",
-    show_default=True,
-    help="cpu: a rehearsal with tiny networks.",
-)
+@click.option("--device", type=click.Choice(sorted(SCOPES)), default="cuda", show_default=True,
+    help="cpu: a rehearsal with tiny networks.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print the plan and exit.")
-@click.option(
-    "--report",
-    "reported",
-    type=PATH,
-    metavar="DIR",
+@click.option("--report", "reported", type=PATH, metavar="DIR",
     help="Print the report of the results in a folder, and write it there as results.md; needs no "
-    "GPU.",
-)
+    "GPU.")
 # fmt: on
 def main(
     *,

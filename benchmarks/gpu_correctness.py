@@ -153,21 +153,11 @@ def iterate_on_equal_inputs(
         )
 
     position = LevelAlpha(stage.level, move(cpu_position.alpha))
-    statistics = steps.discriminator(
-        state,
-        run,
-        position,
-        stage.d_lr,
-        move(discriminator_inputs(run, batch, cpu_position, state.images_seen)),
-    )
+    d_inputs = move(discriminator_inputs(run, batch, cpu_position, state.images_seen))
+    statistics = steps.discriminator(state, run, position, stage.d_lr, d_inputs)
     state.images_seen += stage.batch
-    return statistics | steps.generator(
-        state,
-        run,
-        position,
-        stage.g_lr,
-        move(generator_inputs(run, batch, cpu_position, state.images_seen)),
-    )
+    g_inputs = move(generator_inputs(run, batch, cpu_position, state.images_seen))
+    return statistics | steps.generator(state, run, position, stage.g_lr, g_inputs)
 
 
 def relative_error(found: Iterable[Tensor], expected: Iterable[Tensor]) -> float:

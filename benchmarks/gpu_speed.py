@@ -224,21 +224,11 @@ def _train_for(
 
         def iterate() -> None:
             batch = next(batches)
-            steps.discriminator(
-                state,
-                run,
-                position,
-                stage.d_lr,
-                discriminator_inputs(run, batch, position, state.images_seen),
-            )
+            d_inputs = discriminator_inputs(run, batch, position, state.images_seen)
+            steps.discriminator(state, run, position, stage.d_lr, d_inputs)
             state.images_seen += stage.batch
-            steps.generator(
-                state,
-                run,
-                position,
-                stage.g_lr,
-                generator_inputs(run, batch, position, state.images_seen),
-            )
+            g_inputs = generator_inputs(run, batch, position, state.images_seen)
+            steps.generator(state, run, position, stage.g_lr, g_inputs)
 
         for _ in range(WARM_UP_STEPS + 2):
             one = measure_seconds(iterate, device)

@@ -73,27 +73,20 @@ class Contestant:
     iterate: Callable[[], object]
 
 
+# fmt: off
 @click.command(cls=Command)
 @preset_option
 @resolutions_option
 @batch_option
-# fmt: off
-@click.option(
-    "--variants",
-    help="Acceleration and precision, e.g. eager-fp32,compile-bf16.  [default: all of the device]",
-)
+@click.option("--variants",
+    help="Acceleration and precision, e.g. eager-fp32,compile-bf16.  [default: all of the device]")
 @peer_option
-@click.option(
-    "--seconds",
-    type=SECONDS,
-    default=20.0,
-    show_default=True,
-    help="Time of each contestant at each resolution.",
-)
-# fmt: on
+@click.option("--seconds", type=SECONDS, default=20.0, show_default=True,
+    help="Time of each contestant at each resolution.")
 @threads_option
 @device_option
 @output_option
+# fmt: on
 def main(
     preset: str,
     resolutions: str | None,

@@ -41,16 +41,10 @@ def run_dummy_iteration(
     """Run one iteration on a single batch; no image counts as seen."""
     position = LevelAlpha.of(stage, batch.images.device)
     for _ in range(run.growth.d_repeats):
-        steps.discriminator(
-            state,
-            run,
-            position,
-            stage.d_lr,
-            discriminator_inputs(run, batch, position, state.images_seen),
-        )
-    steps.generator(
-        state, run, position, stage.g_lr, generator_inputs(run, batch, position, state.images_seen)
-    )
+        d_inputs = discriminator_inputs(run, batch, position, state.images_seen)
+        steps.discriminator(state, run, position, stage.d_lr, d_inputs)
+    g_inputs = generator_inputs(run, batch, position, state.images_seen)
+    steps.generator(state, run, position, stage.g_lr, g_inputs)
 
 
 def noise_batch(run: Run, stage: Stage, share: Shard) -> Batch:
