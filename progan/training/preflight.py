@@ -135,11 +135,8 @@ class Preflight:
         First steps take longer: short ones are repeated, and on CUDA, which chooses algorithms in
         the first one, all. All processes try equally often, since each try needs all of them.
         """
-        cheap, on_gpu = (
-            affordable_stages(self.run, {stage.level: stage}),
-            self.device.type == "cuda",
-        )
-        tries = tries or (5 if cheap else 2 if on_gpu else 1)
+        cheap = affordable_stages(self.run, {stage.level: stage})
+        tries = tries or (5 if cheap else 2 if self.device.type == "cuda" else 1)
         fastest = min(self._iteration_seconds(stage) for _ in range(tries))
         return fastest / (stage.batch * self.run.growth.d_repeats)
 
@@ -202,14 +199,12 @@ def demanding_stages(run: Run, images_seen: int) -> dict[int, Stage]:
 def remaining_images(run: Run, level: int, images_seen: int) -> int:
     """Return the number of images still to be trained at a level."""
     kimg = images_seen / 1000
-    return round(
-        1000
-        * sum(
-            max(phase.end_kimg - max(phase.start_kimg, kimg), 0)
-            for phase in schedule.phases(run.growth, run.network)
-            if phase.stage.level == level
-        )
+    remaining_kimg = sum(
+        max(phase.end_kimg - max(phase.start_kimg, kimg), 0)
+        for phase in schedule.phases(run.growth, run.network)
+        if phase.stage.level == level
     )
+    return round(1000 * remaining_kimg)
 
 
 def affordable_stages(run: Run, stages: dict[int, Stage]) -> list[Stage]:
