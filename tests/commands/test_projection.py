@@ -206,7 +206,7 @@ def test_bad_input_is_named_before_the_search(
     usual = (pictures[0], "--network", network, "--outdir", tmp_path / "out")
     assert "No such class: 'cow'. Classes: 0 cat, 1 dog." in refused(*usual, "--class", "cow")
     assert "choose one of 4, 8, 16" in refused(*usual, "--resolution", 32)
-    assert "ends in .mp4, .gif, .webp" in refused(*usual, "--video", "x.avi")
+    assert "must end in .mp4, .gif, .webp" in refused(*usual, "--video", "x.avi")
     assert "Ask for more --fps" in refused(*usual, "--video", "x.mp4", "--steps", 9999, "--fps", 1)
     assert "VGG-16" in refused(*usual, "--detector", pictures[0])
     assert "me.jpg" in refused("me.jpg", *usual[1:])

@@ -56,8 +56,8 @@ REFUSED = {
     "metrics nope": "nope",
     "metrics compare run --outdir out --seeds x": "x",
     "metrics compare run --outdir out --metrics nope": "no such metric: 'nope'",
-    "interop run.safetensors --to x.xyz": "name a file that ends with",
-    "interop run.safetensors --to file.npz": "there is one already",
+    "interop run.safetensors --to x.xyz": "must end in .safetensors",
+    "interop run.safetensors --to file.npz": "exists already",
     # Extras that are not installed.
     f"generate {NETWORK} --video a.mp4": 'pip install "progan[video]"',
     f"generate {NETWORK} --explore": 'pip install "progan[web]"',

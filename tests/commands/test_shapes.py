@@ -204,6 +204,6 @@ def test_a_dataset_of_another_shape_is_no_way_to_resume(place: Path, tmp_path: P
         train, "--resume", place, "--data", tmp_path / "upright", "--total-kimg", 1, exit_code=1
     ).output
     assert "trained on images of 24x16x3 with no classes" in " ".join(said.split())
-    assert "are 16x24x3 with no classes. Name the dataset of the run with --data" in " ".join(
+    assert "are 16x24x3 with no classes. Pass the dataset of the run to --data" in " ".join(
         said.split()
     )

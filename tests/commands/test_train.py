@@ -179,14 +179,15 @@ def test_resume_can_go_on_beyond_the_old_end(whole: Path, tmp_path: Path) -> Non
 def test_exchanged_images_are_told(tmp_path: Path) -> None:
     data = noise_dataset(tmp_path / "noise", count=16).path
     outdir = tmp_path / "runs"
-    first = train("--data", data, "--outdir", outdir, "--preset", "demo", *tiny_options())
+    options = tiny_options(total_kimg=0.2)
+    first = train("--data", data, "--outdir", outdir, "--preset", "demo", *options)
     assert first.exit_code == 0, first.output
     shutil.rmtree(data)
     noise_dataset(data, count=24)
-    result = train("--resume", "--outdir", outdir, "--total-kimg", 8)
+    result = train("--resume", "--outdir", outdir, "--total-kimg", 0.4)
     assert result.exit_code == 0
     assert f"The images of {data} are not those that the run was trained with" in result.output
-    assert "Changed: total_kimg: 7.5 -> 8.0.\n" in result.output
+    assert "Changed: total_kimg: 0.2 -> 0.4.\n" in result.output
 
 
 def test_a_preset_for_larger_images_begins_where_the_dataset_ends(data: Path) -> None:
@@ -332,7 +333,10 @@ def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["dcgan", "resnet", "autoencoder"])
-def test_networks_that_do_not_grow_are_planned_in_one_phase(kind: str) -> None:
+def test_networks_that_do_not_grow_are_planned_in_one_phase(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("progan.training.plan.estimate_seconds", lambda run, device: 0.0)
     result = train("--preset", "cifar10", "--kind", kind, "--d-norm", "batch", "--dry-run")
     assert result.exit_code == 0, result.output
     assert "32x32 to 32x32, 3 channels" in result.output
@@ -495,14 +499,14 @@ def test_half_precision_goes_on_exactly_and_what_cannot_be_compiled_says_so(
         "--precision", precision, "--low-precision-from", 8, "--acceleration", "compile",
         "--dropout", 0.2,
     )  # fmt: skip
-    for name, more in (("whole", ()), ("cut", ("--total-kimg", 3))):
+    short = tiny_options(total_kimg=2.5, training_kimg=0.5, transition_kimg=0.5, tick_kimg=0.5)
+    for name, more in (("whole", ()), ("cut", ("--total-kimg", 1))):
         result = train(
-            "--data", data, "--outdir", tmp_path / name, "--preset", "demo", *tiny_options(),
-            *options, *more,
-        )  # fmt: skip
+            "--data", data, "--outdir", tmp_path / name, "--preset", "demo", *short, *options, *more
+        )
         assert result.exit_code == 0, result.output
         assert "--acceleration compile: layers that draw random numbers" in result.output
-    result = train("--resume", "--outdir", tmp_path / "cut", "--total-kimg", 7.5)
+    result = train("--resume", "--outdir", tmp_path / "cut", "--total-kimg", 2.5)
     assert result.exit_code == 0, result.output
     ends = [list_states(tmp_path / name / "00000-noise-demo")[-1] for name in ("whole", "cut")]
     assert_same_state(*ends)
