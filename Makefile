@@ -1,5 +1,6 @@
 # make demo: from nothing to generated portraits.   make test: the tests.   make lint: style, types.
 # make test-fast: unit tests in under a minute.   make test-long: the tests that take minutes each.
+# make faults: inserts deliberate faults that tests must notice (about half an hour).
 # make format: formats all files.   make docs: the documentation as a site, in site/.
 # Without a GPU, the small CPU build of PyTorch: TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
@@ -10,7 +11,7 @@ DEMO   ?= demo
 # Setuptools warns at length about every editable installation.
 PIP     = PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test test-fast test-long lint format docs clean
+.PHONY: demo test test-fast test-long faults lint format docs clean
 
 demo: $(VENV)/.installed $(DEMO)/portraits/dataset.json
 	$(BIN)/python train.py --data $(DEMO)/portraits --outdir $(DEMO)/runs --preset demo
@@ -38,6 +39,9 @@ test-fast: $(VENV)/.installed-test
 
 test-long: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 -m long
+
+faults: $(VENV)/.installed-test
+	$(BIN)/python -m tests.faults.run
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/python -m ruff check --quiet
