@@ -87,7 +87,7 @@ def _train_classifier(file: Path, epochs: int, sources: SourceOptions) -> None:
     from progan.data.reader import Dataset
     from progan.runtime.devices import choose_device, set_precision
     from progan.runtime.files import make_folder
-    from progan.runtime.log import human_seconds
+    from progan.runtime.text import human_seconds
 
     dataset, device = Dataset.open(sources.reals), choose_device(sources.device)
     set_precision("fp32")

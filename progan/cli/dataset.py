@@ -139,22 +139,16 @@ def verify(dataset: Path, merge: bool) -> None:
     )
 
 
+# fmt: off
 @main.command()
 @click.argument("dataset", type=PATH)
-@click.option(
-    "--num",
-    type=click.IntRange(min=1),
-    default=64,
-    show_default=True,
-    help="How many images to show.",
-)
+@click.option("--num", type=click.IntRange(min=1), default=64, show_default=True,
+    help="How many images to show.")
 @click.option("--resolution", type=int, help="Show this level; the top one if not given.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    help="Draw the images with this seed, instead of spreading them evenly.",
-)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1),
+    help="Select the images at random with this seed, instead of spreading them evenly.")
 @click.option("--out", type=PATH, help="PNG file to write; <name>-sheet.png if not given.")
+# fmt: on
 def display(
     dataset: Path, num: int, resolution: int | None, seed: int | None, out: Path | None
 ) -> None:

@@ -54,54 +54,30 @@ class Hours(click.FloatRange):
         return self.fail("nan is no time.", param, ctx) if math.isnan(hours) else hours
 
 
+# fmt: off
 @click.command(cls=Command)
 @click.option("--data", type=PATH, help="Dataset made by dataset_tool.py.")
-@click.option(
-    "--outdir",
-    type=PATH,
-    default=Path("runs"),
-    show_default=True,
-    help="Folder of the directories of runs.",
-)
-@click.option(
-    "--preset",
-    metavar="NAME",
-    help=f"Settings to start from: {', '.join(presets.PRESETS)}.  [default: {presets.DEFAULT}]",
-)
-@click.option(
-    "--resume",
-    is_flag=False,
-    flag_value=NEWEST,
-    metavar="[RUN|FILE]",
-    help="Continue a run in its own directory: the newest one of --outdir or of the "
-    "directory named, the run named, or one of its state files.",
-)
-@click.option(
-    "--init-from",
-    type=PATH,
-    metavar="FILE|RUN",
-    help="Begin a new run with the "
-    "networks of another one, where they fit: a training state, a network file, the "
-    "directory of a run, a pickle of the official TensorFlow code, or a .pth of "
-    "pytorch_GAN_zoo's PGAN.",
-)
+@click.option("--outdir", type=PATH, default=Path("runs"), show_default=True,
+    help="Folder of the directories of runs.")
+@click.option("--preset", metavar="NAME",
+    help=f"Settings to start from: {', '.join(presets.PRESETS)}.  [default: {presets.DEFAULT}]")
+@click.option("--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN|FILE]",
+    help="Continue a run in its own directory: the newest one of --outdir or of the directory "
+    "named, the run named, or one of its state files.")
+@click.option("--init-from", type=PATH, metavar="FILE|RUN",
+    help="Begin a new run with the networks of another one, where they fit: a training state, a "
+    "network file, the directory of a run, a pickle of the official TensorFlow code, or a .pth of "
+    "pytorch_GAN_zoo's PGAN.")
 @device_option
-@click.option(
-    "--max-hours",
-    type=Hours(min=0, min_open=True),
-    metavar="H",
-    help="Stop after this time like after Ctrl-C, with everything saved; --resume continues.",
-)
-@click.option(
-    "--scale-schedule",
-    is_flag=True,
-    help="Scale the phases of the preset to "
-    "--total-kimg, so that the final resolution is trained for the same share of it as "
-    "in the preset, and shorten ticks as much. Not with --training-kimg, "
-    "--transition-kimg, --resume or --init-from.",
-)
+@click.option("--max-hours", type=Hours(min=0, min_open=True), metavar="H",
+    help="Stop after this time like after Ctrl-C, with everything saved; --resume continues.")
+@click.option("--scale-schedule", is_flag=True,
+    help="Scale the phases of the preset to --total-kimg, so that the final resolution is trained "
+    "for the same share of it as in the preset, and shorten ticks as much. Not with "
+    "--training-kimg, --transition-kimg, --resume or --init-from.")
 @click.option("--dry-run", is_flag=True, help="Print the plan of the run, and stop.")
 @config_options
+# fmt: on
 def main(device: str, **values: Any) -> None:
     """Train a progressive GAN, growing from 4x4 to the resolution of the dataset.
 

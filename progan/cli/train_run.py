@@ -24,17 +24,15 @@ from progan.errors import UserError
 from progan.invocation import command_line, command_prefix
 from progan.option_fields import option_name
 from progan.runtime.devices import describe_device, set_precision
-from progan.runtime.early_signals import EXIT_INTERRUPTED, EXIT_RESUMABLE
 from progan.runtime.log import Log, NullLog
-from progan.runtime.stop_signal import StopSignal
+from progan.runtime.signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, StopSignal
 from progan.runtime.text import escape_controls, format_count
 from progan.runtime.torch_settings import require_compile_cache, set_cpu_threads
-from progan.training.acceleration import COMPILING
+from progan.training.acceleration import COMPILING, prepare_execution
 from progan.training.data_parallel import broadcast_state
-from progan.training.execution import prepare_execution
 from progan.training.init_from import Transfer, apply_transfer, describe_transfer
 from progan.training.loop import TrainContext, train
-from progan.training.plan import describe_plan
+from progan.training.plan import describe_plan, plan_notes, startup_notes
 from progan.training.precision import require_precision
 from progan.training.resume import (
     load_resumed_state,
@@ -45,7 +43,6 @@ from progan.training.resume import (
 from progan.training.run_length import end_message
 from progan.training.snapshot_metrics import Metric
 from progan.training.start import dataset_change_notes, new_run_settings, require_batch_split
-from progan.training.start_checks import plan_notes, startup_notes
 from progan.training.state import TrainState, create_state
 
 
@@ -197,18 +194,11 @@ def _train(training: Training, request: TrainRequest, members: TrainProcess) -> 
         execution = prepare_execution(run, state, device, log, group, members.local_size)
         with StopSignal(request.max_hours or math.inf, announce=group.is_main) as interrupts:
             context = TrainContext(
-                run=run,
-                dataset=dataset,
-                directory=directory,
-                device=device,
-                log=log,
-                metrics=metrics,
-                interrupts=interrupts,
-                group=group,
-                steps=execution.steps,
+                run=run, dataset=dataset, directory=directory, device=device, log=log,
+                metrics=metrics, interrupts=interrupts, group=group, steps=execution.steps,
                 expected=execution.expected,
                 device_data_bytes=cache_budget_bytes(run.device_data_gib, device),
-            )
+            )  # fmt: skip
             end = train(context, state)
     except OSError as error:
         error.filename = error.filename or str(directory)  # a failing write() names no path

@@ -15,7 +15,7 @@ from progan.data.importers.labels import STYLEGAN_FILE
 from progan.data.reader import Dataset
 from progan.runtime.files import clear_folder, require_free_space, staging_directory
 from progan.runtime.text import distinct_file_names, escape_controls, format_count
-from progan.runtime.worker_pool import in_order, worker_pool
+from progan.runtime.workers import in_order, worker_pool
 
 _CHUNK = 64  # images that a worker takes at a time
 _MAX_LISTED = 10  # classes in a message

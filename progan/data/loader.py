@@ -27,9 +27,8 @@ from progan.ops import fade_images
 from progan.runtime.cuda_prefetch import CudaPrefetcher, Prefetched
 from progan.runtime.devices import none_if_out_of_memory, unclaimed_memory_bytes
 from progan.runtime.files import human_bytes
-from progan.runtime.log import human_seconds
 from progan.runtime.seeding import numpy_generator
-from progan.runtime.text import format_count
+from progan.runtime.text import format_count, human_seconds
 
 Rows = npt.NDArray[np.int64]
 MAX_PREFETCHED = 4  # batches that wait, at most

@@ -48,7 +48,7 @@ from progan.runtime.files import (
     write_atomically,
 )
 from progan.runtime.text import format_count, pluralize
-from progan.runtime.worker_pool import in_order, worker_pool
+from progan.runtime.workers import in_order, worker_pool
 from progan.sizes import level_of
 
 _CHUNK_BYTES = 4 * 2**20  # images that one worker holds at a time: one of 1024x1024

@@ -15,7 +15,7 @@ from progan.invocation import respell_commands
 from progan.option_fields import option_fields, option_name
 from progan.report.run_data import RunData
 from progan.run_directory import LOG_FILE
-from progan.runtime.log import human_rate, human_seconds
+from progan.runtime.text import human_rate, human_seconds
 from progan.schedule import Phase
 from progan.training.progress import resolution_label
 

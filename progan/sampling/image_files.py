@@ -18,7 +18,7 @@ from tqdm import tqdm
 from progan.errors import UserError
 from progan.images import Pixels, arrange_grid, repeat_pixels, save_png, to_opaque_rgb, to_pil
 from progan.runtime.files import atomic_path, human_bytes, make_folder
-from progan.runtime.worker_pool import in_order, worker_pool
+from progan.runtime.workers import in_order, worker_pool
 from progan.sampling.latents import LatentBatch
 from progan.sampling.options import NPY
 from progan.sampling.render import as_floats, as_pixels, render_single

@@ -17,8 +17,7 @@ from progan.errors import UserError
 from progan.images import Pixels, repeat_pixels, to_opaque_rgb
 from progan.run_directory import STATISTICS_FILE
 from progan.runtime.files import atomic_path, human_bytes, read_json_lines
-from progan.runtime.log import human_seconds
-from progan.runtime.text import format_count
+from progan.runtime.text import format_count, human_seconds
 from progan.sampling.image_files import caption_in_corner, full_grid, make_exif
 from progan.sampling.interpolation import LatentPath
 from progan.sampling.latents import LatentBatch

@@ -40,7 +40,7 @@ from progan.data.image_source import ImageSource, OnError, Say, require_readable
 from progan.errors import UserError
 from progan.runtime.files import require_free_space
 from progan.runtime.text import format_count, pluralize
-from progan.runtime.worker_pool import in_order, worker_pool
+from progan.runtime.workers import in_order, worker_pool
 from progan.sizes import MIN_LEVEL, level_of, require_resolution
 
 _NUM_NAMED = 3

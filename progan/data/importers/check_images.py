@@ -28,7 +28,7 @@ from progan.data.importers.images import (
 )
 from progan.data.importers.pixels import load_upright
 from progan.runtime.text import format_count
-from progan.runtime.worker_pool import in_order, worker_pool
+from progan.runtime.workers import in_order, worker_pool
 from progan.sizes import Size
 
 T = TypeVar("T")

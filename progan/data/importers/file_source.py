@@ -29,7 +29,7 @@ from progan.data.importers.ignored_files import (
     is_image_path,
 )
 from progan.errors import UserError
-from progan.runtime.worker_pool import call_interruptibly
+from progan.runtime.workers import call_interruptibly
 
 _ENCRYPTED = 1  # bit of a member's flags
 # https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, section 4.4.5.

@@ -32,7 +32,7 @@ from progan.data.importers.pixels import (
     open_image,
 )
 from progan.errors import UserError
-from progan.runtime.worker_pool import in_order, worker_pool
+from progan.runtime.workers import in_order, worker_pool
 from progan.sizes import MAX_LEVEL, MIN_LEVEL, Size, level_of
 
 _LAYERED = {"PSD", "IM", "SPIDER"}  # formats whose further frames are no images of a series
