@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make pictures with a trained network: `python generate.py --help`."""
+"""Generate images with a trained network: `python generate.py --help`."""
 
 from progan.runtime.signals import install_early_handlers
 
