@@ -81,16 +81,8 @@ def main(
     set_omp_passive()
     results = require_results_folder(output)
     require_same_device(results, device)
-    append_line(
-        results,
-        {
-            "event": "call",
-            "part": "",
-            "task": "",
-            "device": device,
-            "command": command_line_of("gpu"),
-        },
-    )
+    call = {"event": "call", "part": "", "task": "", "device": device}
+    append_line(results, call | {"command": command_line_of("gpu")})
     click.echo(format_plan(chosen, minutes))
     before = len(read_lines(results))
     run_parts(chosen, results, 60 * minutes, click.echo, PRELOAD, retry=retry)

@@ -39,7 +39,8 @@ OPTIONS = [
     "--preset", "demo", "--mirror", "--augment", "adaptive", "--augment-p", "0.3",
     "--augment-steps", "50",
     *tiny_options(
-        total_kimg=2, training_kimg=0.5, transition_kimg=0.5, tick_kimg=0.25, keep_states=3
+        total_kimg=2, training_kimg=0.5, transition_kimg=0.5, tick_kimg=0.25, keep_states=3,
+        fmap_max=4,
     ),
 ]  # fmt: skip
 METRICS = ["--metrics", "swd16", "--best", "swd"]
@@ -707,7 +708,7 @@ def test_an_edited_config_is_explained_and_a_broken_one_refused(
             text.replace('"batch": 64', '"batch": "x"'),
             f"{path} cannot be used: --batch cannot be 'x'",
         ),
-        (text.replace('"fmap_max": 8', '"fmap_max": 4'), "fmap_max: 8 -> 4. Take that back"),
+        (text.replace('"fmap_max": 4', '"fmap_max": 5'), "fmap_max: 4 -> 5. Take that back"),
     ):
         path.write_text(broken)
         assert said in message(train("--resume", run, "--total-kimg", 2))

@@ -38,7 +38,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(data: Path, outdir: Path, *words: str, **overrides: object) -> Result:
-    settings = dict(total_kimg=4.0, g_lr=0.001, d_lr=0.001) | overrides
+    settings = dict(total_kimg=4.0, fmap_max=4, g_lr=0.001, d_lr=0.001) | overrides
     return CliRunner().invoke(
         main,
         [
