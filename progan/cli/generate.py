@@ -205,9 +205,11 @@ def _explore(options: GenerateOptions) -> None:
         raise UserError(f"--seeds {options.seeds}: --explore begins at one seed. Name one.")
     outdir = options.outdir or EXPLORED
     require_writable_folder(outdir, "--outdir")
-    set_omp_passive()
-    from progan.explorer.server import explore, require_gradio
+    from progan.explorer import require_gradio
 
     require_gradio()
+    set_omp_passive()
+    from progan.explorer.server import explore
+
     network = _find_networks(options.network)[0]
     explore(network, replace(options, outdir=outdir), this_command_line("generate"))

@@ -59,14 +59,6 @@ FIRST_PORT, PORTS = 7860, 100  # where Gradio's pages usually are
 SHUTDOWN_SECONDS = 30  # for an image that is being generated
 POLL_SECONDS = 0.1
 
-# Read when Gradio or one of its dependencies is imported.
-NO_TELEMETRY = {
-    "GRADIO_ANALYTICS_ENABLED": "False",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_OFFLINE": "1",
-    "DO_NOT_TRACK": "1",
-}
-
 
 def explore(network: Path, options: GenerateOptions, command: str) -> None:
     """Serve the page of a network until Ctrl-C; call `require_gradio` before.
@@ -99,21 +91,6 @@ def _initial_view(options: GenerateOptions, snapshot: Snapshot) -> ViewState:
     level = select_resolution(snapshot, options.resolution).level
     view = ViewState(latent=NamedLatent(seed), target=seed, class_index=index, level=level)
     return start_at_seed(view, seed)
-
-
-def require_gradio() -> None:
-    """Import Gradio without telemetry; raises UserError if it, or a part of it, is missing."""
-    os.environ.update(NO_TELEMETRY)
-    try:
-        import fastapi  # noqa: F401
-        import gradio  # noqa: F401
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise UserError(
-            f"--explore makes its page with Gradio, and {error.name or 'a part of it'} "
-            'is missing: pip install "progan[web]" (or ".[web]" in a checkout).'
-        ) from error
 
 
 def restrict_to_local_page(app: "ASGIApp") -> "ASGIApp":
