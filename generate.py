@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Make pictures with a trained network: `python generate.py --help`."""
+"""Generate images with a trained network: `python generate.py --help`."""
 
-from progan.runtime.early_signals import install_early_handlers
+from progan.runtime.signals import install_early_handlers
 
 if __name__ == "__main__":
     install_early_handlers()  # before the imports that take long

@@ -26,8 +26,10 @@ from progan.data.importers.file_source import open_file_source
 from progan.data.importers.images import ImageOptions, import_images
 from progan.data.importers.pixels import decode_image
 from progan.data.writer import write_dataset
-from progan.runtime.worker_pool import worker_pool
+from progan.runtime.workers import worker_pool
 from progan.sizes import level_of
+
+Job = Callable[[Path], None]
 
 
 @click.command()
@@ -38,28 +40,45 @@ from progan.sizes import level_of
 @json_option
 def main(source: Path, resolution: int, workers: int, runs: int, json_file: Path | None) -> None:
     """Time the jobs and print images per second: minimum, median and maximum."""
+    count, jobs = make_jobs(source, resolution, workers)
+    speeds: dict[str, list[float]] = {kind: [] for kind in jobs}
+    cpu_ms: dict[str, list[float]] = {kind: [] for kind in jobs}
+    for run in range(runs + 1):
+        for kind, job in jobs.items():
+            wall, cpu = measure_seconds(job)
+            if run:
+                speeds[kind].append(count / wall)
+                cpu_ms[kind].append(1000 * cpu / count)
+    for kind, values in speeds.items():
+        click.echo(
+            f"{kind}: {format_spread(values)} images/s, {format_spread(cpu_ms[kind])} ms of CPU "
+            "time per image"
+        )
+    if json_file is not None:
+        record = {"machine": describe_machine(), "command": " ".join(["python", *sys.argv]),
+                  "images": count, "workers": workers, "images_per_second": speeds,
+                  "processor_ms_per_image": cpu_ms}  # fmt: skip
+        write_json(json_file, record)
+
+
+def make_jobs(source: Path, resolution: int, workers: int) -> tuple[int, dict[str, Job]]:
+    """Return the number of images and the jobs, which write into a folder."""
     tree, paths, _ = open_file_source(source)
+    num_bytes = sum(3 * 4**level for level in range(2, level_of(resolution) + 1))
+    levels, write_lock = np.zeros(num_bytes, np.uint8), threading.Lock()
 
     def decode(folder: Path) -> None:
         with worker_pool(workers, in_processes=False) as pool:
             list(pool.map(lambda path: decode_image(tree.read(path), path) and None, paths))
 
     def least(folder: Path) -> None:
-        levels = np.zeros(
-            sum(3 * 4**level for level in range(2, level_of(resolution) + 1)), np.uint8
-        )
-
         def process(number: int) -> None:
             decode_image(tree.read(paths[number]), paths[number])
             hashlib.sha256(levels).digest()
             with write_lock:  # two writers of one file would spin
                 os.pwrite(file.fileno(), levels, number * levels.size)
 
-        write_lock = threading.Lock()
-        with (
-            worker_pool(workers, in_processes=False) as pool,
-            (folder / "bytes").open("wb") as file,
-        ):
+        with worker_pool(workers, in_processes=False) as pool, (folder / "b").open("wb") as file:
             list(pool.map(process, range(len(paths))))
             os.fsync(file.fileno())
 
@@ -67,33 +86,10 @@ def main(source: Path, resolution: int, workers: int, runs: int, json_file: Path
         images = import_images(source, ImageOptions(resolution=resolution), lambda text: None)
         write_dataset(images, folder / "d", workers=workers)
 
-    jobs: dict[str, Callable[[Path], None]] = {"decode": decode, "least": least, "create": create}
-    speeds: dict[str, list[float]] = {kind: [] for kind in jobs}
-    cpu_ms: dict[str, list[float]] = {kind: [] for kind in jobs}
-    for run in range(runs + 1):
-        for kind, function in jobs.items():
-            wall, cpu = measure_seconds(function)
-            if run:
-                speeds[kind].append(len(paths) / wall)
-                cpu_ms[kind].append(1000 * cpu / len(paths))
-    for kind, values in speeds.items():
-        click.echo(
-            f"{kind}: {format_spread(values)} images/s, {format_spread(cpu_ms[kind])} ms of CPU "
-            "time per image"
-        )
-    if json_file is not None:
-        record = {
-            "machine": describe_machine(),
-            "command": " ".join(["python", *sys.argv]),
-            "images": len(paths),
-            "workers": workers,
-            "images_per_second": speeds,
-            "processor_ms_per_image": cpu_ms,
-        }
-        write_json(json_file, record)
+    return len(paths), {"decode": decode, "least": least, "create": create}
 
 
-def measure_seconds(function: Callable[[Path], None]) -> tuple[float, float]:
+def measure_seconds(function: Job) -> tuple[float, float]:
     """Return wall and CPU seconds of a call in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         os.sync()  # pending writes of others do not count

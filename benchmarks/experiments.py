@@ -60,26 +60,19 @@ class Outcome:
     torch: str
 
 
+# fmt: off
 @click.command()
 @click.argument("name", type=click.Choice(tuple(EXPERIMENTS)))
 @click.option("--data", type=PATH, required=True)
 @click.option("--classifier", type=PATH, help="For table4.")
 @click.option("--outdir", type=PATH, default=Path("experiments"), show_default=True)
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=RESULTS,
-    help="Folder of the outcomes.",
-)
+@click.option("--results", type=click.Path(path_type=Path, file_okay=False), default=RESULTS,
+    help="Folder of the outcomes.")
 @click.option("--kimg", type=float, required=True, help="Thousands of images for each run.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=os.cpu_count() or 1,
-    show_default=True,
-    help="Number of concurrent runs, on one thread each.",
-)
+@click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count() or 1, show_default=True,
+    help="Number of concurrent runs, on one thread each.")
+# fmt: on
 def main(
     name: str,
     data: Path,
@@ -128,17 +121,13 @@ def run_trial(trial: Trial, settings: Settings, folder: Path, columns: Columns) 
         found |= held_out_values(trial, settings, run)
     last = history[-1][1] if history else ""
     return Outcome(
-        name=trial.name,
-        seed=trial.seed,
-        kimg=found["progress/kimg"],
-        minutes=round(60 * found["progress/hours"], 2),
-        torch=version("torch"),
+        name=trial.name, seed=trial.seed, kimg=found["progress/kimg"],
+        minutes=round(60 * found["progress/hours"], 2), torch=version("torch"),
         values={
             heading: float(f"{found[key]:.5g}") for heading, key in columns.items() if key in found
         },
-        verdict=last,
-        verdict_kimg=next((kimg for kimg, name in history if name == last), None),
-    )
+        verdict=last, verdict_kimg=next((kimg for kimg, name in history if name == last), None),
+    )  # fmt: skip
 
 
 def train_trial(trial: Trial, settings: Settings, folder: Path) -> Path:

@@ -21,6 +21,7 @@ from benchmarks.isolated import Part, append_line, read_lines, require_results_f
 from benchmarks.report import PATH, command_line_of, peer_option
 from progan.command import Command
 from progan.errors import UserError
+from progan.runtime.torch_settings import set_omp_passive
 
 PLANNED_MINUTES = 9.0
 # torch._dynamo: the optimizers import it, which would take a second in each process.
@@ -31,39 +32,23 @@ PRELOAD = (
 )
 
 
+# fmt: off
 @click.command(cls=Command)
-@click.option(
-    "--minutes",
-    type=click.FloatRange(0.01, 24 * 60),
-    default=PLANNED_MINUTES,
-    show_default=True,
-    help="Time limit; what is not measured by then is left for another call.",
-)
-@click.option(
-    "--output",
-    type=PATH,
-    help="Folder of the results; a second call with it measures what is missing.",
-)
+@click.option("--minutes", type=click.FloatRange(0.01, 24 * 60), default=PLANNED_MINUTES,
+    show_default=True, help="Time limit; what is not measured by then is left for another call.")
+@click.option("--output", type=PATH,
+    help="Folder of the results; a second call with it measures what is missing.")
 @peer_option
 @click.option("--parts", help="Only these parts, in this order, e.g. machine,steps.")
 @click.option("--skip", help="Skip these parts.")
 @click.option("--retry", is_flag=True, help="Repeat tasks that failed or were stopped.")
-@click.option(
-    "--device",
-    type=click.Choice(sorted(SCOPES)),
-    default="cuda",
-    show_default=True,
-    help="cpu: a rehearsal with tiny networks.",
-)
+@click.option("--device", type=click.Choice(sorted(SCOPES)), default="cuda", show_default=True,
+    help="cpu: a rehearsal with tiny networks.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print the plan and exit.")
-@click.option(
-    "--report",
-    "reported",
-    type=PATH,
-    metavar="DIR",
+@click.option("--report", "reported", type=PATH, metavar="DIR",
     help="Print the report of the results in a folder, and write it there as results.md; needs no "
-    "GPU.",
-)
+    "GPU.")
+# fmt: on
 def main(
     *,
     minutes: float,
@@ -93,18 +78,11 @@ def main(
             "Name a folder for the results with --output, or the folder of earlier ones with "
             "--report."
         )
+    set_omp_passive()
     results = require_results_folder(output)
     require_same_device(results, device)
-    append_line(
-        results,
-        {
-            "event": "call",
-            "part": "",
-            "task": "",
-            "device": device,
-            "command": command_line_of("gpu"),
-        },
-    )
+    call = {"event": "call", "part": "", "task": "", "device": device}
+    append_line(results, call | {"command": command_line_of("gpu")})
     click.echo(format_plan(chosen, minutes))
     before = len(read_lines(results))
     run_parts(chosen, results, 60 * minutes, click.echo, PRELOAD, retry=retry)

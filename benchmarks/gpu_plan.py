@@ -43,77 +43,42 @@ class Scope:
     metric: str
     grid: str
     images: int  # in the dataset
+    tested_files: int = 99  # files of tests that need a GPU
     workers: int
     data_images: int
     generated: tuple[tuple[int, int], ...]  # resolution, number of images
 
 
 GPU = Scope(
-    run=presets.preset("v2-1gpu"),
-    precisions=("bf16", "tf32", "fp32", "fp16"),
-    resolutions=(1024, 256, 64, 16, 512, 128, 32, 4, 8),
-    compiled=(256, 1024, 64, 16),
+    run=presets.preset("v2-1gpu"), precisions=("bf16", "tf32", "fp32", "fp16"),
+    resolutions=(1024, 256, 64, 16, 512, 128, 32, 4, 8), compiled=(256, 1024, 64, 16),
     compiled_later=(512, 128, 32, 8, 4),
     eager_ways=("eager-bf16", "eager-graph-bf16", "eager-tf32", "eager-graph-tf32"),
-    compiled_ways=("compile-bf16", "graph-bf16"),
-    compiled_precision="bf16",
-    tuned=(256, 1024, 64),
-    peer_resolutions=(64, 256, 16),
-    peer_ways=("eager-fp32", "eager-graph-bf16"),
-    way_seconds=1.2,
-    matrix_side=8192,
-    least_compile_seconds=45.0,
-    least_training_seconds=40.0,
-    training_resolutions=(128, 64),
-    worthwhile_kimg=300,
-    training=dict(batch=32, fmap_base=1024, fmap_max=128),
-    training_way="eager-graph-bf16",
-    metric="swd2000",
-    grid="16x8",
-    images=6000,
-    workers=8,
-    data_images=4000,
+    compiled_ways=("compile-bf16", "graph-bf16"), compiled_precision="bf16", tuned=(256, 1024, 64),
+    peer_resolutions=(64, 256, 16), peer_ways=("eager-fp32", "eager-graph-bf16"), way_seconds=1.2,
+    matrix_side=8192, least_compile_seconds=45.0, least_training_seconds=40.0,
+    training_resolutions=(128, 64), worthwhile_kimg=300,
+    training=dict(batch=32, fmap_base=1024, fmap_max=128), training_way="eager-graph-bf16",
+    metric="swd2000", grid="16x8", images=6000, workers=8, data_images=4000,
     generated=((64, 512), (1024, 64)),
-)
+)  # fmt: skip
 REHEARSAL = Scope(
     run=override(
         presets.preset("v2-1gpu"),
         {
-            "resolution": 8,
-            "latent_size": 8,
-            "fmap_base": 16,
-            "fmap_max": 4,
-            "batch": 4,
-            "batch_at": (),
-            "stddev_group": 4,
-            "tick_kimg_at": (),
+            "resolution": 8, "latent_size": 8, "fmap_base": 16, "fmap_max": 4, "batch": 4,
+            "batch_at": (), "stddev_group": 4, "tick_kimg_at": (),
         },
     ),
-    precisions=("bf16", "fp32"),
-    resolutions=(8, 4),
-    compiled=(4,),
-    compared=(4, 8),
-    eager_ways=("eager-bf16", "eager-graph-fp32"),
-    compiled_ways=("compile-fp32",),
-    compiled_precision="fp32",
-    tuned=(4,),
-    peer_resolutions=(8,),
-    peer_ways=("eager-fp32",),
-    way_seconds=0.02,
-    matrix_side=512,
-    backend="eager",
-    most_training_seconds=5.0,
-    training_resolutions=(32, 16),
-    worthwhile_kimg=1e6,
+    precisions=("bf16", "fp32"), resolutions=(8, 4), compiled=(4,), compared=(4, 8),
+    eager_ways=("eager-bf16", "eager-graph-fp32"), compiled_ways=("compile-fp32",),
+    compiled_precision="fp32", tuned=(4,), peer_resolutions=(8,), peer_ways=("eager-fp32",),
+    way_seconds=0.02, matrix_side=512, backend="eager", tested_files=1, most_training_seconds=2.0,
+    training_resolutions=(32, 16), worthwhile_kimg=1e6,
     training=dict(batch=4, fmap_base=16, fmap_max=4, latent_size=8, stddev_group=4, threads=1),
-    training_way="eager-fp32",
-    metric="ms-ssim16",
-    grid="4x2",
-    images=32,
-    workers=1,
-    data_images=16,
+    training_way="eager-fp32", metric="ms-ssim16", grid="4x2", images=32, workers=1, data_images=16,
     generated=((8, 4),),
-)
+)  # fmt: skip
 SCOPES = {"cuda": GPU, "cpu": REHEARSAL}
 
 
@@ -156,7 +121,9 @@ def plan(device: str, output: Path, peers: Sequence[Path]) -> list[Part]:
     scope = SCOPES[device]
     at = _TaskMaker(scope, device)
     data, portraits = _training_tasks(at, output)
-    gpu_tests = Task("tests", "benchmarks.gpu_correctness:run_gpu_tests")
+    gpu_tests = Task(
+        "tests", "benchmarks.gpu_correctness:run_gpu_tests", {"most_files": scope.tested_files}
+    )
     return [
         Part("machine", 20, [at.machine()]),
         Part("correctness", 50, at.correctness()),
@@ -173,7 +140,7 @@ def plan(device: str, output: Path, peers: Sequence[Path]) -> list[Part]:
         Part("tests", 40, [gpu_tests]),
         Part("peers", 40, at.peers(peers)),
         Part("data", 20, [at.data()]),
-        Part("pictures", 10, at.generation()),
+        Part("images", 10, at.generation()),
         # Only in a second call, as nine minutes are too short.
         Part(
             "other compilation",
@@ -276,18 +243,11 @@ def _training_tasks(at: _TaskMaker, output: Path) -> tuple[Task, Task]:
     folder = Path(tempfile.gettempdir()) / f"progan-portraits-{resolution}-{scope.images}"
     dataset = PortraitDataset(folder, resolution, scope.images, scope.workers)
     settings = TrainingSettings(
-        device=at.device,
-        dataset=dataset,
-        output=output / "training",
-        options=scope.training,
-        resolutions=scope.training_resolutions,
-        worthwhile_kimg=scope.worthwhile_kimg,
-        way=scope.training_way,
-        metric=scope.metric,
-        grid=scope.grid,
-        probe_seconds=scope.way_seconds / 4,
-        most_seconds=scope.most_training_seconds,
-    )
+        device=at.device, dataset=dataset, output=output / "training", options=scope.training,
+        resolutions=scope.training_resolutions, worthwhile_kimg=scope.worthwhile_kimg,
+        way=scope.training_way, metric=scope.metric, grid=scope.grid,
+        probe_seconds=scope.way_seconds / 4, most_seconds=scope.most_training_seconds,
+    )  # fmt: skip
     module = "benchmarks.gpu_training"
     return (
         Task("portraits", f"{module}:create_dataset", {"dataset": dataset}),

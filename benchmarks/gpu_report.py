@@ -12,7 +12,7 @@ from benchmarks.workload import stage_at, step_cost
 from progan import schedule
 from progan.config import Run
 from progan.errors import UserError
-from progan.runtime.log import human_seconds
+from progan.runtime.text import human_seconds
 
 BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 AIM_HOURS = 10.0  # for v2-1gpu, 12,000 kimg up to 1024x1024
@@ -103,7 +103,7 @@ def _correctness(lines: Sequence[Line]) -> str:
                 "yes" if line["ok"] else "**no**",
                 f"{float(errors[worst]):.1e} ({worst})" if worst else "",
                 f"{line['limit']:g}" if "limit" in line else "",
-                "; ".join(line.get("told", ())),
+                "; ".join(line.get("messages", ())),
             )
         )
     text = format_table(("task", "case", "ok", "largest relative error", "limit", ""), rows)
@@ -138,17 +138,13 @@ def _steps(steps: Sequence[Line], run: Run, ceilings: Mapping[str, float]) -> st
         spread = (max(line["seconds"]) - min(line["seconds"])) / median
         rows.append(
             (
-                *start,
-                str(line["batch"]),
-                f"{1000 * median:.3g}",
-                f"{100 * spread:.0f} %",
-                f"{line['images_per_second']:.3g}",
-                f"{line['peak_bytes'] / 2**30:.2f}",
+                *start, str(line["batch"]), f"{1000 * median:.3g}", f"{100 * spread:.0f} %",
+                f"{line['images_per_second']:.3g}", f"{line['peak_bytes'] / 2**30:.2f}",
                 share(flops / median, ceilings.get(precision)),
                 share(elements * BYTES[precision] / median, ceilings.get("copy")),
-            )
-        )
-    messages = {note for line in steps for note in line.get("told", ())}
+            ),
+        )  # fmt: skip
+    messages = {note for line in steps for note in line.get("messages", ())}
     notes = sorted(note for note in messages if "compil" not in note)
     return "\n\n".join(filter(None, [format_table(STEP_HEADINGS, rows), *notes]))
 
@@ -263,7 +259,7 @@ def _data(lines: Sequence[Line]) -> str:
     ]
     rows += [
         ("images " + line["name"], str(line["resolution"]), f"{line['images_per_second']:.3g}", "")
-        for line in latest_figures(lines, "pictures")
+        for line in latest_figures(lines, "images")
     ]
     return format_table(("", "resolution", "img/s", "waits for data"), rows)
 

@@ -119,16 +119,11 @@ def _time_way(
         record(name=way, resolution=resolution, out_of_memory=True)
         return
     record(
-        name=way,
-        resolution=resolution,
-        batch=stage.batch,
-        first_seconds=first,
-        cudnn_benchmark=torch.backends.cudnn.benchmark,
-        seconds=taken,
+        name=way, resolution=resolution, batch=stage.batch, first_seconds=first,
+        cudnn_benchmark=torch.backends.cudnn.benchmark, seconds=taken,
         images_per_second=stage.batch / statistics.median(taken),
-        peak_bytes=devices.peak_memory_bytes(device),
-        told=messages,
-    )
+        peak_bytes=devices.peak_memory_bytes(device), messages=messages,
+    )  # fmt: skip
 
 
 def use_backend(name: str) -> None:
@@ -156,7 +151,7 @@ def compile_steps(
     record(
         name=f"compile-{precision}",
         resolution=resolution,
-        told=messages,
+        messages=messages,
         compile_seconds=time.perf_counter() - start,
     )
 
@@ -213,14 +208,9 @@ def time_data(
                 way_seconds, create_state(run, place), run, dataset, budget, steps
             )
             record(
-                name=name,
-                resolution=resolution,
-                batch=stage_at(run, resolution).batch,
-                way=way,
-                images_per_second=count / taken,
-                data_wait=waited / taken,
-                told=messages,
-            )
+                name=name, resolution=resolution, batch=stage_at(run, resolution).batch, way=way,
+                images_per_second=count / taken, data_wait=waited / taken, messages=messages,
+            )  # fmt: skip
 
 
 def _train_for(
@@ -234,21 +224,11 @@ def _train_for(
 
         def iterate() -> None:
             batch = next(batches)
-            steps.discriminator(
-                state,
-                run,
-                position,
-                stage.d_lr,
-                discriminator_inputs(run, batch, position, state.images_seen),
-            )
+            d_inputs = discriminator_inputs(run, batch, position, state.images_seen)
+            steps.discriminator(state, run, position, stage.d_lr, d_inputs)
             state.images_seen += stage.batch
-            steps.generator(
-                state,
-                run,
-                position,
-                stage.g_lr,
-                generator_inputs(run, batch, position, state.images_seen),
-            )
+            g_inputs = generator_inputs(run, batch, position, state.images_seen)
+            steps.generator(state, run, position, stage.g_lr, g_inputs)
 
         for _ in range(WARM_UP_STEPS + 2):
             one = measure_seconds(iterate, device)

@@ -74,13 +74,9 @@ def train_portraits(settings: TrainingSettings, *, record: Recorder) -> None:
         taken = time.perf_counter() - start
         (directory,) = Path(runs).iterdir()
         record(
-            name="run",
-            resolution=resolution,
-            total_kimg=kimg,
-            seconds=[taken],
-            stats=_stats(directory),
-            metrics=_metrics(directory),
-        )
+            name="run", resolution=resolution, total_kimg=kimg, seconds=[taken],
+            stats=_stats(directory), metrics=_metrics(directory),
+        )  # fmt: skip
         _copy_results(directory, settings)
 
 
@@ -146,14 +142,9 @@ def scale_to_kimg(run: Run, kimg: float) -> Run:
 def _stats(directory: Path) -> list[dict[str, Any]]:
     """Return progress, speed and scores of each tick."""
     wanted = (
-        "progress/kimg",
-        "progress/hours",
-        "schedule/resolution",
-        "speed/images-per-second",
-        "speed/data-wait-percent",
-        "scores/real",
-        "scores/fake",
-    )
+        "progress/kimg", "progress/hours", "schedule/resolution", "speed/images-per-second",
+        "speed/data-wait-percent", "scores/real", "scores/fake",
+    )  # fmt: skip
     return [
         {name: row[name] for name in wanted if name in row}
         for row in map(json.loads, (directory / "stats.jsonl").read_text("utf-8").splitlines())

@@ -25,15 +25,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.report import PATH, RESULTS, ROOT, write_json
 from metrics.run_record import read_results
-from progan.command import Command  # noqa: E402
-from progan.errors import UserError  # noqa: E402
-from progan.run_directory import STATISTICS_FILE  # noqa: E402
-from progan.runtime.files import read_json_lines  # noqa: E402
-from progan.sampling.find_network import find_networks  # noqa: E402
-from progan.sampling.snapshot_file import load_network  # noqa: E402
-from progan.training.plan import (
-    format_table,  # noqa: E402
-)
+from progan.command import Command
+from progan.errors import UserError
+from progan.run_directory import STATISTICS_FILE
+from progan.runtime.files import read_json_lines
+from progan.runtime.text import format_table
+from progan.sampling.find_network import find_networks
+from progan.sampling.snapshot_file import load_network
 
 COLUMN = "SWDx1e3_avg"
 Point = dict[str, float]  # kimg, minutes, value
@@ -62,22 +60,11 @@ def main(runs: tuple[str, ...], output: Path, plot: Path) -> None:
     write_json(output, result)
     plot_curves(plot, curves)
     for name, found in result["share_of_time"].items():
-        click.echo(
-            format_table(
-                [
-                    (COLUMN, f"{name}, minutes", f"{measure}, minutes", "share"),
-                    *(
-                        (
-                            f"{each['value']:.1f}",
-                            f"{each['minutes']:.1f}",
-                            f"{each['minutes_whole']:.1f}",
-                            f"{each['share']:.2f}",
-                        )
-                        for each in found
-                    ),
-                ]
-            )
-        )
+        rows = [(COLUMN, f"{name}, minutes", f"{measure}, minutes", "share")]
+        for each in found:
+            minutes, whole = f"{each['minutes']:.1f}", f"{each['minutes_whole']:.1f}"
+            rows.append((f"{each['value']:.1f}", minutes, whole, f"{each['share']:.2f}"))
+        click.echo(format_table(rows))
 
 
 def metric_points(run: Path, speeds: dict[float, float]) -> list[Point]:

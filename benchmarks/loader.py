@@ -48,8 +48,8 @@ from progan.data.portraits.generate import import_demo
 from progan.data.reader import Dataset
 from progan.data.writer import write_dataset
 from progan.runtime import devices
+from progan.runtime.text import format_table
 from progan.schedule import Stage
-from progan.training.plan import format_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +62,20 @@ class BatchSource:
     load_seconds: float | None = None  # once, before the first batch
 
 
+# fmt: off
 @click.command(cls=Command)
 @click.option("--preset", default="v2-1gpu", show_default=True, help="Gives the batch sizes.")
 @click.option("--data", type=PATH, help="A dataset; generated portraits if not given.")
 @click.option("--resolution", default=256, show_default=True, help="The highest one.")
-@click.option(
-    "--images",
-    type=click.IntRange(1),
-    default=400,
-    show_default=True,
-    help="Number of portraits to generate.",
-)
+@click.option("--images", type=click.IntRange(1), default=400, show_default=True,
+    help="Number of portraits to generate.")
 @click.option("--compress", is_flag=True, help="Compress the portraits above 128x128.")
 @click.option("--runs", type=click.IntRange(3), default=7, show_default=True, help="Turns.")
-@click.option(
-    "--seconds", type=SECONDS, default=0.3, show_default=True, help="Length of each turn."
-)
+@click.option("--seconds", type=SECONDS, default=0.3, show_default=True,
+    help="Length of each turn.")
 @device_option
 @output_option
+# fmt: on
 def main(
     preset: str,
     data: Path | None,
@@ -94,16 +90,8 @@ def main(
     """Time the sources of images at each resolution."""
     chosen, run = prepare(device, output), presets.preset(preset)
     with tempfile.TemporaryDirectory() as folder:
-        dataset = (
-            Dataset.open(data)
-            if data
-            else create_portraits(
-                Path(folder) / "portraits",
-                min(resolution, run.network.resolution),
-                images,
-                compress,
-            )
-        )
+        highest, dest = min(resolution, run.network.resolution), Path(folder) / "portraits"
+        dataset = Dataset.open(data) if data else create_portraits(dest, highest, images, compress)
         result = describe_run("loader", chosen, preset) | {
             "dataset": {
                 "name": dataset.name,
@@ -113,11 +101,8 @@ def main(
             "levels": [],
         }
         for stage in dataset_stages(run, dataset, resolution):
-            rows = list(
-                level_rows(
-                    stay_at_resolution(run, stage.resolution), stage, dataset, chosen, runs, seconds
-                )
-            )
+            flat = stay_at_resolution(run, stage.resolution)
+            rows = list(level_rows(flat, stage, dataset, chosen, runs, seconds))
             result["levels"] += rows
             click.echo(format_table([HEADINGS, *map(cells, rows)]))
     what = (
@@ -234,14 +219,10 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
     speed, loaded = row["images_per_second"], row["load_seconds"]
     low, high = speed["quartiles"]
     return (
-        str(row["resolution"]),
-        str(row["batch"]),
-        row["name"],
-        f"{speed['median']:,.0f}",
-        f"{low:,.0f} to {high:,.0f}",
-        f"{row['megabytes_per_second']:,.0f}",
+        str(row["resolution"]), str(row["batch"]), row["name"], f"{speed['median']:,.0f}",
+        f"{low:,.0f} to {high:,.0f}", f"{row['megabytes_per_second']:,.0f}",
         "" if loaded is None else f"{loaded:.2g} s",
-    )
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -42,18 +42,14 @@ def main(count: int, resolution: int, runs: int, json_file: Path | None) -> None
     pairs = first[0::2], first[1::2]
     results = [
         compare_speed(
-            "swd",
-            lambda: list(swd.measure(*samples, context).values())[:-1],
-            lambda: paper_metrics.swd(first, second, 0),
-            runs,
+            "swd", lambda: list(swd.measure(*samples, context).values())[:-1],
+            lambda: paper_metrics.swd(first, second, 0), runs,
         ),
         compare_speed(
-            "ms-ssim",
-            lambda: ms_ssim.measure(samples[0], samples[0], context)["MS-SSIM"],
-            lambda: float(paper_metrics.ms_ssim(*pairs).mean()),
-            runs,
+            "ms-ssim", lambda: ms_ssim.measure(samples[0], samples[0], context)["MS-SSIM"],
+            lambda: float(paper_metrics.ms_ssim(*pairs).mean()), runs,
         ),
-    ]
+    ]  # fmt: skip
     if json_file is not None:
         record = {
             "machine": describe_machine(),

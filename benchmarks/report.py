@@ -23,26 +23,19 @@ RESULTS = ROOT / "benchmarks/results"
 PATH = click.Path(path_type=Path)
 SECONDS = click.FloatRange(0.001, 3600)
 preset_option = click.option("--preset", default="v2-1gpu", show_default=True)
-resolutions_option = click.option(
-    "--resolutions", help="Some of the preset's, e.g. 16,64; all if not given."
-)
-batch_option = click.option(
-    "--batch", type=click.IntRange(1), help="Another batch size than the preset's."
-)
-threads_option = click.option(
-    "--threads", type=click.IntRange(0, 1024), default=0, help="CPU threads; 0: as torch chooses."
-)
+# fmt: off
+resolutions_option = click.option("--resolutions",
+    help="Some of the preset's, e.g. 16,64; all if not given.")
+batch_option = click.option("--batch", type=click.IntRange(1),
+    help="Another batch size than the preset's.")
+threads_option = click.option("--threads", type=click.IntRange(0, 1024), default=0,
+    help="CPU threads; 0: as torch chooses.")
 output_option = click.option("--output", type=PATH, help="Path of the result files, no suffix.")
 json_option = click.option("--json", "json_file", type=PATH, help="Result file to write.")
-peer_option = click.option(
-    "--peer",
-    "peers",
-    type=PATH,
-    multiple=True,
-    metavar="DIR",
+peer_option = click.option("--peer", "peers", type=PATH, multiple=True, metavar="DIR",
     help="Checkout of pytorch_GAN_zoo or pro_gan_pytorch, to be timed at the same widths; "
-    "repeatable.",
-)
+    "repeatable.")
+# fmt: on
 
 
 def prepare(device: str, output: Path | None, threads: int = 0) -> "torch.device":

@@ -27,11 +27,11 @@ from benchmarks.report import PATH, preset_option
 from progan import presets
 from progan.config import override
 from progan.data.reader import Dataset
-from progan.runtime.background_job import BackgroundJob
 from progan.runtime.files import human_bytes
 from progan.runtime.log import Log
 from progan.runtime.torch_settings import set_cpu_threads
 from progan.runtime.weights_file import content_hash
+from progan.runtime.workers import BackgroundJob
 from progan.training import hooks
 from progan.training.checkpoint import copy_to_cpu, load_state, write_state
 from progan.training.checkpoint_writer import CheckpointWriter
@@ -110,7 +110,7 @@ def measure_hooks(preset: str, data: Path, total_kimg: float | None) -> None:
     set_cpu_threads(run.threads)
     clock: dict[str, float] = defaultdict(float)
     processor: dict[str, float] = defaultdict(float)
-    for name in ("status_line", "curves", "sample_grid", "snapshots"):
+    for name in ("log_status_line", "log_statistics", "save_sample_grid", "save_snapshots"):
         setattr(hooks, name, time_hook(getattr(hooks, name), name, clock, processor))
     leave = CheckpointWriter.__exit__
     CheckpointWriter.__exit__ = add_up_time(leave, "waiting at the end", clock, processor)  # type: ignore

@@ -38,8 +38,8 @@ from benchmarks.workload import measure_seconds
 from progan.command import Command, device_option
 from progan.config import Run
 from progan.runtime import devices
+from progan.runtime.text import format_table
 from progan.schedule import Stage
-from progan.training.plan import format_table
 
 COPIES = "copy clone cat pad flip stack index fill zero ones empty contiguous"
 # The first purpose of which a word is in the name of an operation.
@@ -118,7 +118,7 @@ def level(
 
 def purpose(operation: str) -> str:
     return next(
-        name for name, words in PURPOSES.items() if any(each in operation for each in words)
+        name for name, parts in PURPOSES.items() if any(part in operation for part in parts)
     )
 
 

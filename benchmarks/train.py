@@ -25,7 +25,6 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.peers import peer_step
 from benchmarks.report import (
     SECONDS,
     batch_option,
@@ -39,7 +38,13 @@ from benchmarks.report import (
     save_results,
     threads_option,
 )
-from benchmarks.workload import measure_seconds, stages_by_resolution, step_cost, with_variant
+from benchmarks.workload import (
+    measure_seconds,
+    peer_step,
+    stages_by_resolution,
+    step_cost,
+    with_variant,
+)
 from progan import presets
 from progan.batch_split import UNSHARDED
 from progan.command import Command, device_option
@@ -47,11 +52,11 @@ from progan.config import Run, override
 from progan.data.loader import preprocess_reals
 from progan.errors import UserError
 from progan.runtime import devices
+from progan.runtime.text import format_table
 from progan.schedule import Stage
 from progan.training import preflight
 from progan.training.acceleration import accelerate, choose_acceleration
 from progan.training.cuda_graph import WARM_UP_STEPS
-from progan.training.plan import format_table
 from progan.training.precision import HALF_DTYPES
 from progan.training.state import create_state
 
@@ -68,25 +73,20 @@ class Contestant:
     iterate: Callable[[], object]
 
 
+# fmt: off
 @click.command(cls=Command)
 @preset_option
 @resolutions_option
 @batch_option
-@click.option(
-    "--variants",
-    help="Acceleration and precision, e.g. eager-fp32,compile-bf16.  [default: all of the device]",
-)
+@click.option("--variants",
+    help="Acceleration and precision, e.g. eager-fp32,compile-bf16.  [default: all of the device]")
 @peer_option
-@click.option(
-    "--seconds",
-    type=SECONDS,
-    default=20.0,
-    show_default=True,
-    help="Time of each contestant at each resolution.",
-)
+@click.option("--seconds", type=SECONDS, default=20.0, show_default=True,
+    help="Time of each contestant at each resolution.")
 @threads_option
 @device_option
 @output_option
+# fmt: on
 def main(
     preset: str,
     resolutions: str | None,
@@ -266,16 +266,10 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
     low, high = row["seconds"]["quartiles"]
     spread = (high - low) / row["seconds"]["median"]
     return (
-        str(row["resolution"]),
-        str(row["batch"]),
-        row["name"],
-        f"{row['images_per_second']:.3g}",
-        f"{row['seconds_per_kimg']:.4g}",
-        f"{100 * spread:.0f} %",
-        str(row["seconds"]["turns"]),
-        f"{100 * row['share_of_flops']:.0f} %",
-        f"{100 * row['share_of_bandwidth']:.0f} %",
-    )
+        str(row["resolution"]), str(row["batch"]), row["name"], f"{row['images_per_second']:.3g}",
+        f"{row['seconds_per_kimg']:.4g}", f"{100 * spread:.0f} %", str(row["seconds"]["turns"]),
+        f"{100 * row['share_of_flops']:.0f} %", f"{100 * row['share_of_bandwidth']:.0f} %",
+    )  # fmt: skip
 
 
 def remarks(result: dict[str, Any]) -> str:

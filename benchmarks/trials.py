@@ -10,15 +10,9 @@ Columns = Mapping[str, str]  # heading -> column of the last metric or statistic
 
 # Preset: fmap_base and fmap_max.
 ZOO = {
-    "dcgan": (256, 64),
-    "lsgan": (256, 64),
-    "wgan": (256, 64),
-    "wgan-gp": (256, 64),
-    "wgan-gp-resnet": (128, 32),
-    "began": (12, 12),
-    "ebgan": (12, 12),
-    "dragan": (256, 64),
-}
+    "dcgan": (256, 64), "lsgan": (256, 64), "wgan": (256, 64), "wgan-gp": (256, 64),
+    "wgan-gp-resnet": (128, 32), "began": (12, 12), "ebgan": (12, 12), "dragan": (256, 64),
+}  # fmt: skip
 DIGITS = ("mnist-8", "mnist-8-collapse", "mnist-8-diverge")
 # Row of table 4: its own settings, the best of those tried (docs/log.md). The minibatch of
 # stddev is the whole batch, as in the paper.
@@ -166,12 +160,9 @@ EXPERIMENTS = {
     "digits": Experiment(
         digits,
         {
-            "loss D real": "loss/critic-real",
-            "loss D fake": "loss/critic-fake",
-            "loss G": "loss/generator",
-            "accuracy real": "accuracy/real",
-            "accuracy fake": "accuracy/fake",
-            "MS-SSIM": "MS-SSIM",
+            "loss D real": "loss/critic-real", "loss D fake": "loss/critic-fake",
+            "loss G": "loss/generator", "accuracy real": "accuracy/real",
+            "accuracy fake": "accuracy/fake", "MS-SSIM": "MS-SSIM",
         },
     ),
     "penalty-demo": Experiment(penalty_demo, SWD_AND_SSIM),
@@ -180,10 +171,8 @@ EXPERIMENTS = {
         augmentation,
         {
             "SWD x1e3 against held-out images": "held-out/SWDx1e3_avg",
-            "the least on the way": "held-out/SWDx1e3_avg/least",
-            "p": "dials/augmentation",
-            "r_v": "overfitting/ratio",
-            "accuracy real": "accuracy/real",
+            "the least on the way": "held-out/SWDx1e3_avg/least", "p": "dials/augmentation",
+            "r_v": "overfitting/ratio", "accuracy real": "accuracy/real",
         },
     ),
-}
+}  # fmt: skip

@@ -1,13 +1,12 @@
 """python -m metrics compare: several runs in one table and on one sheet."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from metrics.names import parse_metrics
-from metrics.options import detector_option, require_inputs
+from metrics.options import detector_option, parse_metrics, require_inputs
 from progan.command import PATH, Command, device_option
 from progan.errors import UserError
 from progan.runtime.files import require_writable_folder
@@ -16,56 +15,40 @@ from progan.runtime.torch_settings import set_omp_passive
 from progan.sampling.options import parse_seeds
 
 if TYPE_CHECKING:
+    from metrics.comparison import Comparison
     from metrics.run_record import RunRecord
 
 MARKDOWN_FILE, CSV_FILE, SHEET_FILE = "compare.md", "compare.csv", "samples.png"
 MOST_SEEDS = 64
 
 
+# fmt: off
 @click.command(cls=Command)
 @click.argument("runs", nargs=-1, required=True, type=PATH, metavar="RUN...")
-@click.option(
-    "--outdir",
-    type=PATH,
-    required=True,
-    metavar="DIR",
-    help=f"Where {MARKDOWN_FILE}, {CSV_FILE} and {SHEET_FILE} go.",
-)
-@click.option(
-    "--snapshot",
-    type=click.Choice(("newest", "best")),
-    default="newest",
+@click.option("--outdir", type=PATH, required=True, metavar="DIR",
+    help=f"Where {MARKDOWN_FILE}, {CSV_FILE} and {SHEET_FILE} go.")
+@click.option("--snapshot", type=click.Choice(("newest", "best")), default="newest",
     show_default=True,
-    help="Which network of each run: best is the one that train.py --best has kept.",
-)
+    help="Which network of each run: best is the one that train.py --best has kept.")
 @click.option("--seeds", default="0-7", show_default=True, help="Seeds of the samples.")
-@click.option(
-    "--sort",
-    default="",
-    metavar="METRIC",
-    help="The column, or the metric, by which "
-    "the best run comes first; the order of RUN... if not given.",
-)
-@click.option(
-    "--metrics",
-    "metric_list",
-    default="",
-    metavar="LIST",
-    help="Measure these first where a run lacks them, as train.py --metrics does: swd16k,ms-ssim.",
-)
+@click.option("--sort", default="", metavar="METRIC",
+    help="The column, or the metric, by which the best run comes first; the order of RUN... if "
+    "not given.")
+@click.option("--metrics", default="", metavar="LIST",
+    help="Measure these first where a run lacks them, as train.py --metrics does: swd16k,ms-ssim.")
 @click.option("--data", type=PATH, metavar="DIR", help="Real images for --metrics.")
 @detector_option
 @device_option
+# fmt: on
 def compare(
     runs: tuple[Path, ...],
     outdir: Path,
-    snapshot: str,
     seeds: str,
     sort: str,
-    metric_list: str,
+    metrics: str,
     data: Path | None,
     detector: Path | None,
-    device: str,
+    **settings: str,
 ) -> None:
     """Compare runs: settings, metrics, losses, speed, and the samples of equal seeds.
 
@@ -76,8 +59,8 @@ def compare(
     python -m metrics compare runs/* --outdir out --sort swd
     python -m metrics compare A B --outdir out --metrics swd,ms-ssim --data datasets/mine
     """
-    wanted = parse_metrics(metric_list)
-    if wanted and data is None:
+    missing_metrics = parse_metrics(metrics)
+    if missing_metrics and data is None:
         raise UserError("--metrics needs the real images. Name them with --data.")
     numbers = parse_seeds(seeds)
     if len(numbers) > MOST_SEEDS:
@@ -90,57 +73,48 @@ def compare(
     require_writable_folder(outdir, "--outdir")
     set_omp_passive()
     from metrics import comparison
-    from metrics.sheets import comparison_sheet, render_samples
-    from progan.images import save_png
-    from progan.runtime.files import make_folder, write_atomically
+    from progan.runtime.files import make_folder
 
     make_folder(outdir)
-    records, failed = _records(runs, _reader(snapshot, device, wanted, data, detector))
+    read = _record_reader(missing_metrics, data, detector, **settings)
+    records, failed = _read_records(runs, read)
     if not records:
-        raise UserError("No run to compare. " + _reasons(failed))
+        raise UserError("No run to compare. " + _format_failures(failed))
     found = comparison.compare(records, sort)
-    samples = {
-        name: render_samples(record, numbers)
-        for name, record in zip(comparison.run_names(records), records, strict=True)
-    }
-    rows = [(run.name, samples[run.name]) for run in found.runs]
-    table = comparison.format_markdown(found, SHEET_FILE)
-    save_png(outdir / SHEET_FILE, comparison_sheet(rows, numbers))
-    write_atomically(outdir / MARKDOWN_FILE, table)
-    write_atomically(outdir / CSV_FILE, comparison.format_csv(found))
-    click.echo(table.partition("\n\n")[0])
+    _write_files(found, records, numbers, outdir)
+    click.echo(comparison.format_markdown(found, SHEET_FILE).partition("\n\n")[0])
     for sentence in comparison.describe_mixed_reals(found):
         click.echo(escape_controls(sentence))
     click.echo("\n".join(str(outdir / name) for name in (MARKDOWN_FILE, CSV_FILE, SHEET_FILE)))
     if failed:
-        raise UserError(_reasons(failed))
+        raise UserError(_format_failures(failed))
 
 
-def _reader(
-    snapshot: str,
-    device: str,
-    wanted: Mapping[str, tuple[str, int | None]],
+def _record_reader(
+    missing_metrics: Mapping[str, tuple[str, int | None]],
     data: Path | None,
     detector: Path | None,
+    *,
+    snapshot: str,
+    device: str,
 ) -> Callable[[Path], "RunRecord"]:
     """Return the function run -> record, which measures the metrics that are missing."""
-    from metrics.measure import create_context
+    from metrics.measure import create_context, fill_missing
     from metrics.run_record import read_record
-    from metrics.snapshot_metrics import fill_missing
     from progan.runtime.devices import choose_device, set_precision
 
     target = choose_device(device)
     set_precision("fp32")
-    context = create_context([name for name, _ in wanted.values()], detector, 0, target)
+    context = create_context([name for name, _ in missing_metrics.values()], detector, 0, target)
 
     def read(run: Path) -> "RunRecord":
         record = read_record(run, best=snapshot == "best", device=target)
-        return record if data is None else fill_missing(record, wanted, data, context)
+        return record if data is None else fill_missing(record, missing_metrics, data, context)
 
     return read
 
 
-def _records(
+def _read_records(
     runs: tuple[Path, ...], read: Callable[[Path], "RunRecord"]
 ) -> tuple[list["RunRecord"], dict[Path, str]]:
     """Read the runs; also return the error messages of those that cannot be read."""
@@ -153,5 +127,22 @@ def _records(
     return records, failed
 
 
-def _reasons(failed: Mapping[Path, str]) -> str:
+def _write_files(
+    found: "Comparison", records: Sequence["RunRecord"], seeds: Sequence[int], outdir: Path
+) -> None:
+    from metrics import comparison
+    from progan.images import save_png
+    from progan.runtime.files import write_atomically
+
+    samples = {
+        name: comparison.render_samples(record, seeds)
+        for name, record in zip(comparison.run_names(records), records, strict=True)
+    }
+    rows = [(run.name, samples[run.name]) for run in found.runs]
+    save_png(outdir / SHEET_FILE, comparison.comparison_sheet(rows, seeds))
+    write_atomically(outdir / MARKDOWN_FILE, comparison.format_markdown(found, SHEET_FILE))
+    write_atomically(outdir / CSV_FILE, comparison.format_csv(found))
+
+
+def _format_failures(failed: Mapping[Path, str]) -> str:
     return "\n".join(f"{run} is left out: {reason}" for run, reason in failed.items())

@@ -8,14 +8,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from metrics.names import DESCRIPTIONS, GOALS, LOWER_IS_BETTER
+import numpy as np
+from PIL import Image, ImageDraw
+
+from metrics.options import DESCRIPTIONS, GOALS, LOWER_IS_BETTER
 from metrics.run_record import RunRecord
 from progan import __version__
 from progan.config import Run
 from progan.errors import UserError
+from progan.images import Pixels, arrange_grid, repeat_pixels, to_opaque_rgb
 from progan.runtime.text import escape_controls
+from progan.sampling.latents import seed_labels, seed_latents
+from progan.sampling.render import render
 
 REALS = "reals"
+CAPTION = 14  # px of height that a line of text needs
+MIN_CELL, MAX_CELL = 64, 256  # px, on the sheet
 RUN_COLUMNS = ("run", "preset", "seed", "kimg")
 
 
@@ -175,7 +183,7 @@ def rank_value(column: str, value: float | None, real: float | None) -> float | 
 
 def column_goal(column: str) -> str:
     """Return which value of a column is best: 'least', 'most' or 'reals'; '' if none is."""
-    return GOALS.get(_goal_key(column), "")
+    return GOALS.get(goal_key(column), "")
 
 
 def find_column(sort: str, columns: Sequence[str]) -> str:
@@ -208,12 +216,12 @@ def _columns(records: Sequence[RunRecord]) -> tuple[str, ...]:
 
     def position(column: str) -> tuple[bool, int]:
         is_statistic = "/" in column
-        return is_statistic, 0 if is_statistic else order.index(_goal_key(column))
+        return is_statistic, 0 if is_statistic else order.index(goal_key(column))
 
     return tuple(sorted(found, key=position))
 
 
-def _goal_key(column: str) -> str:
+def goal_key(column: str) -> str:
     """Return the key of GOALS of a column, or ''."""
     name = column.partition(" ")[0].partition("_")[0]
     return name if name in GOALS else ""
@@ -264,3 +272,50 @@ def describe_mixed_reals(found: Comparison) -> list[str]:
         f"{' and '.join(reals)}: they compare only if these are the same images."
         for reals, names in columns.items()
     ]
+
+
+def resize_cell(image: Pixels, side: int) -> Pixels:
+    """Resize [H, H, C] -> [side, side, 3] by repeating or averaging pixels."""
+    cell = to_opaque_rgb(repeat_pixels(image[None], side)[0])
+    if cell.width != side:
+        cell = cell.resize((side, side), Image.Resampling.BOX)
+    return np.asarray(cell, np.uint8)
+
+
+def render_samples(record: RunRecord, seeds: Sequence[int]) -> Pixels:
+    """Generate the images of seeds, as generate.py does: uint8 [N, H, W, C]."""
+    snapshot = record.snapshot
+    config = snapshot.generator.config
+    return render(
+        snapshot.generator,
+        seed_latents(seeds, config.latent_size),
+        seed_labels(seeds, config.label_size, snapshot.untrained_classes),
+        snapshot.level,
+        snapshot.alpha,
+    )
+
+
+def comparison_sheet(rows: Sequence[tuple[str, Pixels]], seeds: Sequence[int]) -> Pixels:
+    """Arrange names and images [N, H, W, C] of runs below the seeds: [H', W', 3].
+
+    All images are resized to the side of the largest ones, 64…256 px.
+    """
+    largest = max(images.shape[1] for _, images in rows)
+    side = min(max(largest, MIN_CELL), MAX_CELL)
+    cells = [
+        np.concatenate([resize_cell(image, side) for image in images], 1) for _, images in rows
+    ]
+    bands = [_caption_row([f"seed {seed}" for seed in seeds], side)]
+    for (name, _), row in zip(rows, cells, strict=True):
+        bands += [_caption_row([name], row.shape[1]), row]
+    return np.concatenate(bands)
+
+
+def _caption_row(captions: Sequence[str], width: int) -> Pixels:
+    """Render captions side by side, each as wide as a cell: [CAPTION, captions * width, 3]."""
+    cells = []
+    for text in captions:
+        cell = Image.new("RGB", (width, CAPTION), "white")
+        ImageDraw.Draw(cell).text((2, 1), text, fill="black")
+        cells.append(np.asarray(cell, np.uint8))
+    return arrange_grid(np.stack(cells), len(captions))

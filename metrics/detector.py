@@ -8,7 +8,7 @@ the arguments of NVIDIA's (`return_features`, `no_output_bias`), they are used.
 
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -18,8 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metrics import vgg16
-from metrics.digit_classifier import SIDES, load_classifier
+from metrics.discrete_modes import SIDES, load_classifier
 from progan.errors import UserError
 from progan.images import to_float
 from progan.runtime.files import sha256_of
@@ -70,6 +69,20 @@ class Detector:
         return features, torch.cat(logits) if logits else None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricContext:
+    """Everything besides the images that a result depends on.
+
+    Attributes:
+        seed: All random numbers derive from it.
+        detector: None where no metric needs one.
+    """
+
+    seed: int
+    device: torch.device
+    detector: Detector | None = None
+
+
 def to_rgb(images: Tensor) -> Tensor:
     """Convert images uint8 [N, 1, 3 or 4, H, W] -> uint8 [N, 3, H, W]."""
     if images.shape[1] == 4:
@@ -101,8 +114,8 @@ def open_detector(file: Path | None, default: str, device: torch.device) -> Dete
     weights = _read_weights(path)
     if INCEPTION_KEY in weights:
         return Detector(path.name, fingerprint, _open_inception(path, device))
-    if vgg16.is_vgg16(weights):
-        return Detector(path.name, fingerprint, vgg16.build_extractor(weights, device))
+    if is_vgg16(weights):
+        return Detector(path.name, fingerprint, build_vgg16(weights, device))
     raise _not_a_detector(path, OTHERS)
 
 
@@ -114,12 +127,12 @@ def load_vgg16(path: Path, device: torch.device) -> Callable[[Tensor, int | None
     if not path.is_file():
         raise UserError(f"No such file: {path}. Name the weights of VGG-16.")
     weights = {} if is_weights_file(path) else _read_weights(path)
-    if not vgg16.is_vgg16(weights):
+    if not is_vgg16(weights):
         raise UserError(
             f"{path} does not hold torchvision's weights of VGG-16. Download them from "
             f"{URLS['vgg16']}."
         )
-    return vgg16.build_extractor(weights, device)
+    return build_vgg16(weights, device)
 
 
 def fetch_weights(default: str) -> Path:
@@ -268,15 +281,60 @@ def _resize(images: Tensor, side: int | None) -> Tensor:
     return F.interpolate(images, (side, side), mode="bilinear", antialias=True)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MetricContext:
-    """Everything besides the images that a result depends on.
+VGG16_SIDE = 224  # px
+VGG16_MEAN, VGG16_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet, 0…1
+VGG16_BLOCKS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))  # numbers of layers
+VGG16_GRID = 14  # px, side of the last block
+VGG16_CHANNELS = (64, 128, 256, 512, 512)  # by block
 
-    Attributes:
-        seed: All random numbers derive from it.
-        detector: None where no metric needs one.
+
+def is_vgg16(weights: Mapping[str, Any]) -> bool:
+    """True for the weights of VGG-16, by all names and shapes."""
+    return all(
+        isinstance(weights.get(name), Tensor) and weights[name].shape == shape
+        for name, shape in _vgg16_shapes().items()
+    )
+
+
+def build_vgg16(
+    weights: Mapping[str, Tensor], device: torch.device
+) -> Callable[[Tensor, int | None], tuple[Tensor, None]]:
+    """Build the network (uint8 [N, 3, H, W], side) -> [N, 288512] from torchvision's weights.
+
+    Every layer is averaged down to the 14x14 of the last one, which makes comparing affordable,
+    and scaled to length 1 / sqrt(5), so that no layer outweighs the others.
     """
+    parameters = {name: weights[name].to(device) for name in _vgg16_shapes()}
 
-    seed: int
-    device: torch.device
-    detector: Detector | None = None
+    def embed(images: Tensor, side: int | None) -> tuple[Tensor, None]:
+        size = (side or VGG16_SIDE,) * 2
+        x = F.interpolate(images.float() / 255, size, mode="bilinear", antialias=True)
+        mean, deviation = (
+            torch.tensor(values, device=device).reshape(-1, 1, 1)
+            for values in (VGG16_MEAN, VGG16_DEVIATION)
+        )
+        x = (x - mean) / deviation
+        found = []
+        for number, block in enumerate(VGG16_BLOCKS):
+            x = F.max_pool2d(x, 2) if number else x
+            for layer in block:
+                weight, bias = (parameters[f"features.{layer}.{n}"] for n in ("weight", "bias"))
+                x = F.relu(F.conv2d(x, weight, bias, padding=1))
+                if layer == block[1]:
+                    pooled = F.adaptive_avg_pool2d(x, VGG16_GRID).flatten(1)
+                    found.append(F.normalize(pooled) / len(VGG16_BLOCKS) ** 0.5)
+        return torch.cat(found, 1), None
+
+    return embed
+
+
+def _vgg16_shapes() -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the convolutions' tensors by torchvision's names."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    incoming = 3
+    for channels, block in zip(VGG16_CHANNELS, VGG16_BLOCKS, strict=True):
+        for layer in block:
+            shapes[f"features.{layer}.weight"] = (channels, incoming, 3, 3)
+            shapes[f"features.{layer}.bias"] = (channels,)
+            incoming = channels
+    return shapes

@@ -10,6 +10,7 @@ import json
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,18 +50,15 @@ class Metric:
     require_detector: Callable[[MetricContext], None] = lambda context: None
 
 
+_feature_metric = partial(Metric, require=fidelity.require_measurable, needs_detector=True)
 METRICS = {
     "swd": Metric(swd.measure, swd.require_measurable, digits=2),
     "ms-ssim": Metric(ms_ssim.measure, ms_ssim.require_measurable, digits=4),
-    "fid": Metric(fidelity.fid, fidelity.require_measurable, digits=None, needs_detector=True),
-    "kid": Metric(fidelity.kid, fidelity.require_measurable, digits=None, needs_detector=True),
-    "kid75": Metric(fidelity.kid75, fidelity.require_measurable, digits=None, needs_detector=True),
-    "is": Metric(
-        fidelity.inception_score, fidelity.require_measurable, digits=3, needs_detector=True
-    ),
-    "pr": Metric(
-        fidelity.precision_recall, fidelity.require_measurable, digits=4, needs_detector=True
-    ),
+    "fid": _feature_metric(fidelity.fid, digits=None),
+    "kid": _feature_metric(fidelity.kid, digits=None),
+    "kid75": _feature_metric(fidelity.kid75, digits=None),
+    "is": _feature_metric(fidelity.inception_score, digits=3),
+    "pr": _feature_metric(fidelity.precision_recall, digits=4),
     "discrete-modes": Metric(
         discrete_modes.measure,
         discrete_modes.require_measurable,
@@ -146,27 +144,19 @@ def evaluate(
     contexts = [
         replace(context, seed=derive_seed(context.seed, number)) for number in range(plan.repeats)
     ]
-    for name, opened in images.items():
-        source = opened()
+    for name, open_images in images.items():
+        source = open_images()
         require_same_size(source, reals)
-        yield Row(
-            name,
-            plan.num_images,
-            [
-                _measure(
-                    source.sample(_image_rows(source, plan, context, number)), first, plan, each
-                )
-                for number, ((first, _), each) in enumerate(zip(pairs, contexts, strict=True))
-            ],
-        )
-    yield Row(
-        BASELINE,
-        plan.num_baseline,
-        [
-            _measure_baseline(first.first(plan.num_baseline), other, plan, each)
-            for (first, other), each in zip(pairs, contexts, strict=True)
-        ],
-    )
+        repeats = []
+        for number, ((first, _), each) in enumerate(zip(pairs, contexts, strict=True)):
+            sample = source.sample(_image_rows(source, plan, context, number))
+            repeats.append(_measure(sample, first, plan, each))
+        yield Row(name, plan.num_images, repeats)
+    baseline = [
+        _measure_baseline(first.first(plan.num_baseline), other, plan, each)
+        for (first, other), each in zip(pairs, contexts, strict=True)
+    ]
+    yield Row(BASELINE, plan.num_baseline, baseline)
 
 
 def _sample_reals(
@@ -194,7 +184,7 @@ def _measure_baseline(
 
     def measure_cached(name: str) -> dict[str, float]:
         fingerprint = detector * METRICS[name].needs_detector
-        stored = others.cached(
+        stored = others.get_or_compute(
             f"{name} {fingerprint} {against}",
             lambda: {
                 column: np.array(value)

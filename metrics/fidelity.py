@@ -161,7 +161,7 @@ def _embed_cached(
             **({"logits": torch.cat(logits).numpy()} if logits else {}),
         }
 
-    stored = sample.cached(f"features {detector.fingerprint} {side}", compute)
+    stored = sample.get_or_compute(f"features {detector.fingerprint} {side}", compute)
     logits = stored.get("logits")
     return (
         torch.from_numpy(stored["features"]),

@@ -1,29 +1,56 @@
-"""Measure the networks or images that a command line names: a table and JSON lines."""
+"""Measure networks or images of a command line, and snapshots of a run."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 import torch
 
 from metrics.detector import MetricContext, open_detector
-from metrics.evaluation import METRICS, append_lines, evaluate, format_table, make_plan, to_records
+from metrics.evaluation import (
+    BASELINE,
+    METRICS,
+    MeasurementPlan,
+    append_lines,
+    evaluate,
+    format_table,
+    make_plan,
+    to_records,
+)
 from metrics.options import SourceOptions
-from metrics.run_record import ROWS_FILE, label_rows, metric_files, run_of_network, store_rows
+from metrics.run_record import (
+    ROWS_FILE,
+    Metric,
+    MetricResult,
+    RunRecord,
+    Values,
+    add_results,
+    label_rows,
+    metric_files,
+    run_of_network,
+    store_rows,
+)
+from metrics.samples import ImageSample, Rows
 from metrics.sources import (
     SampleSource,
+    dataset_source,
     mirror_source,
+    network_source,
     open_network_source,
     open_pair,
+    open_source,
+    require_same_size,
     resize_source,
     swap_held_out,
 )
-from progan.runtime.devices import choose_device, set_precision
+from progan.data.reader import Dataset
+from progan.errors import UserError
+from progan.runtime.devices import choose_device, set_precision, tf32_disabled
 from progan.sampling.find_network import find_networks
-from progan.sampling.snapshot_file import read_images_seen
+from progan.sampling.snapshot_file import Snapshot, read_images_seen
 
 SINGLE_ROW = "images against reals"  # name of the row where there is only one
 
@@ -43,53 +70,41 @@ def measure(
     Args:
         names: Keys of METRICS.
         num_images: On each side; None: as `make_plan` chooses.
-        mirror: Flip half of the reals.
-        held_out: Compare with the held-out reals.
         record: Store the rows of a run's networks with the run.
     """
     device, is_network = choose_device(sources.device), sources.network is not None
     set_precision("fp32")  # TF32 keeps three digits
     measured = sources.measured
     files = find_networks(measured) if is_network else [measured]
-    newest, reals = open_pair(
-        files[-1],
-        sources.reals,
-        device,
-        network=is_network,
-        resize=sources.resize,
-        subset=sources.subset,
-    )
+    newest, reals = open_pair(sources, files[-1], device)
     reals = mirror_source(reals) if mirror else reals
     reals = swap_held_out(reals) if held_out else reals
     plan = make_plan(newest, reals, names, num_images, repeats=repeats)
     context = create_context(names, sources.detector, sources.seed, device)
     if sources.json_file is not None:
         append_lines(sources.json_file, [])  # fail now rather than after measuring
-
-    def open_snapshot(path: Path) -> SampleSource:
-        source = open_network_source(path, device)
-        return source if sources.resize is None else resize_source(source, sources.resize)
-
-    single = len(files) == 1
-    networks = {SINGLE_ROW if single else path.stem: path for path in files}
     run = _find_recording_run(sources, files[-1], held_out) if is_network and record else None
-    description = str(files[0] if single else measured)
-    openers = {name: partial(open_snapshot, path) for name, path in networks.items()}
+    if len(files) == 1:
+        networks, openers = {SINGLE_ROW: files[0]}, {SINGLE_ROW: lambda: newest}
+    else:
+        networks = {path.stem: path for path in files}
+        openers = {name: partial(_open, path, sources, device) for name, path in networks.items()}
+    description = str(files[0] if len(files) == 1 else measured)
     rows = []
-    for row in evaluate({SINGLE_ROW: lambda: newest} if single else openers, reals, plan, context):
+    for row in evaluate(openers, reals, plan, context):
         rows.append(row)
         records = to_records(row, description, reals, plan, context)
         if sources.json_file is not None:
             append_lines(sources.json_file, records)
         if run is not None:
-            store_rows(run, _label_records(records, networks.get(row.name)))
+            network = networks.get(row.name)
+            store_rows(run, label_rows(records, network) if network else records)
     return format_table(str(measured), reals, plan, rows)
 
 
-def _label_records(
-    records: list[dict[str, Any]], network: Path | None
-) -> Sequence[Mapping[str, Any]]:
-    return records if network is None else label_rows(records, network)
+def _open(path: Path, sources: SourceOptions, device: torch.device) -> SampleSource:
+    source = open_network_source(path, device)
+    return source if sources.resize is None else resize_source(source, sources.resize)
 
 
 def _find_recording_run(sources: SourceOptions, network: Path, held_out: bool) -> Path | None:
@@ -128,3 +143,116 @@ def create_context(
     for name in names:
         METRICS[name].require_detector(context)
     return context
+
+
+SourceOf = Callable[[Snapshot], SampleSource]
+
+
+def share_sources() -> SourceOf:
+    """Return the function snapshot -> its images, which several metrics of it share."""
+    last: dict[int, SampleSource] = {}
+
+    def source_of(snapshot: Snapshot) -> SampleSource:
+        if snapshot.images_seen not in last:
+            last.clear()
+            network = network_source(snapshot, f"kimg {snapshot.images_seen / 1000:g}")
+            last[snapshot.images_seen] = _cache_samples(network)
+        return last[snapshot.images_seen]
+
+    return source_of
+
+
+def _cache_samples(source: SampleSource) -> SampleSource:
+    samples: dict[bytes, ImageSample] = {}
+
+    def sample(rows: Rows) -> ImageSample:
+        key = rows.tobytes()
+        if key not in samples:
+            samples[key] = source.sample(rows)
+        return samples[key]
+
+    return replace(source, sample=sample)
+
+
+def training_source(dataset: Dataset, level: int, *, mirror: bool) -> SampleSource:
+    """Return the images that a network trains on which grows to `level`."""
+    reals = dataset_source(dataset, level)
+    return mirror_source(reals) if mirror else reals
+
+
+def needs_detector(name: str) -> bool:
+    """True if a metric compares features."""
+    return METRICS[name].needs_detector
+
+
+def plan_snapshot_metric(
+    name: str, num_images: int | None, reals: SampleSource, context: MetricContext
+) -> MeasurementPlan:
+    """Plan one metric of snapshots.
+
+    Args:
+        name: Key of METRICS.
+        num_images: Images, and as many reals; None: as `python -m metrics` chooses.
+
+    Raises:
+        UserError: Too few reals, images too small, or no detector for the metric.
+    """
+    plan = make_plan(replace(reals, count=None), reals, [name], num_images, repeats=1)
+    METRICS[name].require_detector(context)
+    return plan
+
+
+def make_snapshot_metric(
+    plan: MeasurementPlan, reals: SampleSource, context: MetricContext, source_of: SourceOf
+) -> Callable[[Snapshot], tuple[Values, Values]]:
+    """Return the function snapshot -> values of its images, values of reals, by column.
+
+    Args:
+        source_of: Made by `share_sources`.
+    """
+    (name,) = plan.names
+
+    def measure(snapshot: Snapshot) -> tuple[Values, Values]:
+        with tf32_disabled():
+            images = source_of(snapshot)
+            rows = {row.name: row for row in evaluate({"": lambda: images}, reals, plan, context)}
+        return rows[""].repeats[0][name], rows[BASELINE].repeats[0][name]
+
+    return measure
+
+
+def fill_missing(
+    record: RunRecord, metrics: Mapping[str, Metric], data: Path, context: MetricContext
+) -> RunRecord:
+    """Measure the metrics that a record lacks, as `train.py --metrics` does; return the record.
+
+    Args:
+        data: The reals: a dataset, or a folder or zip file of images.
+
+    Raises:
+        UserError: They cannot be measured of this network and these reals.
+    """
+    missing = [metric for metric in metrics.values() if metric not in record.measured]
+    if not missing:
+        return record
+    return add_results(record, _measure_missing(record, missing, data, context))
+
+
+def _measure_missing(
+    record: RunRecord, metrics: list[Metric], data: Path, context: MetricContext
+) -> Iterator[MetricResult]:
+    network = network_source(record.snapshot, str(record.path))
+    reals = open_source(data, context.device, network.size, record.run.data.subset)
+    if reals.count is None:
+        raise UserError(
+            f"{data} is a network. Name the real images that the runs are compared with."
+        )
+    require_same_size(network, reals)
+    reals = mirror_source(reals) if record.run.data.mirror else reals
+    source_of = share_sources()
+    for name, count in metrics:
+        plan = plan_snapshot_metric(name, count, reals, context)
+        metric = name, plan.num_images
+        if metric not in record.measured:  # with the default number of images
+            measure = make_snapshot_metric(plan, reals, context, source_of)
+            yield MetricResult(metric, *measure(record.snapshot), str(data))

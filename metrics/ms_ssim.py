@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metrics.detector import MetricContext
-from metrics.filters import smooth
 from metrics.samples import ImageSample, Size, map_parallel
+from metrics.swd import smooth
 from progan.errors import UserError
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest scale first

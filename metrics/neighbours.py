@@ -10,25 +10,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image, ImageDraw
 from scipy.stats import mannwhitneyu
 from torch import Tensor
 
-from metrics.detector import MetricContext
+from metrics.detector import Detector, MetricContext, open_detector, pixel_detector
+from metrics.options import PIXELS, SourceOptions
 from metrics.samples import ImageSample, Rows, Size
-from metrics.sources import SampleSource
+from metrics.sources import SampleSource, open_pair
 from progan import __version__
 from progan.errors import UserError
-from progan.runtime.files import atomic_path
+from progan.images import Pixels, arrange_grid, repeat_pixels, save_png, to_opaque_rgb
+from progan.runtime.devices import choose_device, set_precision
+from progan.runtime.files import atomic_path, make_folder
 from progan.runtime.seeding import numpy_generator
 from progan.runtime.text import format_count
+from progan.sampling.find_network import find_network
 
+CAPTION = 14  # px of height that a line of text needs
+MIN_CELL, MAX_CELL = 112, 256  # px, on a sheet
+SUSPICIOUS = 0.001  # p-value below which copying is reported
 Distances = npt.NDArray[np.float64]
 
 
-class Window(NamedTuple):
+class CropBox(NamedTuple):
     """Part of each image that is compared, in px."""
 
     left: int
@@ -41,8 +50,7 @@ class Window(NamedTuple):
         return images[:, :, self.top : self.top + self.height, self.left : self.left + self.width]
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbours:
+class Neighbours(NamedTuple):
     """Nearest training images of some images, the nearest first.
 
     Attributes:
@@ -54,16 +62,11 @@ class Neighbours:
     rows: npt.NDArray[np.int64]
 
 
-def embed_window(images: ImageSample, context: MetricContext, window: Window) -> Tensor:
+def embed_window(images: ImageSample, context: MetricContext, window: CropBox) -> Tensor:
     """Embed the window of each image: float64 [count, D] on the CPU."""
-    detector = context.detector
-    assert detector is not None, "neighbours need a detector"
-    return torch.cat(
-        [
-            detector.embed(window.crop(batch))[0].double()
-            for batch in images.batches(context.device, "features")
-        ]
-    )
+    assert context.detector is not None, "neighbours need a detector"
+    batches = map(window.crop, images.batches(context.device, "features"))
+    return torch.cat([context.detector.embed(batch)[0].double() for batch in batches])
 
 
 def find_nearest(
@@ -72,7 +75,7 @@ def find_nearest(
     training: ImageSample,
     context: MetricContext,
     k: int,
-    window: Window,
+    window: CropBox,
 ) -> Neighbours:
     """Find the k nearest training images of each query by exhaustive search.
 
@@ -97,28 +100,23 @@ def find_nearest(
     return Neighbours(distances.numpy(), rows.numpy())
 
 
-def parse_window(text: str | None, size: Size) -> Window:
+def parse_crop(text: str | None, size: Size) -> CropBox:
     """Parse 'X,Y,WIDTHxHEIGHT'; None: the whole image. Raises UserError."""
     if text is None:
-        return Window(0, 0, size.width, size.height)
+        return CropBox(0, 0, size.width, size.height)
     try:
         left, top, extent = text.split(",")
         width, height = extent.split("x")
-        window = Window(int(left), int(top), int(width), int(height))
+        window = CropBox(int(left), int(top), int(width), int(height))
     except ValueError:
         raise UserError(f"--crop {text!r} is not X,Y,WIDTHxHEIGHT such as 16,8,32x40.") from None
-    if (
-        min(window.left, window.top) < 0
-        or min(window.width, window.height) < 1
-        or (window.left + window.width > size.width or window.top + window.height > size.height)
-    ):
+    right, bottom = window.left + window.width, window.top + window.height
+    is_empty = min(window.width, window.height) < 1
+    if is_empty or min(window[:2]) < 0 or right > size.width or bottom > size.height:
         raise UserError(
             f"--crop {text} does not lie inside of images of {size} (width, height, channels)."
         )
     return window
-
-
-SUSPICIOUS = 0.001  # probability by chance alone below which copying is reported
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,6 +129,7 @@ class NeighbourSearch:
         kind: Description of the comparison images.
         nearer: P(an image is nearer than a comparison image); 0.5 if they are alike.
         p_value: One-sided p-value of `nearer` (Mann–Whitney).
+        window: Part of the images that was compared.
     """
 
     images: ImageSample
@@ -141,6 +140,7 @@ class NeighbourSearch:
     kind: str
     nearer: float
     p_value: float
+    window: CropBox
 
     @property
     def nearest(self) -> Distances:
@@ -170,6 +170,20 @@ class NeighbourSearch:
         }
 
 
+def find_neighbours(
+    sources: SourceOptions, num_images: int, k: int, crop: str | None = None
+) -> NeighbourSearch:
+    """Open the images and the reals of a command line, and search; raises UserError."""
+    device = choose_device(sources.device)
+    set_precision("fp32")
+    path = sources.measured if sources.network is None else find_network(sources.network)
+    images, reals = open_pair(sources, path, device)
+    window = parse_crop(crop, images.size)
+    detector = open_neighbour_detector(sources.detector, device)
+    context = MetricContext(seed=sources.seed, device=device, detector=detector)
+    return search_training_images(images, reals, context, num_images=num_images, k=k, window=window)
+
+
 def search_training_images(
     images: SampleSource,
     reals: SampleSource,
@@ -177,7 +191,7 @@ def search_training_images(
     *,
     num_images: int,
     k: int,
-    window: Window,
+    window: CropBox,
 ) -> NeighbourSearch:
     """Find the k nearest training images of some images; raises UserError for too few images."""
     assert context.detector is not None, "neighbours need a detector"
@@ -194,7 +208,12 @@ def search_training_images(
             f"too few for {format_count(k, 'neighbour')} of each. {fewer} more images."
         )
     training = reals.sample(trained)
-    asked = images.sample(_select_rows(images, num_images, context))
+    if images.count is None:  # seeds of a network
+        rows = np.arange(num_images)
+    else:
+        order = numpy_generator(context.seed, "images").permutation(images.count)
+        rows = np.sort(order[:num_images])
+    asked = images.sample(rows)
     pool = reals.held_out if len(reals.held_out) else trained
     others = reals.sample(numpy_generator(context.seed, "others").permutation(pool)[:num_images])
     queries = torch.cat([embed_window(sample, context, window) for sample in (asked, others)])
@@ -211,6 +230,7 @@ def search_training_images(
         others=of_others,
         nearer=nearer,
         p_value=p_value,
+        window=window,
         kind="held-out images" if len(reals.held_out) else "training images among the others",
     )
 
@@ -218,11 +238,7 @@ def search_training_images(
 def compare_distances(images: Distances, others: Distances) -> tuple[float, float]:
     """Return P(an image is nearer than one of the others) and its p-value (Mann–Whitney).
 
-    A tie counts half.
-
-    Args:
-        images: Distances to the nearest training image, [N].
-        others: [M].
+    Both arguments are distances to the nearest training image; a tie counts half.
     """
     test = mannwhitneyu(images, others, alternative="less")
     return 1 - float(test.statistic) / (len(images) * len(others)), float(test.pvalue)
@@ -236,16 +252,14 @@ def summarize_search(record: Mapping[str, Any]) -> str:
         if values["p_value"] < SUSPICIOUS
         else "No sign of copying."
     )
-    return "\n".join(
-        [
-            f"Compared by {record['detector']}, with "
-            f"{format_count(record['num_training'], 'training image')} of {record['reals']}.",
-            f"Distance to the nearest one, median of {format_count(record['num_images'], 'image')}"
-            f": {values['median']:.4g}; of {record['num_others']} {record['others']}: "
-            f"{values['median_others']:.4g}.",
-            f"P(generated is nearer than other) = {values['nearer']:.2f}, Mann–Whitney p = "
-            f"{values['p_value']:.2g}. {sign}",
-        ]
+    return (
+        f"Compared by {record['detector']}, with "
+        f"{format_count(record['num_training'], 'training image')} of {record['reals']}.\n"
+        f"Distance to the nearest one, median of {format_count(record['num_images'], 'image')}: "
+        f"{values['median']:.4g}; of {record['num_others']} {record['others']}: "
+        f"{values['median_others']:.4g}.\n"
+        f"P(generated is nearer than other) = {values['nearer']:.2f}, Mann–Whitney p = "
+        f"{values['p_value']:.2g}. {sign}"
     )
 
 
@@ -267,8 +281,62 @@ def plot_distances(found: NeighbourSearch, path: Path) -> None:
         page.savefig(temporary, format="png", dpi=120)
 
 
-def _select_rows(images: SampleSource, count: int, context: MetricContext) -> Rows:
-    """Choose the seeds 0, 1, 2 … of a network, or random images of files."""
-    if images.count is None:
-        return np.arange(count)
-    return np.sort(numpy_generator(context.seed, "images").permutation(images.count)[:count])
+def write_sheet(found: NeighbourSearch, rows: int, sheet: Path) -> tuple[Path, Path]:
+    """Write the sheet with at most `rows` images and the figure of distances; return the paths."""
+    make_folder(sheet.parent)
+    save_png(sheet, neighbour_sheet(found, rows))
+    plot_distances(found, distances_file(sheet))
+    return sheet, distances_file(sheet)
+
+
+def distances_file(sheet: Path) -> Path:
+    """Return the path of the figure of all distances, beside the sheet."""
+    return sheet.with_name(f"{sheet.stem}-distances.png")
+
+
+def open_neighbour_detector(detector: Path | None, device: torch.device) -> Detector:
+    """Open the named detector; else VGG-16, or the pixels where it cannot be downloaded."""
+    if detector is not None and str(detector) != PIXELS:
+        return open_detector(detector, "vgg16", device)
+    if detector is None:
+        try:
+            return open_detector(None, "vgg16", device)
+        except UserError as error:
+            click.echo(f"{error} Comparing pixels instead.", err=True)
+    return pixel_detector()
+
+
+def neighbour_sheet(found: NeighbourSearch, rows: int) -> Pixels:
+    """Arrange at most `rows` images beside their neighbours, the image with the nearest one first.
+
+    The compared part of the images is framed unless it is all of them.
+    """
+    cells = []
+    for place in np.argsort(found.nearest, kind="stable")[:rows]:
+        number = found.images.rows[place : place + 1]
+        image, caption = found.images.read(number)[0], f"image {number[0]}"
+        cells.append(_neighbour_cell(image, caption, found.window))
+        nearest, distances = found.neighbours.rows[place], found.neighbours.distances[place]
+        images = found.training.read(nearest)
+        for row, distance, image in zip(nearest, distances, images, strict=True):
+            cells.append(_neighbour_cell(image, f"#{row}  d {distance:.3g}", None))
+    return arrange_grid(np.stack(cells), len(found.neighbours.rows[0]) + 1)
+
+
+def _neighbour_cell(image: Pixels, caption: str, window: CropBox | None) -> Pixels:
+    """Render an image [H, W, C] above its caption: [H', W', 3]."""
+    height, width = image.shape[:2]
+    enlarged = to_opaque_rgb(repeat_pixels(image[None], MIN_CELL)[0])
+    enlarged.thumbnail((MAX_CELL, MAX_CELL), Image.Resampling.BOX)
+    if window is not None and window[2:] != (width, height):
+        scale = enlarged.width / width
+        left, top = window.left * scale, window.top * scale
+        right, bottom = (
+            start + max(side * scale - 1, 0)  # at least a point
+            for start, side in ((left, window.width), (top, window.height))
+        )
+        ImageDraw.Draw(enlarged).rectangle((left, top, right, bottom), outline="red")
+    cell = Image.new("RGB", (enlarged.width + 2, enlarged.height + CAPTION), "white")
+    cell.paste(enlarged, (1, 0))
+    ImageDraw.Draw(cell).text((3, enlarged.height), caption, fill="black")
+    return np.asarray(cell, np.uint8)

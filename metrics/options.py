@@ -1,6 +1,7 @@
-"""Options that the commands of `python -m metrics` share."""
+"""Names of metrics and options of the commands, without importing torch."""
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,75 +14,96 @@ from progan.errors import UserError
 from progan.invocation import command_line
 from progan.runtime.files import require_detector, require_existing, require_writable_file
 
-detector_option = click.option(
-    "--detector",
-    type=PATH,
-    metavar="FILE",
+DESCRIPTIONS = {
+    "swd": "sliced Wasserstein distance of patches x1e3, per pyramid level (section 5)",
+    "ms-ssim": "similarity of pairs of images: 1 means that all are equal (section 5)",
+    "fid": "Fréchet distance of Inception features",
+    "kid": "unbiased kernel distance of Inception features x1e3",
+    "kid75": "KID of images of 75x75, batch by batch: fast",
+    "is": "Inception score",
+    "pr": "precision and recall of Inception features",
+    "discrete-modes": "modes of 1000 that images of MNIST-RGB show, and KL from uniform",
+}
+LOWER_IS_BETTER = {  # the column that ranks networks
+    "swd": "SWDx1e3_avg",
+    "fid": "FID",
+    "kid": "KIDx1e3",
+    "kid75": "KID75x1e3",
+    "discrete-modes": "KL",
+}
+GOALS = {  # best value of a column; a key is its name up to '_'
+    "SWDx1e3": "least",
+    "MS-SSIM": "reals",
+    "FID": "least",
+    "KIDx1e3": "least",
+    "KID75x1e3": "least",
+    "IS": "most",
+    "precision": "most",
+    "recall": "most",
+    "modes": "most",
+    "KL": "least",
+    "speed/images-per-second": "most",
+}
+DEFAULT = ("swd", "ms-ssim")  # need no detector
+
+PIXELS = "pixels"  # in place of a detector's file
+NEIGHBOURS_FILE = "neighbours.png"
+COUNT = click.IntRange(min=1)
+
+# fmt: off
+detector_option = click.option("--detector", type=PATH, metavar="FILE",
     help="Network whose features are compared: weights of Inception or VGG-16, or any TorchScript "
-    "network of images uint8 [N, 3, H, W]; downloaded if not given.",
-)
+    "network of images uint8 [N, 3, H, W]; downloaded if not given.")
 _SOURCE_OPTIONS = (
-    click.option(
-        "--network",
-        type=PATH,
-        metavar="FILE|RUN",
+    click.option("--network", type=PATH, metavar="FILE|RUN",
         help="Measure the images that a network generates from the seeds 0, 1, 2 …: a network "
-        "file, also of the other programs that generate.py reads, or the directory of a run.",
-    ),
-    click.option(
-        "--images",
-        type=PATH,
-        metavar="PATH",
-        help="Measure images: a dataset, or a folder or zip file of images.",
-    ),
-    click.option(
-        "--data", type=PATH, metavar="DIR", help="Real images: the dataset of the network."
-    ),
-    click.option(
-        "--reference",
-        type=PATH,
-        metavar="PATH",
-        help="The same as --data: any dataset, folder or zip file of images.",
-    ),
-    click.option(
-        "--subset",
-        default="",
-        metavar="CLASS",
+        "file, also of the other programs that generate.py reads, or the directory of a run."),
+    click.option("--images", type=PATH, metavar="PATH",
+        help="Measure images: a dataset, or a folder or zip file of images."),
+    click.option("--data", type=PATH, metavar="DIR",
+        help="Real images: the dataset of the network."),
+    click.option("--reference", type=PATH, metavar="PATH",
+        help="The same as --data: any dataset, folder or zip file of images."),
+    click.option("--subset", default="", metavar="CLASS",
         help="Use only this class of the real images, by name or index: what train.py --subset "
-        "trains on.",
-    ),
-    click.option(
-        "--resize",
-        type=click.IntRange(1, 4096),
-        metavar="SIDE",
-        help="Resize all images to SIDE x SIDE px first.",
-    ),
+        "trains on."),
+    click.option("--resize", type=click.IntRange(1, 4096), metavar="SIDE",
+        help="Resize all images to SIDE x SIDE px first."),
     detector_option,
-    click.option(
-        "--seed",
-        type=click.IntRange(min=0),
-        default=0,
-        show_default=True,
-        help="Random seed of the sampling.",
-    ),
-    click.option(
-        "--json", "json_file", type=PATH, metavar="FILE", help="Append results as JSON lines."
-    ),
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+        help="Random seed of the sampling."),
+    click.option("--json", "json_file", type=PATH, metavar="FILE",
+        help="Append results as JSON lines."),
     device_option,
 )
-repeats_option = click.option(
-    "--repeats",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Number of measurements with other samples; prints mean ± standard deviation.",
-)
-record_option = click.option(
-    "--no-record",
-    is_flag=True,
+repeats_option = click.option("--repeats", type=COUNT, default=1, show_default=True,
+    help="Number of measurements with other samples; prints mean ± standard deviation.")
+record_option = click.option("--no-record", is_flag=True,
     help="Do not store the rows with the run. By default those of a run, or of one of its "
-    "networks, go to its metric-measured.jsonl, where compare and report find them.",
-)
+    "networks, go to its metric-measured.jsonl, where compare and report find them.")
+# fmt: on
+
+
+def parse_metrics(text: str) -> dict[str, tuple[str, int | None]]:
+    """Parse 'swd16k,ms-ssim' -> {'swd16k': ('swd', 16384), 'ms-ssim': ('ms-ssim', None)}.
+
+    k is 1024 after a power of two, as in the official 'swd-16k', and else 1000, as in 'fid50k'.
+    Raises UserError for anything else.
+    """
+    names, metrics = "|".join(sorted(DESCRIPTIONS, reverse=True)), {}
+    for word in filter(None, text.replace(" ", "").replace("_", "-").split(",")):
+        match = re.fullmatch(rf"({names})(?:-?(\d+)(k?))?", word)
+        if not match:
+            raise UserError(
+                f"--metrics: no such metric: {word!r}. Choose from "
+                f"{', '.join(DESCRIPTIONS)}, optionally with a number of images: "
+                "swd16k,ms-ssim."
+            )
+        number = int(match[2]) if match[2] else None
+        if number is not None and match[3]:
+            number *= 1000 if number & (number - 1) else 1024
+        metrics[word] = match[1], number
+    return metrics
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,16 +117,16 @@ class SourceOptions:
         json_file: Where result lines are appended.
     """
 
-    network: Path | None
-    images: Path | None
-    data: Path | None
-    reference: Path | None
-    subset: str
-    resize: int | None
+    network: Path | None = None
+    images: Path | None = None
+    data: Path | None = None
+    reference: Path | None = None
+    subset: str = ""
+    resize: int | None = None
     detector: Path | None = None
-    seed: int
-    json_file: Path | None
-    device: str
+    seed: int = 0
+    json_file: Path | None = None
+    device: str = "auto"
 
     @property
     def measured(self) -> Path:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from metrics.evaluation import BASELINE
-from metrics.names import parse_metrics
+from metrics.options import parse_metrics
 from progan.config import Run
 from progan.errors import UserError
 from progan.interop.load import load_snapshot

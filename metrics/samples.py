@@ -19,7 +19,7 @@ from progan.images import Pixels
 from progan.runtime.files import atomic_path, require_free_space
 from progan.runtime.text import format_count
 from progan.runtime.torch_settings import single_threaded_pool
-from progan.runtime.worker_pool import in_order
+from progan.runtime.workers import in_order
 
 CACHE_FOLDER = "metrics-cache"  # in the dataset's own folder
 Arrays = Mapping[str, npt.NDArray[np.generic]]
@@ -137,7 +137,7 @@ class ImageSample:
                 yield pixels.permute(0, 3, 1, 2).contiguous()
                 progress.update(len(rows))
 
-    def cached(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
+    def get_or_compute(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
         """Return statistics of these images by name, from the cache or computed."""
         return self.cache.get(f"{name} of {self.size} {self.rows.tolist()}", compute)
 

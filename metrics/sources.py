@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from metrics.options import SourceOptions
 from metrics.samples import CACHE_FOLDER, NO_CACHE, Cache, ImageCache, ImageSample, Rows, Size
 from progan.data.format import INFO_FILE
 from progan.data.image_source import UnreadableImage
 from progan.data.importers.file_source import open_file_source
 from progan.data.importers.pixels import convert_mode, count_native_channels, decode_srgb
 from progan.data.reader import Dataset
-from progan.data.splits import select_class as of_class
+from progan.data.reader import select_class as of_class
 from progan.errors import UserError
 from progan.images import Pixels, repeat_pixels
 from progan.interop.describe_file import describe_file
@@ -71,7 +72,8 @@ def open_source(
         raise UserError(f"No such file or directory: {path}. {ADVICE}")
     if subset and not (path / INFO_FILE).is_file():
         raise UserError(f"--subset {subset}: {path} is not a dataset and has no classes.")
-    if path.suffix == SUFFIX or is_run(path) or is_network(path):
+    is_run = path.is_dir() and (any(path.glob(f"{PREFIX}*{SUFFIX}")) or bool(list_states(path)))
+    if path.suffix == SUFFIX or is_run or is_network(path):
         return open_network_source(find_network(path), device)
     if (path / INFO_FILE).is_file():
         return open_dataset_source(path, size, subset)
@@ -87,38 +89,29 @@ def _is_zip_of_files(path: Path) -> bool:
     )
 
 
-def is_run(path: Path) -> bool:
-    """True if a folder has snapshots of a network, or training states."""
-    return path.is_dir() and (any(path.glob(f"{PREFIX}*{SUFFIX}")) or bool(list_states(path)))
-
-
 def open_pair(
-    images: Path,
-    reals: Path,
-    device: torch.device,
-    *,
-    network: bool,
-    resize: int | None = None,
-    subset: str = "",
+    options: SourceOptions, images: Path, device: torch.device
 ) -> tuple[SampleSource, SampleSource]:
-    """Open the images and the reals that they are compared with; raises UserError.
+    """Open images and the reals that the options compare them with; raises UserError.
 
     Of a dataset, the level that fits the other side is taken.
 
     Args:
-        network: The images come from a network, whatever its file is called.
-        resize: Side in px that all images are resized to.
-        subset: Class of the reals that is taken alone, by name or index.
+        images: A network if the options name one, whatever its file is called.
     """
+    is_network, resize, reals = options.network is not None, options.resize, options.reals
     wanted = None if resize is None else Size(resize, resize, 0)
-    first = open_network_source(images, device) if network else open_source(images, device, wanted)
-    second = open_source(reals, device, wanted or first.size, subset)
+    if is_network:
+        first = open_network_source(images, device)
+    else:
+        first = open_source(images, device, wanted)
+    second = open_source(reals, device, wanted or first.size, options.subset)
     if second.count is None:
         raise UserError(
             f"{reals} is a network. Name the real images that it is compared with: a "
             "dataset, or a folder or zip file of images."
         )
-    if second.size != first.size and not network:
+    if second.size != first.size and not is_network:
         first = open_source(images, device, wanted or second.size)
     if resize is not None:
         first, second = resize_source(first, resize), resize_source(second, resize)

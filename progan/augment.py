@@ -46,7 +46,7 @@ class AugmentNoise(NamedTuple):
 
 
 def draw_augment_noise(config: Augment, n: int, generator: torch.Generator) -> AugmentNoise:
-    """Draw the random numbers for `n` images on the generator's device."""
+    """Generate the random numbers for `n` images on the generator's device."""
     shape, device = (n, len(TRANSFORMS)), generator.device
     uniform = torch.rand(*shape, 2, generator=generator, device=device)
     normal = torch.randn(shape, generator=generator, device=device)

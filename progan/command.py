@@ -16,7 +16,8 @@ import click
 from progan import __version__
 from progan.errors import UserError
 from progan.invocation import respell_commands
-from progan.runtime.early_signals import (
+from progan.runtime.log import checked_output, is_output_error
+from progan.runtime.signals import (
     EXIT_INTERRUPTED,
     SIGNALS,
     early_exit_code,
@@ -24,7 +25,6 @@ from progan.runtime.early_signals import (
     exit_resumable,
     is_main_process,
 )
-from progan.runtime.standard_output import checked_output, is_output_error
 from progan.runtime.text import escape_controls
 
 _REMEDIES = {
@@ -177,13 +177,9 @@ def version_option() -> click.Option:
             context.exit()
 
     return click.Option(
-        ["--version"],
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=show,
+        ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=show,
         help="Show the version and exit.",
-    )
+    )  # fmt: skip
 
 
 class Command(click.Command):

@@ -100,9 +100,7 @@ def find_run_or_state(path: Path) -> Path:
         return path
     found = list_runs(path)
     if not found:
-        what = (
-            f"There is no run in {path}" if path.is_dir() else f"No such file or directory: {path}"
-        )
+        what = f"No run in {path}" if path.is_dir() else f"No such file or directory: {path}"
         raise UserError(
             f"{what}. Name the directory of a run, which holds the "
             f"{CONFIG_FILE} of train.py, one of its state files, or an --outdir that "

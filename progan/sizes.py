@@ -5,12 +5,16 @@ another base than 4x4 at level 2, which every level doubles; their levels are st
 square: 'resolution 256' is level 8, whatever its size in px.
 """
 
+import re
+from itertools import product
 from typing import NamedTuple
 
 from progan.errors import UserError
 
 MIN_LEVEL = 2  # 4x4
 MAX_LEVEL = 10  # 1024x1024
+SHORTEST_SIDE = 1 << MIN_LEVEL  # px of the shorter side of an image
+LONGEST_SIDE = (2 * SHORTEST_SIDE - 1) << (MAX_LEVEL - MIN_LEVEL)
 LONGEST_BASE = 63  # px, at level 2; 16128 at level 10, and WebP takes 16383
 
 
@@ -82,3 +86,68 @@ def require_base(base: Size) -> None:
             f"{2**MIN_LEVEL} to {2 ** (MIN_LEVEL + 1) - 1} px, and the longer one "
             f"{LONGEST_BASE} at most."
         )
+
+
+def parse_size(text: str) -> Size:
+    """Parse '1280x768' as Size(768, 1280); UserError if it is no size, or none that has a base."""
+    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
+    if not match:
+        raise UserError(f"--size {text!r} is not WIDTHxHEIGHT in pixels, such as 1280x768.")
+    size = Size(height=int(match[2]), width=int(match[1]))
+    base_size(size)
+    return size
+
+
+def base_size(size: Size) -> Size:
+    """Return the size at level 2 of images that have `size` at the level of their shorter side.
+
+    Both sides are halved until the shorter one is 4 to 7 px, so that every size has one base and
+    one level: 1280x768 is 10x6, doubled seven times.
+
+    Raises:
+        UserError: The sides cannot be halved so often; it names the nearest sizes that can.
+    """
+    halvings = _count_halvings(size)
+    if not SHORTEST_SIDE <= min(size) <= LONGEST_SIDE:
+        raise UserError(
+            f"--size {size}: the shorter side must be {SHORTEST_SIDE} to {LONGEST_SIDE} px."
+        )
+    if max(size) > LONGEST_BASE << halvings:
+        raise UserError(
+            f"--size {size} is too long: of images with a shorter side of {min(size)} "
+            f"px, the longer one is {LONGEST_BASE << halvings} px at most."
+        )
+    if not _can_be_halved(size):
+        raise UserError(
+            f"--size {size}: both sides must be multiples of {1 << halvings}, so that "
+            f"they can be halved {halvings} times. The nearest sizes are "
+            f"{' and '.join(map(str, nearest_sizes(size)))}."
+        )
+    return Size(size.height >> halvings, size.width >> halvings)
+
+
+def nearest_sizes(size: Size) -> list[Size]:
+    """Return the two valid sizes nearest to one that cannot be halved often enough."""
+    step = 1 << _count_halvings(size)
+    sides = [(side // step * step, -(-side // step) * step) for side in size]
+
+    def distance(other: Size) -> tuple[int, int, Size]:
+        sides = abs(size.height - other.height) + abs(size.width - other.width)
+        return sides, abs(size.height * other.width - size.width * other.height), other
+
+    fitting = [
+        other
+        for other in {Size(height, width) for height, width in product(*sides)}
+        if _can_be_halved(other)
+        and min(other) <= LONGEST_SIDE
+        and max(other) <= LONGEST_BASE << _count_halvings(other)
+    ]
+    return sorted(fitting, key=distance)[:2]
+
+
+def _can_be_halved(size: Size) -> bool:
+    return all(side % (1 << _count_halvings(size)) == 0 for side in size)
+
+
+def _count_halvings(size: Size) -> int:
+    return max(level_of(min(size)) - MIN_LEVEL, 0)

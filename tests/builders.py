@@ -30,24 +30,10 @@ from progan.training.optim import trainable_parameters, update_weights
 from progan.training.state import initialize
 
 TINY: dict[str, object] = dict(
-    resolution=16,
-    latent_size=8,
-    fmap_base=64,
-    fmap_max=8,
-    total_kimg=7.5,
-    training_kimg=1.5,
-    transition_kimg=1.5,
-    batch=64,
-    minibatch_repeats=2,
-    tick_kimg=1.0,
-    tick_kimg_at=(),
-    image_ticks=2,
-    snapshot_ticks=1,
-    keep_states=99,
-    g_lr=0.002,
-    d_lr=0.002,
-    preflight="none",
-)
+    resolution=16, latent_size=8, fmap_base=64, fmap_max=8, total_kimg=7.5, training_kimg=1.5,
+    transition_kimg=1.5, batch=64, minibatch_repeats=2, tick_kimg=1.0, tick_kimg_at=(),
+    image_ticks=2, snapshot_ticks=1, keep_states=99, g_lr=0.002, d_lr=0.002, preflight="none",
+)  # fmt: skip
 
 
 def tiny_run(**overrides: object) -> Run:
@@ -82,19 +68,13 @@ def noise_dataset(
     images = np.random.RandomState(1).randint(0, 256, shape).astype(np.uint8)
     write_dataset(
         ImageSource(
-            description="noise",
-            resolution=resolution,
-            base=base,
-            channels=channels,
-            count=count,
+            description="noise", resolution=resolution, base=base, channels=channels, count=count,
             read=lambda row: Sample(images[row]),
             labels=np.arange(count) % classes if classes else None,
             label_names=tuple(f"class-{index}" for index in range(classes)),
         ),
-        dest,
-        options={},
-        holdout=holdout,
-    )
+        dest, options={}, holdout=holdout,
+    )  # fmt: skip
     return Dataset.open(dest)
 
 
@@ -120,16 +100,10 @@ def tiny_snapshot(
     """A generator of resolution 16 with seeded weights."""
     generator = nets.build_generator(
         Network(
-            resolution=16,
-            latent_size=8,
-            fmap_base=64,
-            fmap_max=8,
-            base_height=base.height,
-            base_width=base.width,
-            channels=channels,
-            label_size=len(label_names),
-        )
-    )
+            resolution=16, latent_size=8, fmap_base=64, fmap_max=8, base_height=base.height,
+            base_width=base.width, channels=channels, label_size=len(label_names),
+        ),
+    )  # fmt: skip
     initialize(generator, 5, "generator")
     return Snapshot(
         generator=generator.requires_grad_(False),
@@ -185,7 +159,7 @@ def split_words(arguments: Iterable[object]) -> list[str]:
 
 
 def message(result: Result) -> str:
-    """What a failed door says, on one line; never a traceback."""
+    """Return the error message of a failed command, on one line; never a traceback."""
     assert result.exit_code != 0
     assert "Traceback" not in result.output
     return " ".join(result.output.split())
@@ -210,13 +184,9 @@ def in_foreground(*command: object) -> Iterator[subprocess.Popen[str]]:
     wrong, the whole group is gone in the end.
     """
     process = subprocess.Popen(
-        [str(word) for word in command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=_hear,
-    )
+        [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True, preexec_fn=_hear,
+    )  # fmt: skip
     try:
         yield process
     finally:
@@ -235,18 +205,12 @@ def digits_dataset(
     names = [f"{number:03d}" for number in range(1000)] if stacked else list("0123456789")
     write_dataset(
         ImageSource(
-            description="digits",
-            resolution=32,
-            channels=images.shape[-1],
-            count=count,
-            read=lambda row: Sample(images[row]),
-            label_names=tuple(names),
+            description="digits", resolution=32, channels=images.shape[-1], count=count,
+            read=lambda row: Sample(images[row]), label_names=tuple(names),
             labels=digits @ np.array([100, 10, 1] if stacked else [1]),
         ),
-        dest,
-        options={},
-        holdout=holdout,
-    )
+        dest, options={}, holdout=holdout,
+    )  # fmt: skip
     return Dataset.open(dest)
 
 

@@ -55,7 +55,7 @@ def pictures(network: Path, outdir: Path, *words: str) -> np.ndarray:
     return np.stack([np.asarray(Image.open(outdir / f"seed{seed:04d}.png")) for seed in range(4)])
 
 
-def test_three_lines_draw_the_pictures_of_the_door(path: Path, tmp_path: Path) -> None:
+def test_three_lines_generate_the_images_of_the_command(path: Path, tmp_path: Path) -> None:
     G = progan.load(path, device="cpu")
     images = G.render(range(4))
     assert (images.dtype, images.shape) == (np.uint8, (4, 16, 16, 3))

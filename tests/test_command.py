@@ -1,4 +1,4 @@
-"""How doors behave, whatever is behind them."""
+"""Behaviour that all commands share."""
 
 import errno
 import os
@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 
 from progan.command import Command, CommandGroup
 from progan.errors import UserError
-from progan.runtime.early_signals import EXIT_INTERRUPTED, SIGNALS
 from progan.runtime.files import atomic_path
+from progan.runtime.signals import EXIT_INTERRUPTED, SIGNALS
 
 
 @click.group(cls=CommandGroup)
@@ -108,7 +108,7 @@ def test_what_a_user_can_mend_is_said_without_a_traceback(
 
 @contextmanager
 def signals(way: Any) -> Iterator[None]:
-    """Signals as a door finds them; a door that has heard one ignores all from then on."""
+    """Signals as a command finds them; one that has received a signal ignores all others."""
     before = {number: signal.signal(number, way) for number in SIGNALS}
     try:
         yield
@@ -165,7 +165,7 @@ def test_a_bug_keeps_its_traceback() -> None:
     assert isinstance(run("fail", "bug").exception, ZeroDivisionError)
 
 
-def test_a_door_of_its_own_behaves_alike() -> None:
+def test_a_command_of_its_own_behaves_alike() -> None:
     @click.command(cls=Command)
     @click.option("--total-kimg", type=int)
     def train(total_kimg: int) -> None:

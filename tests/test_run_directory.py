@@ -31,7 +31,7 @@ def test_a_damaged_config_is_named(tmp_path: Path, text: str) -> None:
 
 def test_files_do_not_count_as_runs(tmp_path: Path) -> None:
     (tmp_path / "00009-notes").write_text("")
-    with pytest.raises(UserError, match="no run in"):
+    with pytest.raises(UserError, match="No run in"):
         run_directory.find_run_or_state(tmp_path)
 
 
@@ -141,5 +141,5 @@ def test_numbers_tell_which_run_is_newer(tmp_path: Path) -> None:
 
 
 def test_a_directory_without_runs_says_how_they_are_recognised(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no run in .*directory of a run, which holds the config"):
+    with pytest.raises(UserError, match="No run in .*directory of a run, which holds the config"):
         run_directory.find_run_or_state(tmp_path)

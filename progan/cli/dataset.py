@@ -52,9 +52,9 @@ def check(
     or leave out an image or the labels. Warnings and notes do not change it.
     """
     from progan.data.importers.check_images import check_images, format_report, report_to_json
-    from progan.data.importers.images import parse_size
     from progan.runtime.files import write_atomically
     from progan.runtime.text import escape_controls
+    from progan.sizes import parse_size
 
     if resolution is not None and size is not None:
         raise UserError("--resolution is for squares, and --size for any images: name one of them.")
@@ -96,8 +96,8 @@ def extract(source: Path, dest: Path, resolution: int | None, workers: int) -> N
 @click.argument("second", type=PATH)
 def compare(first: Path, second: Path) -> None:
     """Compare two datasets image by image. The exit code is 1 if they differ."""
-    from progan.data.comparison import compare_datasets, describe_difference
     from progan.data.reader import Dataset
+    from progan.data.summary import compare_datasets, describe_difference
 
     found = compare_datasets(Dataset.open(first), Dataset.open(second))
     click.echo(describe_difference(found))
@@ -139,22 +139,16 @@ def verify(dataset: Path, merge: bool) -> None:
     )
 
 
+# fmt: off
 @main.command()
 @click.argument("dataset", type=PATH)
-@click.option(
-    "--num",
-    type=click.IntRange(min=1),
-    default=64,
-    show_default=True,
-    help="How many images to show.",
-)
+@click.option("--num", type=click.IntRange(min=1), default=64, show_default=True,
+    help="How many images to show.")
 @click.option("--resolution", type=int, help="Show this level; the top one if not given.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    help="Draw the images with this seed, instead of spreading them evenly.",
-)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1),
+    help="Select the images at random with this seed, instead of spreading them evenly.")
 @click.option("--out", type=PATH, help="PNG file to write; <name>-sheet.png if not given.")
+# fmt: on
 def display(
     dataset: Path, num: int, resolution: int | None, seed: int | None, out: Path | None
 ) -> None:

@@ -1,7 +1,7 @@
 """The commands create-from-images, create-demo and create-celebahq."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -24,67 +24,36 @@ from progan.cli.dataset_options import (
 from progan.command import PATH, Command
 from progan.errors import UserError
 
-if TYPE_CHECKING:
-    pass
 
-
+# fmt: off
 @click.command("create-from-images", cls=Command)
 @source_options("Folder, with all folders in it, or zip file.")
-@click.option(
-    "--resolution",
-    type=int,
-    help="Side of the images in pixels, a power of two from 4 "
-    "to 1024; if not given, the largest that no image has to be enlarged for.",
-)
-@click.option(
-    "--size",
-    metavar="WIDTHxHEIGHT",
-    help="The same for images that are no squares, "
-    "such as 1280x768; both sides are halved until the shorter one is 4 to 7 px.",
-)
-@click.option(
-    "--crop",
-    type=click.Choice(["center", "pad", "stretch", "wide", "random"]),
-    default="center",
-    show_default=True,
-    help="How images get their shape: cut out the "
-    "middle, add black borders, distort, cut out a band of 16:9 and lay it on a black "
-    "square, or cut out a part wherever --seed puts it.",
-)
+@click.option("--resolution", type=int,
+    help="Side of the images in pixels, a power of two from 4 to 1024; if not given, the largest "
+    "that no image has to be enlarged for.")
+@click.option("--size", metavar="WIDTHxHEIGHT",
+    help="The same for images that are no squares, such as 1280x768; both sides are halved until "
+    "the shorter one is 4 to 7 px.")
+@click.option("--crop", type=click.Choice(["center", "pad", "stretch", "wide", "random"]),
+    default="center", show_default=True,
+    help="How images get their shape: cut out the middle, add black borders, distort, cut out a "
+    "band of 16:9 and lay it on a black square, or cut out a part wherever --seed puts it.")
 @resize_filter_option("lanczos")
-@click.option(
-    "--channels",
-    type=click.Choice(["1", "3", "4"]),
+@click.option("--channels", type=click.Choice(["1", "3", "4"]),
     callback=lambda _, __, text: int(text) if text else None,
-    help="Convert all images to grey (1), RGB (3) or RGBA (4); needed only if they differ.",
-)
-@click.option(
-    "--alpha-color",
-    metavar="COLOR",
-    default="white",
-    show_default=True,
-    help="What transparency is laid on with --channels 1 or 3: a name or #rrggbb.",
-)
-@click.option(
-    "--white-level",
-    type=float,
-    metavar="VALUE",
-    callback=parse_positive,
-    help="Grey value that becomes white in images of one channel with more than 8 bits: "
-    "4095 for 12 bits stored in 16; 65535 if not given. Floating-point images need "
-    "it.",
-)
-@click.option(
-    "--labels",
-    metavar="auto|folders|none|FILE",
-    default="auto",
-    show_default=True,
-    help="Class labels from the names of folders, or from a file: .csv or .tsv with a "
-    "file name and a label in each row, or StyleGAN's dataset.json. auto: by a "
-    "dataset.json in the root, or else by folders if all images are in such.",
-)
+    help="Convert all images to grey (1), RGB (3) or RGBA (4); needed only if they differ.")
+@click.option("--alpha-color", metavar="COLOR", default="white", show_default=True,
+    help="What transparency is laid on with --channels 1 or 3: a name or #rrggbb.")
+@click.option("--white-level", type=float, metavar="VALUE", callback=parse_positive,
+    help="Grey value that becomes white in images of one channel with more than 8 bits: 4095 for "
+    "12 bits stored in 16; 65535 if not given. Floating-point images need it.")
+@click.option("--labels", metavar="auto|folders|none|FILE", default="auto", show_default=True,
+    help="Class labels from the names of folders, or from a file: .csv or .tsv with a file name "
+    "and a label in each row, or StyleGAN's dataset.json. auto: by a dataset.json in the root, or "
+    "else by folders if all images are in such.")
 @writing_options
 @on_error_option
+# fmt: on
 def create_from_images(
     source: Path, dest: Path, holdout: float, how: Writing, **options: Any
 ) -> None:
@@ -120,62 +89,42 @@ def create_demo(
     )
 
 
+# fmt: off
 @click.command("create-celebahq", cls=Command)
 @source_option(
     "Folder of CelebA: img_celeba (or img_celeba.zip) and Anno/list_landmarks_celeba.txt."
 )
 @dest_option
-@click.option(
-    "--deltas",
-    type=PATH,
+@click.option("--deltas", type=PATH,
     help="Folder of the published deltas: image_list.txt, deltas00000.zip … or loose "
-    "deltaNNNNN.dat. Without them, faces are only cut out, and improved by "
-    "--enhance.",
-)
-@click.option(
-    "--enhance",
-    type=PATH,
-    metavar="FILE",
-    help="TorchScript network that improves images first: images uint8 [N,3,H,W] to [N,3,kH,kW].",
-)
-@click.option(
-    "--resolution",
-    type=int,
-    default=1024,
-    show_default=True,
-    help="Side of the images in pixels, a power of two from 32 to 1024.",
-)
-@click.option(
-    "--max-images",
-    type=click.IntRange(min=1),
-    help="Keep at most so many: the best ones by their power spectrum; with --deltas, "
-    "the first ones of the list.",
-)
-@click.option(
-    "--strict",
-    is_flag=True,
-    help="With --deltas: take only images that are bit by bit those of CelebA-HQ.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    help="With --deltas: draw the images of --max-images with this seed. Draws those of "
-    "--holdout, too.",
-)
+    "deltaNNNNN.dat. Without them, faces are only cut out, and improved by --enhance.")
+@click.option("--enhance", type=PATH, metavar="FILE",
+    help="TorchScript network that improves images first: images uint8 [N,3,H,W] to [N,3,kH,kW].")
+@click.option("--resolution", type=int, default=1024, show_default=True,
+    help="Side of the images in pixels, a power of two from 32 to 1024.")
+@click.option("--max-images", type=click.IntRange(min=1),
+    help="Keep at most so many: the best ones by their power spectrum; with --deltas, the first "
+    "ones of the list.")
+@click.option("--strict", is_flag=True,
+    help="With --deltas: take only images that are bit by bit those of CelebA-HQ.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1),
+    help="With --deltas: select the images of --max-images at random with this seed. Also selects "
+    "those of --holdout.")
 @holdout_option
 @writing_options
 @on_error_option
+# fmt: on
 def create_celebahq(source: Path, dest: Path, holdout: float, how: Writing, **options: Any) -> None:
     """Make CelebA-HQ of CelebA in the wild.
 
     With the published deltas, it is CelebA-HQ itself; without them, faces are cut out in the same
-    way, and --max-images keeps the sharpest. celebahq.jsonl in the dataset tells what became of
+    way, and --max-images keeps the sharpest. celebahq.jsonl in the dataset lists what became of
     each.
     """
     if how.shard is not None:
         raise UserError(
-            "create-celebahq judges all faces together and reports on them in one "
-            "file: leave --shard away."
+            "create-celebahq ranks all faces together and reports on them in one file: "
+            "omit --shard."
         )
     from progan.data.celebahq.importer import CelebaHqOptions, import_celebahq
     from progan.data.celebahq.report import temporary_report, write_report

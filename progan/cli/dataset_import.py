@@ -49,117 +49,63 @@ def _number_option(name: str, type: Any, default: float, help: str) -> Any:
     return click.option(name, type=type, default=default, show_default=True, help=help)
 
 
+# fmt: off
 _IMPORTS = (
-    _Import(
-        "mnist",
-        "Make a dataset of MNIST, 32x32 grey with labels.",
-        "Folder with train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz.",
-        download=True,
-    ),
-    _Import(
-        "mnist-rgb",
-        "Make a dataset of three random digits each, red, green and blue.\n\n"
+    _Import("mnist", "Make a dataset of MNIST, 32x32 grey with labels.",
+        "Folder with train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz.", download=True),
+    _Import("mnist-rgb", "Make a dataset of three random digits each, red, green and blue.\n\n"
         "Its thousand classes show which modes a generator has lost.",
         "The same folder as for create-mnist.",
-        selection=num_images_options(
-            1_000_000,
-            "triples of digits",
-            123,
-            "Another seed selects other triples, and other ones to hold out.",
-        ),
-    ),
-    _Import(
-        "cifar10",
-        "Make a dataset of CIFAR-10, 32x32 RGB with labels.",
-        "Folder cifar-10-batches-py or file cifar-10-python.tar.gz.",
-        download=True,
-    ),
-    _Import(
-        "cifar100",
-        "Make a dataset of CIFAR-100, 32x32 RGB with its fine labels.",
-        "Folder cifar-100-python or file cifar-100-python.tar.gz.",
-        download=True,
-    ),
-    _Import(
-        "svhn",
-        "Make a dataset of SVHN's cropped house numbers, 32x32 RGB with labels.",
-        "File train_32x32.mat, the cropped digits, or its folder.",
-        download=True,
-    ),
-    _Import(
-        "celeba",
-        "Make a dataset of aligned CelebA, faces cropped to 128x128 RGB.",
+        selection=num_images_options(1_000_000, "triples of digits", 123,
+            "Another seed selects other triples, and other ones to hold out.")),
+    _Import("cifar10", "Make a dataset of CIFAR-10, 32x32 RGB with labels.",
+        "Folder cifar-10-batches-py or file cifar-10-python.tar.gz.", download=True),
+    _Import("cifar100", "Make a dataset of CIFAR-100, 32x32 RGB with its fine labels.",
+        "Folder cifar-100-python or file cifar-100-python.tar.gz.", download=True),
+    _Import("svhn", "Make a dataset of SVHN's cropped digits, 32x32 RGB with labels.",
+        "File train_32x32.mat, the cropped digits, or its folder.", download=True),
+    _Import("celeba", "Make a dataset of aligned CelebA, faces cropped to 128x128 RGB.",
         "Folder img_align_celeba, its zip file, or a folder that has one of them.",
         options=(
-            _number_option(
-                "--cx", click.IntRange(64, 114), 89, "Middle of the crop, in pixels from the left."
-            ),
-            _number_option(
-                "--cy", click.IntRange(64, 154), 121, "Middle of the crop, in pixels from the top."
-            ),
-        ),
-        on_error=True,
-        download=True,
-    ),
-    _Import(
-        "lsun",
-        "Make a dataset of one category of LSUN, the middle of each photograph.\n\n"
+            _number_option("--cx", click.IntRange(64, 114), 89,
+                "Middle of the crop, in pixels from the left."),
+            _number_option("--cy", click.IntRange(64, 154), 121,
+                "Middle of the crop, in pixels from the top.")),
+        on_error=True, download=True),
+    _Import("lsun", "Make a dataset of one category of LSUN, the middle of each photograph.\n\n"
         "It needs the package lmdb: pip install lmdb.",
         "Folder of one category, such as bedroom_train_lmdb, with its data.mdb.",
-        options=(resolution_option(256), resize_filter_option("lanczos")),
-        on_error=True,
-    ),
-    _Import(
-        "cub200",
+        options=(resolution_option(256), resize_filter_option("lanczos")), on_error=True),
+    _Import("cub200",
         "Make a dataset of Caltech-UCSD Birds 2011, cropped to their bounding boxes, with labels.",
         "Folder CUB_200_2011, unpacked.",
         options=(
             resolution_option(64),
-            _number_option(
-                "--padding",
-                click.FloatRange(0, 1),
-                0.25,
-                "How much larger than its bounding box the crop of a bird is.",
-            ),
-            resize_filter_option("box"),
-        ),
-        on_error=True,
-    ),
-    _Import(
-        "from-tfrecords",
+            _number_option("--padding", click.FloatRange(0, 1), 0.25,
+                "How much larger than its bounding box the crop of a bird is."),
+            resize_filter_option("box")),
+        on_error=True),
+    _Import("from-tfrecords",
         "Make a dataset of the official tool's TFRecords; TensorFlow is not needed.\n\n"
         "It needs the package google-crc32c: pip install google-crc32c.",
-        "Folder with the files NAME-rNN.tfrecords and perhaps NAME-rxx.labels.",
-        on_error=True,
-    ),
-    _Import(
-        "from-hdf5",
+        "Folder with the files NAME-rNN.tfrecords and perhaps NAME-rxx.labels.", on_error=True),
+    _Import("from-hdf5",
         "Make a dataset of images in an HDF5 file, of the official tool or any other.\n\n"
         "It needs the package h5py: pip install h5py.",
         "File of HDF5; labels are taken from NAME-labels.npy beside it, if it is there.",
         options=(
-            click.option(
-                "--key",
-                metavar="NAME",
-                help="Images to take, uint8 in NCHW, NHWC or NHW; the "
-                "largest of data4x4, data8x8 and so on if not given.",
-            ),
-            click.option("--labels-key", metavar="NAME", help="Labels to take, of the same file."),
-        ),
-        on_error=True,
-    ),
-    _Import(
-        "from-dataset",
-        "Make a dataset of the lower levels, or of a part, of another one.",
+            click.option("--key", metavar="NAME",
+                help="Images to take, uint8 in NCHW, NHWC or NHW; the largest of data4x4, data8x8 "
+                "and so on if not given."),
+            click.option("--labels-key", metavar="NAME", help="Labels to take, of the same file.")),
+        on_error=True),
+    _Import("from-dataset", "Make a dataset of the lower levels, or of a part, of another one.",
         "Dataset made by this tool. What it holds out stays held out, unless --holdout selects "
         "other images.",
-        options=(
-            click.option(
-                "--resolution", type=int, help="Highest level to take; the top one if not given."
-            ),
-        ),
-    ),
+        options=(click.option("--resolution", type=int,
+            help="Highest level to take; the top one if not given."),)),
 )
+# fmt: on
 
 
 def _make_import_command(row: _Import) -> click.Command:

@@ -22,22 +22,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 RESUME_HINT = "The same command continues where this one stopped."
 
-dest_option = click.option(
-    "--dest", type=PATH, required=True, help="Folder to create; it must not exist or be empty."
-)
-workers_option = click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=os.cpu_count() or 1,
-    help="Images that are read at the same time; as many as there are processors if not given.",
-)
-on_error_option = click.option(
-    "--on-error",
-    type=click.Choice(["stop", "skip"]),
-    default="stop",
+# fmt: off
+dest_option = click.option("--dest", type=PATH, required=True,
+    help="Folder to create; it must not exist or be empty.")
+workers_option = click.option("--workers", type=click.IntRange(min=1), default=os.cpu_count() or 1,
+    help="Images that are read at the same time; as many as there are processors if not given.")
+on_error_option = click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop",
     show_default=True,
-    help="What to do about an image that cannot be read; skipped ones are listed.",
-)
+    help="What to do about an image that cannot be read; skipped ones are listed.")
 
 
 def parse_fraction(_: click.Context, __: click.Parameter, value: float) -> float:
@@ -52,16 +44,10 @@ def parse_positive(_: click.Context, __: click.Parameter, value: float | None) -
     return value
 
 
-holdout_option = click.option(
-    "--holdout",
-    type=float,
-    default=0.0,
-    show_default=True,
-    metavar="FRACTION",
-    callback=parse_fraction,
-    help="Fraction of the images that is kept from training, for metrics. "
-    "They are selected at random with --seed, or with seed 0.",
-)
+holdout_option = click.option("--holdout", type=float, default=0.0, show_default=True,
+    metavar="FRACTION", callback=parse_fraction,
+    help="Fraction of the images that is kept from training, for metrics. They are selected at "
+    "random with --seed, or with seed 0.")
 
 
 def resolution_option(default: int) -> Callable[[F], F]:
@@ -88,34 +74,25 @@ def source_option(what: str) -> Callable[[F], F]:
     return click.option("--source", type=PATH, required=True, help=what)
 
 
-max_images_option = click.option(
-    "--max-images", type=click.IntRange(min=1), help="Take at most so many images."
-)
-selection_seed_option = click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    help="Select the images of --max-images at random with this seed, instead of the first ones.",
-)
+max_images_option = click.option("--max-images", type=click.IntRange(min=1),
+    help="Take at most so many images.")
+selection_seed_option = click.option("--seed", type=click.IntRange(0, 2**32 - 1),
+    help="Select the images of --max-images at random with this seed, instead of the first ones.")
+# fmt: on
 
 
 def num_images_options(default: int, what: str, seed: int, seed_help: str) -> tuple[Any, Any]:
     """Return --num-images and --seed of a dataset that is generated or combined at random."""
     return (
         click.option(
-            "--num-images",
-            type=click.IntRange(min=1),
-            default=default,
-            show_default=True,
+            "--num-images", type=click.IntRange(min=1), default=default, show_default=True,
             help=f"Number of {what}.",
         ),
         click.option(
-            "--seed",
-            type=click.IntRange(0, 2**32 - 1),
-            default=seed,
-            show_default=True,
+            "--seed", type=click.IntRange(0, 2**32 - 1), default=seed, show_default=True,
             help=seed_help,
         ),
-    )
+    )  # fmt: skip
 
 
 def apply_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
@@ -138,7 +115,7 @@ def source_options(what: str) -> Callable[[F], F]:
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """How a dataset is written, whatever its images are."""
+    """Options of writing a dataset that do not depend on its images."""
 
     workers: int
     compress: bool
@@ -149,7 +126,9 @@ def writing_options(command: F) -> F:
     """The options of `Writing`, which the command gets as `how` if nothing is in its way."""
 
     @wraps(command)
-    def wrapped(dest: Path, workers: int, compress: bool, shard: str | None, **options: Any) -> Any:
+    def check_and_write(
+        dest: Path, workers: int, compress: bool, shard: str | None, **options: Any
+    ) -> Any:
         require_empty(dest)
         require_writable_folder(dest, "--dest")
         if shard is not None:
@@ -174,7 +153,7 @@ def writing_options(command: F) -> F:
             "the destination; dataset_tool.py verify --merge puts them together.",
         ),
     )
-    return cast(F, add_options(wrapped))
+    return cast(F, add_options(check_and_write))
 
 
 def write(
@@ -198,17 +177,10 @@ def write(
     }
     try:
         info = write_dataset(
-            source,
-            dest,
-            options=recorded,
-            workers=how.workers,
-            on_error=on_error,
-            holdout=options["holdout"],
-            seed=options["seed"] or 0,
-            compress=how.compress,
-            say_doubtful=_warn,
-            say=click.echo,
-        )
+            source, dest, options=recorded, workers=how.workers, on_error=on_error,
+            holdout=options["holdout"], seed=options["seed"] or 0, compress=how.compress,
+            say_doubtful=_warn, say=click.echo,
+        )  # fmt: skip
     except (KeyboardInterrupt, OSError):
         if staging_path(dest).is_dir():
             click.echo(RESUME_HINT, err=True)

@@ -1,6 +1,6 @@
 """generate.py: images and videos of a trained network. The checks here need no torch."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from progan.runtime.torch_settings import set_omp_passive
 from progan.sampling.options import (
     FPS,
     SECONDS,
-    VideoTiming,
+    GenerateOptions,
     parse_grid,
     parse_seeds,
     require_video_format,
@@ -26,32 +26,6 @@ IMAGE_OPTIONS = {"--sheet", "--format", "--float", "--batch"}
 VIDEO_OPTIONS = {"--walk", "--smoothing", "--growth", "--seconds", "--fps"}
 EXPLORE_OPTIONS = {"--explore", "--port", "--network", "--seeds", "--class", "--resolution",
                    "--outdir", "--device"}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class GenerateOptions:
-    """The command line of generate.py; the options' help texts say what the fields mean."""
-
-    network: Path
-    device: str
-    seeds: str | None
-    latents: Path | None
-    class_name: str | None
-    resolution: int | None
-    grid: str | None
-    outdir: Path | None
-    sheet: bool
-    kind: str
-    as_floats: bool
-    batch: int | None
-    video: Path | None
-    seconds: float
-    fps: float
-    walk: int | None
-    smoothing: float | None
-    growth: bool
-    explore: bool
-    port: int | None
 
 
 # fmt: off
@@ -175,7 +149,7 @@ def _require_outputs(options: GenerateOptions) -> None:
     """Raise UserError unless the images, or the video, can be written."""
     seeds, video, outdir, grid = options.seeds, options.video, options.outdir, options.grid
     if video is not None:
-        require_video_format(video, VideoTiming(options.seconds, options.fps))
+        require_video_format(video, options.timing)
     elif seeds is None and options.latents is None:
         raise UserError(
             "Missing option '--seeds'. Name either --seeds, e.g. 0-15, or a file with --latents."
@@ -198,35 +172,13 @@ def _generate(options: GenerateOptions) -> None:
     from tqdm import tqdm
 
     from progan.interop.load import load_snapshot
-    from progan.sampling.generate import GenerateRequest, VideoRequest, run_request
-    from progan.sampling.image_files import NPY
+    from progan.sampling.generate import GenerateRequest, run_request
 
-    paths = _find_networks(options.network, growth=options.growth)
-    video = None
-    if options.video is not None:
-        timing = VideoTiming(options.seconds, options.fps)
-        video = VideoRequest(
-            file=options.video,
-            timing=timing,
-            walk=options.walk,
-            smoothing=options.smoothing,
-            growth=options.growth,
-        )
     request = GenerateRequest(
-        networks=paths,
+        options=options,
+        networks=_find_networks(options.network, growth=options.growth),
         load=load_snapshot,
         command=this_command_line("generate"),
-        device=options.device,
-        outdir=options.outdir,
-        seeds=options.seeds,
-        latents=options.latents,
-        class_name=options.class_name,
-        resolution=options.resolution,
-        grid=options.grid,
-        sheet=options.sheet,
-        kind=NPY if options.as_floats else options.kind,
-        batch=options.batch,
-        video=video,
         warn=lambda line: click.echo(line, err=True),
     )
     for file in run_request(request):
@@ -253,21 +205,11 @@ def _explore(options: GenerateOptions) -> None:
         raise UserError(f"--seeds {options.seeds}: --explore begins at one seed. Name one.")
     outdir = options.outdir or EXPLORED
     require_writable_folder(outdir, "--outdir")
-    from progan.explorer.server import require_gradio
+    from progan.explorer import require_gradio
 
     require_gradio()
     set_omp_passive()
-    from progan.explorer.app import ExploreRequest, explore
+    from progan.explorer.server import explore
 
-    explore(
-        ExploreRequest(
-            network=_find_networks(options.network)[0],
-            command=this_command_line("generate"),
-            device=options.device,
-            seeds=options.seeds,
-            class_name=options.class_name,
-            resolution=options.resolution,
-            outdir=outdir,
-            port=options.port,
-        )
-    )
+    network = _find_networks(options.network)[0]
+    explore(network, replace(options, outdir=outdir), this_command_line("generate"))

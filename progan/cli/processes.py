@@ -21,8 +21,8 @@ from progan.runtime.distributed import (
     wait_for_abort,
     write_torchrun_error,
 )
-from progan.runtime.early_signals import EXIT_INTERRUPTED
 from progan.runtime.lock import exclusive_lock
+from progan.runtime.signals import EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     import torch

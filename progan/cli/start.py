@@ -2,7 +2,7 @@
 
 import sys
 
-from progan.runtime.early_signals import install_early_handlers
+from progan.runtime.signals import install_early_handlers
 
 
 def main(prog_name: str | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from metrics.names import LOWER_IS_BETTER, parse_metrics
+from metrics.options import LOWER_IS_BETTER, parse_metrics
 from progan import presets, run_directory
 from progan.cli.processes import join_processes
 from progan.command import PATH, Command, device_option, exit_resumable_before_training
@@ -54,54 +54,30 @@ class Hours(click.FloatRange):
         return self.fail("nan is no time.", param, ctx) if math.isnan(hours) else hours
 
 
+# fmt: off
 @click.command(cls=Command)
 @click.option("--data", type=PATH, help="Dataset made by dataset_tool.py.")
-@click.option(
-    "--outdir",
-    type=PATH,
-    default=Path("runs"),
-    show_default=True,
-    help="Folder of the directories of runs.",
-)
-@click.option(
-    "--preset",
-    metavar="NAME",
-    help=f"Settings to start from: {', '.join(presets.PRESETS)}.  [default: {presets.DEFAULT}]",
-)
-@click.option(
-    "--resume",
-    is_flag=False,
-    flag_value=NEWEST,
-    metavar="[RUN|FILE]",
-    help="Continue a run in its own directory: the newest one of --outdir or of the "
-    "directory named, the run named, or one of its state files.",
-)
-@click.option(
-    "--init-from",
-    type=PATH,
-    metavar="FILE|RUN",
-    help="Begin a new run with the "
-    "networks of another one, where they fit: a training state, a network file, the "
-    "directory of a run, a pickle of the official TensorFlow code, or a .pth of "
-    "pytorch_GAN_zoo's PGAN.",
-)
+@click.option("--outdir", type=PATH, default=Path("runs"), show_default=True,
+    help="Folder of the directories of runs.")
+@click.option("--preset", metavar="NAME",
+    help=f"Settings to start from: {', '.join(presets.PRESETS)}.  [default: {presets.DEFAULT}]")
+@click.option("--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN|FILE]",
+    help="Continue a run in its own directory: the newest one of --outdir or of the directory "
+    "named, the run named, or one of its state files.")
+@click.option("--init-from", type=PATH, metavar="FILE|RUN",
+    help="Begin a new run with the networks of another one, where they fit: a training state, a "
+    "network file, the directory of a run, a pickle of the official TensorFlow code, or a .pth of "
+    "pytorch_GAN_zoo's PGAN.")
 @device_option
-@click.option(
-    "--max-hours",
-    type=Hours(min=0, min_open=True),
-    metavar="H",
-    help="Stop after this time like after Ctrl-C, with everything saved; --resume continues.",
-)
-@click.option(
-    "--scale-schedule",
-    is_flag=True,
-    help="Scale the phases of the preset to "
-    "--total-kimg, so that the final resolution is trained for the same share of it as "
-    "in the preset, and shorten ticks as much. Not with --training-kimg, "
-    "--transition-kimg, --resume or --init-from.",
-)
+@click.option("--max-hours", type=Hours(min=0, min_open=True), metavar="H",
+    help="Stop after this time like after Ctrl-C, with everything saved; --resume continues.")
+@click.option("--scale-schedule", is_flag=True,
+    help="Scale the phases of the preset to --total-kimg, so that the final resolution is trained "
+    "for the same share of it as in the preset, and shorten ticks as much. Not with "
+    "--training-kimg, --transition-kimg, --resume or --init-from.")
 @click.option("--dry-run", is_flag=True, help="Print the plan of the run, and stop.")
 @config_options
+# fmt: on
 def main(device: str, **values: Any) -> None:
     """Train a progressive GAN, growing from 4x4 to the resolution of the dataset.
 
@@ -195,7 +171,7 @@ def _require_resume(request: TrainRequest) -> None:
     if request.data:
         _require_dataset(request.data)
     elif run.data.data:
-        from progan.data.splits import open_dataset_of_run
+        from progan.data.reader import open_dataset_of_run
 
         open_dataset_of_run(directory, run.data.data, "")
     if not request.dry_run:

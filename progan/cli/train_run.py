@@ -11,30 +11,28 @@ import click
 import torch
 from click.core import ParameterSource
 
-from metrics.names import LOWER_IS_BETTER, parse_metrics
+from metrics.options import LOWER_IS_BETTER, parse_metrics
 from progan import __version__, run_directory
 from progan.cli.processes import TrainProcess
 from progan.cli.train import TrainRequest, require_metrics
 from progan.command import Interrupted, describe_os_error
 from progan.config import Run, config_changes
-from progan.data.device_cache import cache_budget_bytes
+from progan.data.loader import cache_budget_bytes
 from progan.data.reader import Dataset
 from progan.data.summary import describe_empty_classes
 from progan.errors import UserError
 from progan.invocation import command_line, command_prefix
 from progan.option_fields import option_name
 from progan.runtime.devices import describe_device, set_precision
-from progan.runtime.early_signals import EXIT_INTERRUPTED, EXIT_RESUMABLE
 from progan.runtime.log import Log, NullLog
-from progan.runtime.stop_signal import StopSignal
+from progan.runtime.signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, StopSignal
 from progan.runtime.text import escape_controls, format_count
 from progan.runtime.torch_settings import require_compile_cache, set_cpu_threads
-from progan.training.acceleration import COMPILING
+from progan.training.acceleration import COMPILING, prepare_execution
 from progan.training.data_parallel import broadcast_state
-from progan.training.execution import prepare_execution
 from progan.training.init_from import Transfer, apply_transfer, describe_transfer
 from progan.training.loop import TrainContext, train
-from progan.training.plan import describe_plan
+from progan.training.plan import describe_plan, plan_notes, startup_notes
 from progan.training.precision import require_precision
 from progan.training.resume import (
     load_resumed_state,
@@ -45,7 +43,6 @@ from progan.training.resume import (
 from progan.training.run_length import end_message
 from progan.training.snapshot_metrics import Metric
 from progan.training.start import dataset_change_notes, new_run_settings, require_batch_split
-from progan.training.start_checks import plan_notes, startup_notes
 from progan.training.state import TrainState, create_state
 
 
@@ -154,7 +151,7 @@ def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[st
     if not requested:
         return {}
     from metrics.detector import MetricContext, open_detector
-    from metrics.snapshot_metrics import (
+    from metrics.measure import (
         make_snapshot_metric,
         needs_detector,
         plan_snapshot_metric,
@@ -197,18 +194,11 @@ def _train(training: Training, request: TrainRequest, members: TrainProcess) -> 
         execution = prepare_execution(run, state, device, log, group, members.local_size)
         with StopSignal(request.max_hours or math.inf, announce=group.is_main) as interrupts:
             context = TrainContext(
-                run=run,
-                dataset=dataset,
-                directory=directory,
-                device=device,
-                log=log,
-                metrics=metrics,
-                interrupts=interrupts,
-                group=group,
-                steps=execution.steps,
+                run=run, dataset=dataset, directory=directory, device=device, log=log,
+                metrics=metrics, interrupts=interrupts, group=group, steps=execution.steps,
                 expected=execution.expected,
                 device_data_bytes=cache_budget_bytes(run.device_data_gib, device),
-            )
+            )  # fmt: skip
             end = train(context, state)
     except OSError as error:
         error.filename = error.filename or str(directory)  # a failing write() names no path

@@ -87,7 +87,7 @@ class ArrayWriter:
         self.num_rows = self._capacity = 0  # rows written, and rows of the files opened so far
         self._directory, self._planned = directory, planned
         self._files: list[_HashedFile] = []
-        self._num_flushed = 0  # files that are full and on disk
+        self._num_flushed = 0  # full files that are on disk
         while self.num_rows < num_rows:
             self._open_next(num_rows - self.num_rows)
 
@@ -125,7 +125,7 @@ class ArrayWriter:
         return checksums
 
     def flush(self) -> None:
-        """Wait until the disk has all rows; full files have been waited for already."""
+        """Wait until the disk has all rows; full files are flushed once only."""
         files = self._files[self._num_flushed :]  # another thread may open more meanwhile
         for path, file, _ in files:
             with named_errors(path):
@@ -168,7 +168,7 @@ class ArrayWriter:
 
 @dataclass(frozen=True, slots=True)
 class ImageChunk:
-    """Results of reading a range of images: pixels to write, and what was left out."""
+    """Results of reading a range of images: pixels to write, and skipped images."""
 
     num_read: int  # written, or skipped
     levels: Mapping[int, npt.NDArray[np.uint8]]  # {level: [n,h,w,C]}, empty if n is 0

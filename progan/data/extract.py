@@ -1,4 +1,4 @@
-"""A dataset back to PNG files."""
+"""Export a dataset as PNG files."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -15,14 +15,14 @@ from progan.data.importers.labels import STYLEGAN_FILE
 from progan.data.reader import Dataset
 from progan.runtime.files import clear_folder, require_free_space, staging_directory
 from progan.runtime.text import distinct_file_names, escape_controls, format_count
-from progan.runtime.worker_pool import in_order, worker_pool
+from progan.runtime.workers import in_order, worker_pool
 
 _CHUNK = 64  # images that a worker takes at a time
 _MAX_LISTED = 10  # classes in a message
 
 
 class ExtractionResult(NamedTuple):
-    """What was written: how many images, and the classes whose folders have other names."""
+    """The number of images written, and the classes whose folders have other names."""
 
     num_images: int
     renamed: tuple[tuple[str, str], ...]  # class, folder
@@ -39,20 +39,15 @@ def extract_images(dataset: Dataset, dest: Path, level: int, workers: int) -> Ex
         level: One that the dataset has.
         workers: Threads that compress.
     """
-    pixels_per_image = dataset.info.size(level).pixels
     # PNG never takes much more than the pixels themselves.
-    require_free_space(
-        dest, len(dataset) * pixels_per_image * dataset.channels, f"The folder {dest}"
-    )
+    num_bytes = len(dataset) * dataset.info.size(level).pixels * dataset.channels
+    require_free_space(dest, num_bytes, f"The folder {dest}")
     folders = distinct_file_names(dataset.label_names, "class")
     labels = dataset.labels(np.arange(len(dataset))).tolist() if dataset.label_size else None
-    paths = _paths(folders, labels, len(dataset))
+    paths = _image_paths(folders, labels, len(dataset))
     used = sorted(set(labels or ()))
-    renamed = tuple(
-        (dataset.label_names[label], folders[label])
-        for label in used
-        if dataset.label_names[label] != folders[label]
-    )
+    names = [(dataset.label_names[label], folders[label]) for label in used]
+    renamed = tuple((name, folder) for name, folder in names if name != folder)
 
     def write(rows: npt.NDArray[np.int64]) -> int:
         for row, pixels in zip(rows, dataset.images(level, rows), strict=True):
@@ -60,41 +55,42 @@ def extract_images(dataset: Dataset, dest: Path, level: int, workers: int) -> Ex
             image.save(directory / paths[row])
         return len(rows)
 
-    with staging_directory(dest) as directory, _emptied(directory):
+    with staging_directory(dest) as directory, _clear_on_failure(directory):
         for label in used:
             (directory / folders[label]).mkdir()
         if renamed or len(used) == 1:  # folders alone would lose these classes
-            _write_labels(directory, paths, [dataset.label_names[label] for label in labels or ()])
+            classes = [dataset.label_names[label] for label in labels or ()]
+            document = {"labels": list(zip(paths, classes, strict=True))}
+            (directory / STYLEGAN_FILE).write_text(json.dumps(document, indent=0), "utf-8")
         with (
             worker_pool(workers, in_processes=False) as pool,
             tqdm(total=len(dataset), unit="img", desc=str(dest), disable=None) as progress,
         ):
-            for count in in_order(pool, write, _chunks(len(dataset)), ahead=2 * workers):
+            rows = np.arange(len(dataset))
+            chunks = (rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK))
+            for count in in_order(pool, write, chunks, ahead=2 * workers):
                 progress.update(count)
     return ExtractionResult(len(dataset), renamed)
 
 
 def describe_renamed_folders(extracted: ExtractionResult, dest: Path) -> list[str]:
-    """Lines that name the classes whose folders have other names."""
+    """List the classes whose folders have other names, for people; [] without any."""
     if not extracted.renamed:
         return []
-    lines = [
-        f"  {escape_controls(repr(name))}: {folder}"
-        for name, folder in extracted.renamed[:_MAX_LISTED]
-    ]
-    more = len(extracted.renamed) - _MAX_LISTED
     classes = format_count(len(extracted.renamed), "class", "classes")
-    return [
-        f"The names of {classes} cannot be used for folders on every file system. Their folders:",
-        *lines,
-        *([f"  and {more:,} more"] if more > 0 else []),
-        f"{dest / STYLEGAN_FILE} keeps the names, and create-from-images reads it.",
+    lines = [
+        f"The names of {classes} cannot be used for folders on every file system. Their folders:"
     ]
+    for name, folder in extracted.renamed[:_MAX_LISTED]:
+        lines.append(f"  {escape_controls(repr(name))}: {folder}")
+    if (more := len(extracted.renamed) - _MAX_LISTED) > 0:
+        lines.append(f"  and {more:,} more")
+    return [*lines, f"{dest / STYLEGAN_FILE} keeps the names, and create-from-images reads it."]
 
 
 @contextmanager
-def _emptied(directory: Path) -> Iterator[None]:
-    """Remove what a killed attempt left, and what this one leaves if it fails."""
+def _clear_on_failure(directory: Path) -> Iterator[None]:
+    """Remove files of a killed attempt, and of this one if it fails."""
     clear_folder(directory)
     try:
         yield
@@ -103,21 +99,10 @@ def _emptied(directory: Path) -> Iterator[None]:
         raise
 
 
-def _paths(folders: Sequence[str], labels: Sequence[int] | None, count: int) -> list[str]:
-    """The path of each image below the destination."""
+def _image_paths(folders: Sequence[str], labels: Sequence[int] | None, count: int) -> list[str]:
+    """Return the path of each image below the destination."""
     digits = len(str(count - 1))
     files = [f"{row:0{digits}d}.png" for row in range(count)]
     if labels is None:
         return files
     return [f"{folders[label]}/{file}" for label, file in zip(labels, files, strict=True)]
-
-
-def _write_labels(directory: Path, paths: Sequence[str], names: Sequence[str]) -> None:
-    """Write the class of each image as StyleGAN's dataset.json."""
-    document = {"labels": list(zip(paths, names, strict=True))}
-    (directory / STYLEGAN_FILE).write_text(json.dumps(document, indent=0), "utf-8")
-
-
-def _chunks(count: int) -> Iterator[npt.NDArray[np.int64]]:
-    for start in range(0, count, _CHUNK):
-        yield np.arange(start, min(start + _CHUNK, count))

@@ -1,4 +1,4 @@
-"""The layout of a dataset on disk: every file name, shape and field, and nothing else."""
+"""Layout of a dataset on disk: file names, shapes and the fields of `dataset.json`."""
 
 import hashlib
 import json
@@ -29,8 +29,8 @@ HOLDOUT_FILE = "holdout.npy"
 LANDMARK_SHAPE = (5, 2)  # eyes, nose, corners of the mouth, each x, y in pixels
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 MAX_SHARD_BYTES = 8 * 2**30
-MAX_SHARDS = 100_000  # of one level; with their usual size, 800 TiB
-HEADER_BYTES = 128  # of a .npy file of version 1.0 with the shapes that we have
+MAX_SHARDS = 100_000  # files of one level; with their usual size, 800 TiB
+HEADER_BYTES = 128  # a .npy header of version 1.0 with these shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,56 +43,39 @@ class SkippedImage:
 
 @dataclass(frozen=True, slots=True)
 class ArrayFile:
-    """What one .npy file of a dataset must hold."""
+    """Name, shape and type of one .npy file of a dataset."""
 
     name: str
     shape: tuple[int, ...]
-    dtype: str  # in NumPy's words: '|u1', '<i4', '<i8', '<f4'
+    dtype: str  # '|u1', '<i4', '<i8' or '<f4'
 
     @property
     def num_bytes(self) -> int:
         return self.bytes_of(self.shape[0])
 
     def bytes_of(self, num_rows: int) -> int:
-        """Size of the file with its first rows only."""
+        """Compute the size of the file with its first rows only."""
         return HEADER_BYTES + num_rows * prod(self.shape[1:]) * int(self.dtype[-1])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetInfo:
-    """All that `dataset.json` says of a dataset. Raises ValueError where it contradicts itself.
+    """The content of `dataset.json`. Raises ValueError where it contradicts itself."""
 
-    Attributes:
-        name: A short name, used for run directories.
-        resolution: Of the top level, a power of two from 4 to 1024: the side of squares.
-        base: Size at level 2; its shorter side is 4 to 7 px, the longer one 63 at most.
-        channels: 1 grey, 3 RGB, 4 RGBA.
-        count: Number of images, at least 1.
-        rows_per_shard: Images in each file of a level; all of them when it is one file.
-        webp_bytes: For each level that is compressed, how many bytes its images take together.
-        label_names: Names of the classes by index; empty without labels.
-        has_landmarks: Five points for each image are stored.
-        holdout_count: How many images training leaves out, fewer than `count`.
-        source: What the images were made from, for people.
-        options: How they were made: JSON values by option name.
-        skipped: The images that were left out.
-        checksums: SHA-256 in hexadecimal of each array file by name.
-    """
-
-    name: str
-    resolution: int
-    channels: int
-    count: int
-    rows_per_shard: Mapping[int, int]
-    base: Size = SQUARE
-    label_names: tuple[str, ...] = ()
-    has_landmarks: bool = False
-    holdout_count: int = 0
-    webp_bytes: Mapping[int, int] = field(default_factory=dict)
-    source: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    skipped: tuple[SkippedImage, ...] = ()
-    checksums: Mapping[str, str] = field(default_factory=dict)
+    name: str  # a short name, used for run directories
+    resolution: int  # side of squares at the top level, a power of two from 4 to 1024
+    channels: int  # 1 grey, 3 RGB, 4 RGBA
+    count: int  # number of images, at least 1
+    rows_per_shard: Mapping[int, int]  # level -> images in each of its files, at most `count`
+    base: Size = SQUARE  # size at level 2; shorter side 4 to 7 px, longer side 63 at most
+    label_names: tuple[str, ...] = ()  # class names by index; empty without labels
+    has_landmarks: bool = False  # five points for each image are stored
+    holdout_count: int = 0  # number of images held out of training, fewer than `count`
+    webp_bytes: Mapping[int, int] = field(default_factory=dict)  # compressed level -> size of all
+    source: str = ""  # origin of the images, for people
+    options: Mapping[str, Any] = field(default_factory=dict)  # JSON values by option name
+    skipped: tuple[SkippedImage, ...] = ()  # images that were left out
+    checksums: Mapping[str, str] = field(default_factory=dict)  # array file -> SHA-256, hexadecimal
 
     def __post_init__(self) -> None:
         try:
@@ -106,53 +89,46 @@ class DatasetInfo:
             raise ValueError(f"count is {self.count}: a dataset has at least one image")
         if not 0 <= self.holdout_count < self.count:
             raise ValueError(f"holdout_count is {self.holdout_count}, of {self.count} images")
-        if (
-            not isinstance(self.name, str)
-            or not isinstance(self.options, Mapping)
-            or not all(isinstance(label, str) for label in self.label_names)
-        ):
+        are_strings = all(isinstance(text, str) for text in (self.name, *self.label_names))
+        if not are_strings or not isinstance(self.options, Mapping):
             raise ValueError("name, options or label_names are of another kind than they should be")
-        if (
-            tuple(self.rows_per_shard) != tuple(self.levels)
-            or min(self.rows_per_shard.values()) < 1
-        ):
-            raise ValueError(f"rows_per_shard {dict(self.rows_per_shard)} does not fit the levels")
-        if (
-            not set(self.webp_bytes) <= set(self.levels)
-            or min(self.webp_bytes.values(), default=0) < 0
-        ):
+        rows, levels = self.rows_per_shard, tuple(self.levels)
+        if tuple(rows) != levels or min(rows.values()) < 1:
+            raise ValueError(f"rows_per_shard {dict(rows)} does not fit the levels")
+        if not {*self.webp_bytes} <= {*levels} or min(self.webp_bytes.values(), default=0) < 0:
             raise ValueError(f"webp_bytes {dict(self.webp_bytes)} does not fit the levels")
-        if self.count > MAX_SHARDS * min(self.rows_per_shard.values()):
+        if self.count > MAX_SHARDS * min(rows.values()):
             raise ValueError(f"{self.count} images do not fit rows_per_shard")
 
     @property
     def levels(self) -> range:
-        """Levels on disk, from the base up."""
+        """The levels on disk, from the base up."""
         return range(MIN_LEVEL, level_of(self.resolution) + 1)
 
     @property
     def top_size(self) -> Size:
-        """Size of the images of the top level."""
         return self.size(self.levels[-1])
 
     def size(self, level: int) -> Size:
-        """Size of the images of a level."""
         return size_at(self.base, level)
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that tell this content from any other."""
+        """Hash of the content, twelve hexadecimal digits."""
         content = json.dumps([self.label_names, sorted(self.checksums.items())])
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     @property
     def num_bytes(self) -> int:
         """Size of all array files."""
-        return sum(file.num_bytes for file in self.array_files())
+        return self.bytes_of(self.count)
+
+    def bytes_of(self, num_rows: int) -> int:
+        """Compute the size of all array files with their first rows only."""
+        return sum(file.bytes_of(min(num_rows, file.shape[0])) for file in self.array_files())
 
     def level_files(self, level: int) -> tuple[ArrayFile, ...]:
-        """The files of one level in the order of their rows; if it is compressed, all bytes and
-        where each image begins."""
+        """Return the files of one level by their rows; of a compressed one, data and offsets."""
         if level in self.webp_bytes:
             return (
                 ArrayFile(f"level-{level:02d}.webp.npy", (self.webp_bytes[level],), "|u1"),
@@ -161,15 +137,14 @@ class DatasetInfo:
         rows, shape = self.rows_per_shard[level], (*self.size(level), self.channels)
         if rows >= self.count:
             return (ArrayFile(f"level-{level:02d}.npy", (self.count, *shape), "|u1"),)
+        counts = [min(rows, self.count - start) for start in range(0, self.count, rows)]
         return tuple(
-            ArrayFile(
-                f"level-{level:02d}.{shard:03d}.npy", (min(rows, self.count - start), *shape), "|u1"
-            )
-            for shard, start in enumerate(range(0, self.count, rows))
+            ArrayFile(f"level-{level:02d}.{shard:03d}.npy", (count, *shape), "|u1")
+            for shard, count in enumerate(counts)
         )
 
     def array_files(self) -> tuple[ArrayFile, ...]:
-        """All array files of the dataset, from the base up."""
+        """Return all array files of the dataset, from the base up."""
         files = [file for level in self.levels for file in self.level_files(level)]
         if self.label_names:
             files.append(ArrayFile(LABELS_FILE, (self.count,), "<i4"))
@@ -182,7 +157,7 @@ class DatasetInfo:
     def to_json(self) -> str:
         fields = {name: getattr(self, name) for name in self.__slots__}
         fields["skipped"] = [[item.path, item.reason] for item in self.skipped]
-        if self.base == SQUARE:  # the usual one goes without saying
+        if self.base == SQUARE:  # the default
             del fields["base"]
         document = {"format": FORMAT, "version": FORMAT_VERSION, **fields}
         return json.dumps(document, indent=1) + "\n"
@@ -194,12 +169,9 @@ class DatasetInfo:
         del fields["format"], fields["version"]
         fields["label_names"] = tuple(fields["label_names"])
         fields["skipped"] = tuple(SkippedImage(path, reason) for path, reason in fields["skipped"])
-        fields["rows_per_shard"] = {
-            int(level): int(rows) for level, rows in fields["rows_per_shard"].items()
-        }
-        fields["webp_bytes"] = {
-            int(level): int(size) for level, size in fields.get("webp_bytes", {}).items()
-        }
+        for name in ("rows_per_shard", "webp_bytes"):
+            by_level = fields[name] if name == "rows_per_shard" else fields.get(name, {})
+            fields[name] = {int(level): int(value) for level, value in by_level.items()}
         fields["base"] = Size(*map(int, fields.get("base", SQUARE)))
         return cls(**fields)
 
@@ -211,7 +183,7 @@ def compute_rows_per_shard(
     max_bytes: int = MAX_SHARD_BYTES,
     base: Size = SQUARE,
 ) -> dict[int, int]:
-    """For each level the rows that a file of at most `max_bytes` holds, at least 1."""
+    """Compute for each level the rows that a file of at most `max_bytes` holds, at least 1."""
     rows = {
         level: (max_bytes - HEADER_BYTES) // (size_at(base, level).pixels * channels)
         for level in range(MIN_LEVEL, level_of(resolution) + 1)
@@ -220,7 +192,7 @@ def compute_rows_per_shard(
 
 
 def read_info(directory: Path) -> DatasetInfo:
-    """Read `dataset.json`; raises UserError that tells what is wrong with it and what to do."""
+    """Read `dataset.json`; raises UserError with the fault and its remedy."""
     path = directory / INFO_FILE
     if not directory.is_dir():
         what = "is a file, not a dataset" if directory.exists() else "does not exist"
@@ -229,26 +201,26 @@ def read_info(directory: Path) -> DatasetInfo:
         )
     if not path.is_file():
         raise UserError(
-            f"{directory} is not a dataset: it has no {INFO_FILE}. "
-            "Make one with "
-            f"{command_line('dataset', 'create-from-images', '--source', directory)} "
-            "--dest …"
+            f"{directory} is not a dataset: it has no {INFO_FILE}. Make one with "
+            f"{command_line('dataset', 'create-from-images', '--source', directory)} --dest …"
         )
     try:
         text = path.read_text("utf-8")
-        version = _version(text)
+        document = json.loads(text)
+        if document["format"] != FORMAT:
+            raise ValueError(f"its format is {document['format']!r}, not {FORMAT!r}")
+        version = document["version"]
     except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(path, error) from error
+        raise _damage_error(path, error) from error
     if version != FORMAT_VERSION:
         raise UserError(
-            f"{path} has format version {version}; this progan reads version "
-            f"{FORMAT_VERSION}. Make the dataset again from its source, or use "
-            "the progan that wrote it."
+            f"{path} has format version {version}; this progan reads version {FORMAT_VERSION}. "
+            "Make the dataset again from its source, or use the progan that wrote it."
         )
     try:
         return DatasetInfo.from_json(text)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(path, error) from error
+        raise _damage_error(path, error) from error
 
 
 def require_array_files(directory: Path, info: DatasetInfo) -> None:
@@ -265,26 +237,17 @@ def require_array_files(directory: Path, info: DatasetInfo) -> None:
 
 
 def describe_size_fault(directory: Path, file: ArrayFile) -> str:
-    """Say what is wrong with the file at a glance: missing or of another size; '' if nothing."""
+    """Describe a file that is missing or of another size; '' for any other."""
     path = directory / file.name
     if not path.is_file():
         return f"{file.name} is missing"
     size = path.stat().st_size
-    return (
-        ""
-        if size == file.num_bytes
-        else (f"{file.name} has {size} bytes instead of {file.num_bytes}")
-    )
+    if size == file.num_bytes:
+        return ""
+    return f"{file.name} has {size} bytes instead of {file.num_bytes}"
 
 
-def _version(text: str) -> object:
-    document = json.loads(text)
-    if document["format"] != FORMAT:
-        raise ValueError(f"its format is {document['format']!r}, not {FORMAT!r}")
-    return document["version"]
-
-
-def _damaged(path: Path, error: Exception) -> UserError:
+def _damage_error(path: Path, error: Exception) -> UserError:
     reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
     return UserError(
         f"{path} does not describe a dataset: {reason}. Restore it from a copy, or "

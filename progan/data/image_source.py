@@ -1,4 +1,4 @@
-"""What an importer hands to the writer: numbered images, and reports of unreadable ones."""
+"""Interface between importers and the writer: numbered images, and unreadable ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,27 +14,22 @@ from progan.invocation import command_line
 from progan.runtime.text import escape_controls, format_count
 from progan.sizes import SQUARE, Size, level_of, size_at
 
+Pixels = npt.NDArray[np.uint8]
 OnError = Literal["stop", "skip"]
+Say = Callable[[str], None]  # receives a line for people
 _NUM_LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image, and what else is known of it.
+    """One image with its landmarks."""
 
-    Attributes:
-        image: uint8 [H,W,C].
-        landmarks: float32 [5,2] in pixels.
-        smaller: All lower levels, {level: uint8 [h,w,C]}, where they are known
-            better than from the rounded pixels of `image`; all samples of a source have them,
-            or none.
-        doubt: The image can be read and had better be left out; `--on-error skip` does so.
-    """
-
-    image: npt.NDArray[np.uint8]
-    landmarks: npt.NDArray[np.float32] | None = None
-    smaller: Mapping[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
-    doubt: SkippedImage | None = None
+    image: Pixels  # uint8 [H,W,C]
+    landmarks: npt.NDArray[np.float32] | None = None  # [5,2] in pixels
+    # All lower levels, {level: uint8 [h,w,C]}, instead of averages of the rounded pixels of
+    # `image`; all samples of a source have them, or none.
+    smaller: Mapping[int, Pixels] = field(default_factory=dict)
+    doubt: SkippedImage | None = None  # reason to leave it out, which `--on-error skip` does
 
 
 class UnreadableImage(UserError):
@@ -54,49 +49,33 @@ class UnreadableImage(UserError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageSource:
-    """Images of one size and kind, numbered from 0.
+    """Images of one size and kind, numbered from 0."""
 
-    Attributes:
-        description: Where the images come from, for people.
-        identity: Tells these images from any others, where the options do not; a hash.
-        resolution: Of their level, a power of two from 4 to 1024: the side of squares.
-        base: Their size at level 2.
-        channels: 1 grey, 3 RGB, 4 RGBA.
-        count: How many there are.
-        read: Image number -> Sample; raises UnreadableImage. Called from several threads, or,
-            with `in_processes`, from several processes; then it must be picklable.
-        labels: Class of each image, int [count], or None.
-        label_names: Names of the classes by index.
-        has_landmarks: Every sample has landmarks.
-        held_out: Numbers of the images that training leaves out, unless others are drawn.
-        skipped: Images that were left out already.
-        in_processes: `read` computes in Python, so that threads would wait for each other.
-    """
-
-    description: str
-    resolution: int
-    channels: int
+    description: str  # origin of the images, for people
+    resolution: int  # side of squares at their level, a power of two from 4 to 1024
+    channels: int  # 1 grey, 3 RGB, 4 RGBA
     count: int
+    # Image number -> Sample; raises UnreadableImage. Called from several threads, or, with
+    # `in_processes`, from several processes; then it must be picklable.
     read: Callable[[int], Sample]
-    base: Size = SQUARE
-    identity: str = ""
-    labels: npt.NDArray[np.int64] | None = None
-    label_names: tuple[str, ...] = ()
-    has_landmarks: bool = False
-    held_out: npt.NDArray[np.int64] | None = None
-    skipped: tuple[SkippedImage, ...] = ()
-    in_processes: bool = False
+    in_processes: bool = False  # `read` computes in Python, so that threads would wait
+    base: Size = SQUARE  # their size at level 2
+    identity: str = ""  # hash of the images, where the options do not identify them
+    labels: npt.NDArray[np.int64] | None = None  # class of each image, [count]
+    label_names: tuple[str, ...] = ()  # class names by index
+    has_landmarks: bool = False  # every sample has landmarks
+    held_out: npt.NDArray[np.int64] | None = None  # numbers of the images held out of training
+    skipped: tuple[SkippedImage, ...] = ()  # images that were left out already
 
     @property
     def size(self) -> Size:
-        """Size of the images."""
         return size_at(self.base, level_of(self.resolution))
 
 
 def select_rows(count: int, max_images: int | None, seed: int | None) -> npt.NDArray[np.int64]:
-    """Which of `count` images to take, in ascending order: all, or `max_images` of them.
+    """Select all of `count` images, or `max_images`: the first, or drawn with a seed.
 
-    Without a seed the first ones, with a seed as many drawn without replacement.
+    Returns int64 [n], ascending; drawn without replacement.
     """
     taken = count if max_images is None else min(count, max_images)
     if seed is None:
@@ -115,12 +94,9 @@ def require_readable(source: Path | str, total: int, unreadable: Sequence[Skippe
 
 
 def format_skipped(skipped: Sequence[SkippedImage]) -> str:
-    """The first ten with their reasons, one in a line, and how many more there are."""
-    lines = [
-        f"  {escape_controls(f'{item.path}: {item.reason}')}" for item in skipped[:_NUM_LISTED]
-    ]
-    more = len(skipped) - _NUM_LISTED
-    return "\n".join(
-        lines
-        + [f"  and {more:,} more; {command_line('dataset', 'check')} names them all"] * (more > 0)
-    )
+    """Format the first ten with their reasons, one in a line, and the number of the others."""
+    lines = [f"  {item.path}: {item.reason}" for item in skipped[:_NUM_LISTED]]
+    lines = [escape_controls(line) for line in lines]
+    if (more := len(skipped) - _NUM_LISTED) > 0:
+        lines.append(f"  and {more:,} more; {command_line('dataset', 'check')} names them all")
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""How far the creation of a dataset has come, flushed to disk so that it can be continued."""
+"""Journal of the creation of a dataset, from which an interrupted one is continued."""
 
 import hashlib
 import json
@@ -12,6 +12,7 @@ from typing import Any
 
 from progan.data.array_files import DatasetArrays
 from progan.data.format import DatasetInfo, SkippedImage
+from progan.errors import UserError
 from progan.runtime.files import clear_folder, write_atomically
 
 JOURNAL_FILE = "journal.json"
@@ -19,23 +20,16 @@ JOURNAL_FILE = "journal.json"
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """What has been written.
+    """Progress of the creation of a dataset."""
 
-    Attributes:
-        job: Names what is being made; another job must not be continued.
-        asked: Images that have been read, or tried to be.
-        skipped: Those of them that are left out, by number and as they are listed.
-        doubtful: Those that are written and had better be left out.
-    """
-
-    job: str
-    asked: int = 0
-    skipped: tuple[tuple[int, SkippedImage], ...] = ()
-    doubtful: tuple[SkippedImage, ...] = ()
+    job: str  # hash of what is being made; another job must not be continued
+    asked: int = 0  # images that have been read, or tried to be
+    skipped: tuple[tuple[int, SkippedImage], ...] = ()  # those left out, by number
+    doubtful: tuple[SkippedImage, ...] = ()  # those written that had better be left out
 
     @property
     def written(self) -> int:
-        """Rows that the array files have."""
+        """Number of rows that the array files have."""
         return self.asked - len(self.skipped)
 
     def after(
@@ -44,90 +38,70 @@ class Journal:
         skipped: tuple[tuple[int, SkippedImage], ...],
         doubtful: tuple[SkippedImage, ...] = (),
     ) -> "Journal":
-        """The journal after more images."""
         return Journal(
             self.job, self.asked + asked, self.skipped + skipped, self.doubtful + doubtful
         )
 
 
 def hash_job(plan: DatasetInfo, details: Mapping[str, Any]) -> str:
-    """Hash of all that decides what is written."""
+    """Hash everything that decides the content of the dataset."""
     text = plan.to_json() + json.dumps(details, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_journal(directory: Path, job: str) -> Journal:
-    """What an interrupted attempt left in `directory`; an empty journal if that is nothing.
+def read_journal(directory: Path, job: str, dest: Path) -> Journal:
+    """Read the journal of an interrupted attempt at `dest`, or return an empty one.
 
     Raises:
-        OtherJob: It was another job.
+        UserError: It was another job.
     """
     path = directory / JOURNAL_FILE
     try:
         found = json.loads(path.read_text("utf-8"))
-        journal = Journal(
-            found["job"],
-            int(found["asked"]),
-            tuple(
-                (int(number), SkippedImage(name, reason))
-                for number, name, reason in found["skipped"]
-            ),
-            tuple(SkippedImage(name, reason) for name, reason in found["doubtful"]),
-        )
+        skipped = [(int(number), SkippedImage(*item)) for number, *item in found["skipped"]]
+        doubtful = [SkippedImage(*item) for item in found["doubtful"]]
+        journal = Journal(found["job"], int(found["asked"]), tuple(skipped), tuple(doubtful))
     except (OSError, ValueError, KeyError, TypeError):
         return Journal(job)
     if journal.job != job:
-        raise OtherJob(directory)
+        raise UserError(
+            f"There is an unfinished dataset in {directory}, which was to become another "
+            f"one than {dest} is now. Repeat the command that began it, or remove it."
+        )
     return journal
 
 
-class OtherJob(Exception):
-    """A folder holds an unfinished dataset that was to become another one."""
-
-
 def write_journal(directory: Path, journal: Journal) -> None:
-    """Keep the journal, once the rows that it counts are on disk."""
-    write_atomically(
-        directory / JOURNAL_FILE,
-        json.dumps(
-            {
-                "job": journal.job,
-                "asked": journal.asked,
-                "skipped": [[number, item.path, item.reason] for number, item in journal.skipped],
-                "doubtful": [[item.path, item.reason] for item in journal.doubtful],
-            }
-        ),
-    )
+    """Write the journal, once the rows that it counts are on disk."""
+    document = {
+        "job": journal.job,
+        "asked": journal.asked,
+        "skipped": [[number, item.path, item.reason] for number, item in journal.skipped],
+        "doubtful": [[item.path, item.reason] for item in journal.doubtful],
+    }
+    write_atomically(directory / JOURNAL_FILE, json.dumps(document))
 
 
 def journal_exists(directory: Path) -> bool:
-    """Whether there is a journal, from which the creation can be continued."""
+    """Check if there is a journal, from which the creation can be continued."""
     return (directory / JOURNAL_FILE).is_file()
 
 
 def remove_journal(directory: Path) -> None:
-    """The dataset is whole."""
     (directory / JOURNAL_FILE).unlink(missing_ok=True)
 
 
 class PeriodicFlush:
-    """Waits for the disk in its own thread, while images go on being written.
-
-    Args:
-        directory: Where the arrays grow.
-        seconds: Shortest time from one flush to the next.
-    """
+    """Flush arrays and journal in a thread, at most once in `seconds`, while images are written."""
 
     def __init__(self, arrays: DatasetArrays, directory: Path, seconds: float) -> None:
-        self._arrays = arrays
-        self._directory = directory
-        self._seconds = seconds
+        self._arrays, self._directory, self._seconds = arrays, directory, seconds
         self._last = time.monotonic()
         self._thread = ThreadPoolExecutor(1)
         self._pending: Future[None] | None = None
 
     def flush_if_due(self, journal: Journal) -> None:
-        """Begin to flush what the journal counts, unless a flush runs or has run a moment ago."""
+        """Start to flush the rows that the journal counts, if none runs and it is time."""
         if self._pending is not None and self._pending.done():
             self._pending.result()
             self._pending = None
@@ -136,7 +110,7 @@ class PeriodicFlush:
             self._last = time.monotonic()
 
     def flush(self, journal: Journal) -> None:
-        """Flush what the journal counts, now."""
+        """Flush the rows that the journal counts, now."""
         if journal.asked:
             self._thread.submit(self._flush, journal).result()
         else:
@@ -147,6 +121,6 @@ class PeriodicFlush:
         self._thread.shutdown(wait=True)
 
     def _flush(self, journal: Journal) -> None:
-        with suppress(OSError):  # of a full disk, the writing will tell
+        with suppress(OSError):  # a full disk will be reported by the next write
             self._arrays.flush()
             write_journal(self._directory, journal)

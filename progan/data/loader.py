@@ -1,7 +1,8 @@
 """Batches of reals in the order of the schedule, prepared ahead of the training by a thread.
 
 Everything about a batch follows from the number of images seen before it, so the loader keeps
-no state that a resumed run would miss.
+no state that a resumed run would miss. A level that fits in the memory of the device is read (and
+decoded) once and stays there; any other is read from the files, batch by batch.
 """
 
 import queue
@@ -20,15 +21,113 @@ from torch.utils._pytree import tree_map_only
 from progan import schedule
 from progan.batch_split import UNSHARDED, Shard, shard_rows
 from progan.config import Run
-from progan.data.device_cache import DeviceImageCache
 from progan.data.reader import Dataset
 from progan.images import to_float
 from progan.ops import fade_images
 from progan.runtime.cuda_prefetch import CudaPrefetcher, Prefetched
+from progan.runtime.devices import none_if_out_of_memory, unclaimed_memory_bytes
+from progan.runtime.files import human_bytes
 from progan.runtime.seeding import numpy_generator
+from progan.runtime.text import format_count, human_seconds
 
 Rows = npt.NDArray[np.int64]
 MAX_PREFETCHED = 4  # batches that wait, at most
+AUTO_CACHE_DIVISOR = 4  # a quarter of the free memory; training may need the rest
+CACHE_CHUNK_BYTES = 2**26  # images that are read at once
+
+
+class ReadingCancelled(Exception):
+    """The images are not needed any more."""
+
+
+class DeviceImageCache:
+    """The images of a dataset that are not held out, by level and number.
+
+    Args:
+        device: Keeps the images of a level if they fit.
+        budget_bytes: Most memory of the device that images may take.
+        report: Receives a line about the level that stays there, or did not fit after all.
+        stopped: Returns True to end the reading of a level.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        device: torch.device,
+        budget_bytes: int = 0,
+        report: Callable[[str], None] = lambda line: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._dataset, self._device, self._budget_bytes = dataset, device, budget_bytes
+        self._report, self._stopped = report, stopped
+        self._level = -1
+        # All images of that level, uint8 [count, H, W, C] on the device; None: they do not fit.
+        self._resident: Tensor | None = None
+
+    def __call__(self, level: int, numbers: Rows) -> Tensor:
+        """Read images of a level, [n] from 0 on -> uint8 [n, H, W, C], on the device or on the CPU.
+
+        Raises ReadingCancelled.
+        """
+        if level != self._level:
+            self._enter(level)
+        if (resident := self._resident) is not None:
+            index = torch.from_numpy(numbers)
+            picked = none_if_out_of_memory(lambda: resident.index_select(0, index.to(self._device)))
+            if picked is not None:
+                return picked
+        return self._read(level, self._rows[numbers])
+
+    @property
+    def _rows(self) -> Rows:
+        return self._dataset.training_rows
+
+    def _enter(self, level: int) -> None:
+        self._level, self._resident = level, None  # the old one goes before the new one comes
+        num_bytes = len(self._rows) * self._image_bytes(level)
+        if num_bytes > self._budget_bytes:
+            return
+        start = time.perf_counter()
+        self._resident = none_if_out_of_memory(lambda: self._all(level))
+        stay, are = ("stays", "it is") if len(self._rows) == 1 else ("stay", "they are")
+        what = f"{format_count(len(self._rows), 'image')} of {self._dataset.info.size(level)}"
+        self._report(
+            f"Out of memory for {what} ({human_bytes(num_bytes)}): {are} read batch by batch."
+            if self._resident is None
+            else f"{what} {stay} in the device's memory: {human_bytes(num_bytes)}, read in "
+            f"{human_seconds(time.perf_counter() - start)}."
+        )
+
+    def _all(self, level: int) -> Tensor:
+        """Read all images of a level: uint8 [count, H, W, C] on the device."""
+        shape = (len(self._rows), *self._dataset.info.size(level), self._dataset.channels)
+        images = torch.empty(shape, dtype=torch.uint8, device=self._device)
+        step = max(CACHE_CHUNK_BYTES // self._image_bytes(level), 1)
+        for start in range(0, len(images), step):
+            if self._stopped():
+                raise ReadingCancelled
+            images[start : start + step] = self._read(level, self._rows[start : start + step])
+        return images
+
+    def _read(self, level: int, rows: Rows) -> Tensor:
+        return torch.from_numpy(self._dataset.images(level, rows))
+
+    def _image_bytes(self, level: int) -> int:
+        return self._dataset.info.size(level).pixels * self._dataset.channels
+
+
+def cache_budget_bytes(gib: float, device: torch.device) -> int:
+    """Return the memory of a device that images may take.
+
+    Args:
+        gib: The requested GiB. Below 0: a quarter of the memory that the GPU has left after the
+            preflight, and 0 on a CPU, which caches files anyway.
+    """
+    if gib >= 0:
+        return int(gib * 2**30)
+    if device.type != "cuda":
+        return 0
+    return (unclaimed_memory_bytes(device) or 0) // AUTO_CACHE_DIVISOR
 
 
 class ShuffledRows:
@@ -39,7 +138,7 @@ class ShuffledRows:
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def rows(self, start: int, size: int) -> Rows:
-        """The rows at positions start … start + size - 1 of the stream: int64 [size]."""
+        """Return the rows at positions start … start + size - 1 of the stream: int64 [size]."""
         positions = np.arange(start, start + size)
         parts = [
             self._permutation(int(epoch))[positions[positions // self.count == epoch] % self.count]
@@ -57,10 +156,10 @@ class ShuffledRows:
 def preprocess_reals(
     images: Tensor, *, mirror: Tensor | None = None, alpha: Tensor | None = None
 ) -> Tensor:
-    """uint8 [N, H, W, C] -> float32 [N, C, H, W] in [-1, 1], as the critic sees them.
+    """Convert uint8 [N, H, W, C] to float32 [N, C, H, W] in [-1, 1] for the discriminator.
 
     Args:
-        mirror: bool [N], which images to flip left to right.
+        mirror: bool [N], True for images to flip left to right.
         alpha: 0-d; while a level is faded in, reals are blended with their own
             2x-down-2x-up version, so that they sharpen as the networks do.
     """
@@ -71,17 +170,16 @@ def preprocess_reals(
 
 
 class Batch(NamedTuple):
-    """Reals for one critic step: all of them, or the share of this process."""
+    """Real images for one discriminator step: all of them, or the shard of this process."""
 
     images: Tensor  # uint8 [N, H, W, C]
     labels: Tensor  # float32 [N, label_size], one-hot, of these images
     drawn_labels: Tensor  # float32 [N, label_size], of other images drawn at random
-    rows: Tensor | None = None  # int64 [N], which images of the whole batch; None: all of it
+    rows: Tensor | None = None  # int64 [N], positions in the whole batch; None: all of it
     share: Shard = UNSHARDED
 
     @property
     def whole_size(self) -> int:
-        """Number of images in the whole batch."""
         return len(self.images) * self.share.num_shards
 
     def to(self, device: torch.device) -> "Batch":
@@ -97,12 +195,12 @@ def read_batches(
     share: Shard = UNSHARDED,
     images: DeviceImageCache | None = None,
 ) -> Iterator[Batch]:
-    """Yield the batch of each critic step from `images_seen` to the end of the run.
+    """Yield the batch of each discriminator step from `images_seen` to the end of the run.
 
     Args:
-        round_images_seen: Where the round began that `images_seen` is inside of.
-        share: Read only the images of this part of each batch.
-        images: Where they come from, if not just from the files.
+        round_images_seen: Images seen at the start of the round that `images_seen` is inside of.
+        share: Read only the images of this shard of each batch.
+        images: Source of the images; None: the files.
     """
     training = dataset.training_rows
     images = images or DeviceImageCache(dataset, torch.device("cpu"))
@@ -129,7 +227,7 @@ def read_batches(
 
 
 def read_one_hot_labels(dataset: Dataset, rows: Rows, label_size: int) -> Tensor:
-    """Labels of some rows, [N] -> float32 [N, label_size]; unconditional: [N, 0]."""
+    """Read labels of rows, [N] -> float32 [N, label_size]; unconditional: [N, 0]."""
     if not label_size:
         return torch.zeros(len(rows), 0)
     return F.one_hot(torch.from_numpy(dataset.labels(rows)), label_size).float()
@@ -145,11 +243,11 @@ def prefetch_batches(
     budget_bytes: int = 0,
     report: Callable[[str], None] = lambda line: None,
 ) -> "Prefetcher":
-    """Have a thread read the batches of `read_batches`, for a device.
+    """Start a thread that reads the batches of `read_batches` for a device.
 
     Args:
         budget_bytes: A level whose images take no more memory of the device stays there.
-        report: Is told in one line what stays there.
+        report: Receives a line about each level that stays there.
     """
     stop = threading.Event()
     images = DeviceImageCache(dataset, device, budget_bytes, report, stop.is_set)
@@ -159,10 +257,10 @@ def prefetch_batches(
 
 
 class Prefetcher:
-    """Reads batches in a thread and sends them to the device; knows how long it was waited for.
+    """Read batches in a thread, send them to the device, and measure the waiting time.
 
     Args:
-        stop: Is set when nobody wants more batches, for those who make them to see.
+        stop: Set when no more batches are wanted; ends the thread.
     """
 
     def __init__(

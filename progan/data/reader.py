@@ -1,4 +1,4 @@
-"""Read a dataset: any row of any level through memory maps; compare files with their checksums."""
+"""Read a dataset, or its images of one class, through memory maps; verify checksums."""
 
 import threading
 from functools import cached_property
@@ -22,6 +22,8 @@ from progan.data.format import (
 from progan.errors import UserError
 from progan.invocation import command_line
 from progan.runtime.files import sha256_of
+from progan.runtime.seeding import numpy_generator
+from progan.runtime.text import format_count, pluralize
 from progan.sizes import level_name
 
 Rows = npt.NDArray[np.int64]
@@ -45,14 +47,14 @@ class Dataset:
 
     @classmethod
     def open(cls, path: str | Path) -> "Dataset":
-        """Open the dataset in the folder `path`; raises UserError if there is no whole one."""
+        """Open the dataset in the folder `path`; raises UserError unless it is complete."""
         path = Path(path)
         info = read_info(path)
         require_array_files(path, info)
         return cls(path, info)
 
     def __reduce__(self) -> Any:
-        # A pickled memory map would carry all its pixels; another process maps the files anew.
+        # A pickled memory map would carry all its pixels; another process maps the files again.
         return Dataset, (self.path, self.info)
 
     def __len__(self) -> int:
@@ -81,7 +83,7 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that tell this content from any other."""
+        """Hash of the content, twelve hexadecimal digits."""
         return self.info.fingerprint
 
     @cached_property
@@ -102,7 +104,7 @@ class Dataset:
     def training_rows(self) -> Rows:
         """Rows to train on, all that are not held out: int64 [count - n], ascending."""
         rows = np.delete(np.arange(len(self), dtype=np.int64), self.held_out_rows)
-        rows.flags.writeable = False  # all who ask share it
+        rows.flags.writeable = False  # callers share it
         return rows
 
     @cached_property
@@ -114,7 +116,7 @@ class Dataset:
         return tuple(np.flatnonzero(counts == 0).tolist())
 
     def level_named(self, resolution: int | None) -> int:
-        """The level that --resolution names, the top one if None; UserError if there is none."""
+        """Return the level of --resolution, the top one if None; UserError for another value."""
         levels = {1 << level: level for level in self.info.levels}
         resolution = self.resolution if resolution is None else resolution
         if resolution not in levels:
@@ -132,7 +134,7 @@ class Dataset:
         """
         rows = self._inside(rows)
         if level in self.info.webp_bytes:
-            return self._decoded(level, rows)
+            return self._decode(level, rows)
         files, per_shard = self.info.level_files(level), self.info.rows_per_shard[level]
         if len(files) == 1:
             return self._map(files[0].name)[rows].astype(np.uint8, copy=False)
@@ -143,12 +145,11 @@ class Dataset:
             images[places] = self._map(files[shard].name)[rows[places] - shard * per_shard]
         return images
 
-    def _decoded(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
+    def _decode(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
         images = np.empty((len(rows), *self.info.size(level), self.channels), dtype=np.uint8)
         try:
-            for place, image in enumerate(
-                decode_webp_files(self.encoded(level, rows), self.channels)
-            ):
+            files = decode_webp_files(self.read_webp(level, rows), self.channels)
+            for place, image in enumerate(files):
                 images[place] = image
         except (OSError, ValueError) as error:
             raise UserError(
@@ -157,7 +158,7 @@ class Dataset:
             ) from error
         return images
 
-    def encoded(self, level: int, rows: Rows) -> list[bytes]:
+    def read_webp(self, level: int, rows: Rows) -> list[bytes]:
         """Return images of a compressed level as they are stored: rows [n] -> n WebP files."""
         rows = self._inside(rows)
         files = self.info.level_files(level)
@@ -203,3 +204,113 @@ def find_damaged_files(directory: Path, info: DatasetInfo) -> list[str]:
             faults += [fault] * bool(fault)
             progress.update(file.num_bytes)
     return faults
+
+
+def compute_holdout_size(fraction: float, count: int) -> int:
+    """Return the number of `count` images that a fraction in [0, 1) holds out, at least 1 or 0.
+
+    Raises:
+        UserError: None would be left to train on.
+    """
+    assert 0 <= fraction < 1, fraction
+    size = max(1, round(fraction * count)) if fraction else 0
+    if size >= count:
+        raise UserError(
+            f"--holdout {fraction} of {format_count(count, 'image')} keeps "
+            f"{pluralize(count, 'it', 'them all')} away from training. Name a "
+            "smaller fraction, take more images, or omit it."
+        )
+    return size
+
+
+def draw_holdout_rows(size: int, count: int, seed: int) -> npt.NDArray[np.int64]:
+    """Draw `size` of the rows 0 … count - 1 without replacement: int64 [size], ascending."""
+    return np.sort(numpy_generator(seed, "holdout").permutation(count)[:size]).astype(np.int64)
+
+
+class ClassSubset(Dataset):
+    """The images of one class: row k is the k-th of them. Classes keep their numbers and names."""
+
+    def __init__(self, dataset: Dataset, label: int) -> None:
+        super().__init__(dataset.path, dataset.info)
+        self.whole, self.label = dataset, label
+
+    def __reduce__(self) -> Any:
+        return ClassSubset, (self.whole, self.label)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Rows of the whole dataset, int64 [n]."""
+        labels = self.whole.labels(np.arange(len(self.whole)))
+        return np.flatnonzero(labels == self.label).astype(np.int64)
+
+    @property
+    def name(self) -> str:
+        return f"{self.whole.name}-{self.label_names[self.label]}"
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.whole.fingerprint}-{self.label}"
+
+    @cached_property
+    def held_out_rows(self) -> Rows:
+        return np.flatnonzero(np.isin(self.rows, self.whole.held_out_rows)).astype(np.int64)
+
+    def images(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
+        return self.whole.images(level, self._of_whole(rows))
+
+    def read_webp(self, level: int, rows: Rows) -> list[bytes]:
+        return self.whole.read_webp(level, self._of_whole(rows))
+
+    def labels(self, rows: Rows) -> npt.NDArray[np.int64]:
+        return self.whole.labels(self._of_whole(rows))
+
+    def landmarks(self, rows: Rows) -> npt.NDArray[np.float32]:
+        return self.whole.landmarks(self._of_whole(rows))
+
+    def _of_whole(self, rows: Rows) -> Rows:
+        return self.rows[self._inside(rows)]
+
+
+def select_class(dataset: Dataset, name: str) -> Dataset:
+    """Return the images of a class, given by name or index; UserError for an unknown one."""
+    names = list(dataset.label_names)
+    if name not in names and not (name.isdecimal() and int(name) < len(names)):
+        known = ", ".join(f"{index} {known}" for index, known in enumerate(names[:20]))
+        more = " …" if len(names) > 20 else ""
+        fault = f"no such class. Classes: {known}{more}." if names else "no classes."
+        raise UserError(f"--subset {name}: {dataset.path} has {fault}")
+    chosen = ClassSubset(dataset, names.index(name) if name in names else int(name))
+    if not len(chosen.training_rows):
+        raise UserError(f"--subset {name}: {dataset.path} has no image of it to train on.")
+    return chosen
+
+
+def open_dataset(data: Path, class_name: str) -> Dataset:
+    """Open a dataset, or its images of one class, '' for all; raises UserError."""
+    dataset = Dataset.open(data)
+    return select_class(dataset, class_name) if class_name else dataset
+
+
+def open_dataset_of_run(directory: Path, stored: str, class_name: str) -> Dataset:
+    """Open the dataset of an earlier run in `directory`, at its `stored` path.
+
+    Raises:
+        UserError: It is not there, or cannot be used; names the run and the remedy.
+    """
+    path = Path(stored)
+    if not path.exists():
+        raise UserError(
+            f"The dataset of the run {directory} is no longer at {path}. If it was "
+            "moved, name its new place with --data."
+        )
+    try:
+        return open_dataset(path, class_name)
+    except UserError as error:
+        raise UserError(
+            f"The dataset of the run {directory} cannot be used. {error} If it is "
+            "elsewhere now, name that place with --data."
+        ) from error

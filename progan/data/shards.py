@@ -1,12 +1,14 @@
-"""A dataset made in parts, on many machines, and put together."""
+"""Create a dataset in shards, on many machines, and merge them."""
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
 from progan.data.array_files import DatasetArrays, ImageChunk
@@ -31,7 +33,7 @@ from progan.runtime.files import (
 from progan.runtime.text import format_count, pluralize
 
 COMMON = ("resolution", "base", "channels", "label_names", "has_landmarks", "source", "options")
-_CHUNK_BYTES = 64 * 2**20  # of one level
+_CHUNK_BYTES = 64 * 2**20  # images of the top level that are copied at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +45,28 @@ class DatasetShard:
 
     @classmethod
     def parse(cls, text: str) -> "DatasetShard":
-        """'3/10' -> Part(3, 10); raises UserError."""
+        """Parse '3/10' as DatasetShard(3, 10); raises UserError."""
         match = re.fullmatch(r"(\d+)/(\d+)", text)
         if not match or not 1 <= int(match[1]) <= int(match[2]):
             raise UserError(f"--shard {text!r} is not a part such as 3/10, the third of ten.")
         return cls(int(match[1]), int(match[2]))
 
     def folder(self, dest: Path) -> Path:
-        """Where this part of `dest` is made: DEST.part-03-of-10."""
+        """Return the folder of this part of `dest`: DEST.part-03-of-10."""
         digits = len(str(self.total))
         return dest.with_name(f"{dest.name}.part-{self.number:0{digits}d}-of-{self.total}")
 
     def rows(self, count: int) -> range:
-        """The numbers of its images among `count`."""
+        """Return the numbers of its images among `count`."""
         return range(count * (self.number - 1) // self.total, count * self.number // self.total)
 
 
 def select_shard(source: ImageSource, part: DatasetShard) -> ImageSource:
-    """The images of one part, in their order; raises UserError if it has none."""
+    """Restrict a source to the images of one part; raises UserError if it has none."""
     if part.total > source.count:
         raise UserError(
-            f"{source.description} has "
-            f"{format_count(source.count, 'image')}, too few for {part.total} parts. "
-            f"Ask for {source.count} or less with --shard."
+            f"{source.description} has {format_count(source.count, 'image')}, too few for "
+            f"{part.total} parts. Ask for {source.count} or less with --shard."
         )
     rows, held_out = part.rows(source.count), source.held_out
     if held_out is not None:
@@ -73,33 +74,26 @@ def select_shard(source: ImageSource, part: DatasetShard) -> ImageSource:
     return replace(
         source,
         count=len(rows),
-        read=_Shifted(source.read, rows.start),
+        read=partial(_read_shifted, source.read, rows.start),
         held_out=held_out,
         labels=None if source.labels is None else source.labels[rows.start : rows.stop],
-        # Of the whole source: reported by the first shard only.
+        # They belong to the whole source: the first shard reports them.
         skipped=source.skipped if part.number == 1 else (),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Shifted:
-    """Reads images by their number in a part; picklable if `read` is."""
-
-    read: Callable[[int], Sample]
-    first: int
-
-    def __call__(self, row: int) -> Sample:
-        return self.read(self.first + row)
+def _read_shifted(read: Callable[[int], Sample], first: int, row: int) -> Sample:
+    return read(first + row)
 
 
 def merge_shards(dest: Path) -> DatasetInfo:
-    """Put the parts of `dest`, which lie beside it, together; they stay as they are.
+    """Merge the parts of `dest`, which lie beside it, into `dest`; the parts are kept.
 
     Raises:
-        UserError: Parts are missing, damaged, or of different datasets; or there is no room.
+        UserError: Parts are missing, damaged, or of different datasets; or the disk is full.
     """
-    parts = [Dataset.open(folder) for folder in _folders(dest)]
-    plan = _joined(dest, parts)
+    parts = [Dataset.open(folder) for folder in _find_shards(dest)]
+    plan = _plan_merged(dest, parts)
     damage = [
         f"{part.path}: {fault}"
         for part in parts
@@ -112,34 +106,23 @@ def merge_shards(dest: Path) -> DatasetInfo:
     require_free_space(dest, plan.num_bytes, f"{dest}")
     with staging_directory(dest) as directory:
         clear_folder(directory)
-        arrays = DatasetArrays(directory, plan, 0)
-        try:
-            for chunk in tqdm(_chunks(parts, plan), unit="chunk", desc=dest.name, disable=None):
+        with closing(DatasetArrays(directory, plan, 0)) as arrays:
+            chunks = _read_chunks(parts, plan)
+            for chunk in tqdm(chunks, unit="chunk", desc=dest.name, disable=None):
                 arrays.append(chunk)
-            everything = [np.arange(len(part)) for part in parts]
             if plan.label_names:
-                arrays.append_to(
-                    LABELS_FILE,
-                    np.concatenate(
-                        [part.labels(rows) for part, rows in zip(parts, everything, strict=True)]
-                    ),
-                )
-            starts = np.cumsum([0, *map(len, parts)])
-            arrays.append_to(
-                HOLDOUT_FILE,
-                np.concatenate(
-                    [part.held_out_rows + start for part, start in zip(parts, starts, strict=False)]
-                ),
-            )
+                labels = [part.labels(np.arange(len(part))) for part in parts]
+                arrays.append_to(LABELS_FILE, np.concatenate(labels))
+            starts = np.cumsum([0, *map(len, parts[:-1])])
+            rows = [part.held_out_rows + start for part, start in zip(parts, starts, strict=True)]
+            arrays.append_to(HOLDOUT_FILE, np.concatenate(rows))
             info = replace(plan, checksums=arrays.finish(plan))
-        finally:
-            arrays.close()
         write_atomically(directory / INFO_FILE, info.to_json())
     return info
 
 
-def _folders(dest: Path) -> list[Path]:
-    """The folders of all parts, in their order."""
+def _find_shards(dest: Path) -> list[Path]:
+    """Find the folders of all parts, in their order."""
     found = sorted(dest.parent.glob(f"{dest.name}.part-*-of-*"))
     totals = {path.name.rpartition("-")[2] for path in found}
     if len(totals) != 1:
@@ -153,25 +136,22 @@ def _folders(dest: Path) -> list[Path]:
         raise UserError(
             f"{len(missing)} of the {format_count(len(wanted), 'part')} of {dest} "
             f"{pluralize(len(missing), 'is', 'are')} missing or unfinished: "
-            f"{', '.join(missing[:10])}{' …' * (len(missing) > 10)}. "
-            "Make them first."
+            f"{', '.join(missing[:10])}{' …' * (len(missing) > 10)}. Make them first."
         )
     return wanted
 
 
-def _joined(dest: Path, parts: list[Dataset]) -> DatasetInfo:
-    """What the whole dataset is; its arrays have no checksums yet."""
+def _plan_merged(dest: Path, parts: list[Dataset]) -> DatasetInfo:
+    """Describe the merged dataset; its arrays have no checksums yet."""
     infos = [part.info for part in parts]
     first = infos[0]
-    for part in parts:
-        for name in COMMON:
-            its, wanted = getattr(part.info, name), getattr(first, name)
-            if its != wanted:
-                raise UserError(
-                    f"{part.path} is of another dataset than the first part: its "
-                    f"{name} is {its!r}, not {wanted!r}. Make the parts with the same "
-                    "options."
-                )
+    for part, name in product(parts, COMMON):
+        its, wanted = getattr(part.info, name), getattr(first, name)
+        if its != wanted:
+            raise UserError(
+                f"{part.path} is of another dataset than the first part: its {name} is "
+                f"{its!r}, not {wanted!r}. Make the parts with the same options."
+            )
     count = sum(info.count for info in infos)
     return replace(
         first,
@@ -189,24 +169,17 @@ def _joined(dest: Path, parts: list[Dataset]) -> DatasetInfo:
     )
 
 
-def _chunks(parts: list[Dataset], plan: DatasetInfo) -> Iterator[ImageChunk]:
+def _read_chunks(parts: list[Dataset], plan: DatasetInfo) -> Iterator[ImageChunk]:
     step = max(_CHUNK_BYTES // (plan.top_size.pixels * plan.channels), 1)
     for part in parts:
         for start in range(0, len(part), step):
             rows = np.arange(start, min(start + step, len(part)))
-            points: npt.NDArray[np.float32] = (
-                part.landmarks(rows)
-                if plan.has_landmarks
-                else np.empty((0, *LANDMARK_SHAPE), np.float32)
-            )
+            points = np.empty((0, *LANDMARK_SHAPE), np.float32)
+            raw = [level for level in plan.levels if level not in plan.webp_bytes]
             yield ImageChunk(
                 num_read=len(rows),
-                landmarks=points,
+                landmarks=part.landmarks(rows) if plan.has_landmarks else points,
                 skipped=(),
-                levels={
-                    level: part.images(level, rows)
-                    for level in plan.levels
-                    if level not in plan.webp_bytes
-                },
-                webp={level: part.encoded(level, rows) for level in plan.webp_bytes},
+                levels={level: part.images(level, rows) for level in raw},
+                webp={level: part.read_webp(level, rows) for level in plan.webp_bytes},
             )

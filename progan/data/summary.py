@@ -1,17 +1,20 @@
-"""What a dataset is: a few aligned lines, or a contact sheet."""
+"""Describe a dataset as text or as a contact sheet, and compare two datasets."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from tqdm import tqdm
 
 from progan.data.format import DatasetInfo
 from progan.data.image_source import select_rows
 from progan.data.reader import Dataset
+from progan.errors import UserError
 from progan.runtime.files import human_bytes
-from progan.runtime.text import escape_controls, format_count
+from progan.runtime.text import escape_controls, format_count, pluralize
 from progan.sizes import SQUARE
 
 _KINDS = {1: "grey", 3: "RGB", 4: "RGBA"}
@@ -23,37 +26,39 @@ _GAP = 2  # px between two images
 def describe_dataset(dataset: Dataset) -> str:
     """Describe a dataset for people: fields on the left, values on the right."""
     info = dataset.info
+    named = "" if info.base == SQUARE else f", which options call {info.resolution}"
+    values = {key: "not given" if value is None else value for key, value in info.options.items()}
+    options = [f"{key}: {value}" for key, value in values.items()]
     rows: list[tuple[str, str | list[str]]] = [
         ("name", info.name),
         ("path", str(dataset.path)),
         ("images", f"{info.count:,}"),
-        ("resolution", _resolution(info)),
+        ("resolution", f"{info.top_size}{named}"),
         ("channels", f"{info.channels} ({_KINDS[info.channels]})"),
         ("levels", _levels(info)),
         ("labels", _classes(dataset)),
         ("landmarks", "5 points for each image" if info.has_landmarks else "none"),
         ("held out", format_count(info.holdout_count, "image") if info.holdout_count else "none"),
-        ("skipped", _skipped(info)),
+        ("skipped", _describe_skipped(info)),
         ("source", info.source),
-        ("options", [f"{name}: {_plain(value)}" for name, value in info.options.items()]),
+        ("options", options),
         ("size on disk", human_bytes(info.num_bytes)),
         ("fingerprint", info.fingerprint),
     ]
-    return "\n".join(_aligned(rows))
+    return "\n".join(_align_columns(rows))
 
 
 def find_empty_classes(dataset: Dataset) -> list[int]:
-    """Indices of the classes that no image has; [] without labels."""
-    return np.flatnonzero(_counts(dataset) == 0).tolist() if dataset.label_size else []
+    """Return the indices of the classes that no image has; [] without labels."""
+    return np.flatnonzero(_count_per_class(dataset) == 0).tolist() if dataset.label_size else []
 
 
-def _counts(dataset: Dataset) -> npt.NDArray[np.int64]:
-    """Number of images of each class."""
+def _count_per_class(dataset: Dataset) -> npt.NDArray[np.int64]:
     return np.bincount(dataset.labels(np.arange(len(dataset))), minlength=dataset.label_size)
 
 
 def describe_empty_classes(dataset: Dataset, indices: Sequence[int], purpose: str = "") -> str:
-    """'1 of 3 classes has no image: 'cat'.' of the classes at `indices`; at least one."""
+    """Describe the classes at `indices`, at least one: '1 of 3 classes has no image: 'cat'.'"""
     names = [escape_controls(repr(dataset.label_names[index])) for index in indices[:_NUM_CLASSES]]
     more = len(indices) - len(names)
     return (
@@ -61,11 +66,6 @@ def describe_empty_classes(dataset: Dataset, indices: Sequence[int], purpose: st
         f"{'has' if len(indices) == 1 else 'have'} no image{' ' * bool(purpose)}{purpose}: "
         f"{', '.join(names)}{f' and {more:,} more' if more else ''}."
     )
-
-
-def _resolution(info: DatasetInfo) -> str:
-    named = "" if info.base == SQUARE else f", which options call {info.resolution}"
-    return f"{info.top_size}{named}"
 
 
 def _levels(info: DatasetInfo) -> list[str]:
@@ -81,7 +81,7 @@ def _levels(info: DatasetInfo) -> list[str]:
 def _classes(dataset: Dataset) -> str | list[str]:
     if not dataset.label_size:
         return "none"
-    counts = _counts(dataset)
+    counts = _count_per_class(dataset)
     names = map(escape_controls, dataset.label_names)
     shown = list(zip(names, counts.tolist(), strict=True))[:_NUM_CLASSES]
     width = max(len(name) for name, _ in shown)
@@ -89,28 +89,24 @@ def _classes(dataset: Dataset) -> str | list[str]:
     empty = int((counts == 0).sum())
     return (
         lines
-        + _more(dataset.label_size, _NUM_CLASSES, "class", "classes")
+        + _describe_more(dataset.label_size, _NUM_CLASSES, "class", "classes")
         + [f"{format_count(empty, 'class has', 'classes have')} no image"] * bool(empty)
     )
 
 
-def _skipped(info: DatasetInfo) -> str | list[str]:
+def _describe_skipped(info: DatasetInfo) -> str | list[str]:
     if not info.skipped:
         return "none"
     lines = [f"{item.path}: {item.reason}" for item in info.skipped[:_NUM_SKIPPED]]
-    return lines + _more(len(info.skipped), _NUM_SKIPPED, "image", "images")
+    return lines + _describe_more(len(info.skipped), _NUM_SKIPPED, "image", "images")
 
 
-def _more(total: int, shown: int, noun: str, plural: str) -> list[str]:
+def _describe_more(total: int, shown: int, noun: str, plural: str) -> list[str]:
     more = format_count(total - shown, f"more {noun}", f"more {plural}")
     return [f"and {more}"] * (total > shown)
 
 
-def _plain(value: object) -> str:
-    return "not given" if value is None else str(value)
-
-
-def _aligned(rows: Sequence[tuple[str, str | list[str]]]) -> list[str]:
+def _align_columns(rows: Sequence[tuple[str, str | list[str]]]) -> list[str]:
     width = max(len(name) for name, _ in rows)
     lines = []
     for name, value in rows:
@@ -136,12 +132,84 @@ def make_contact_sheet(images: npt.NDArray[np.uint8]) -> Image.Image:
 
 
 def select_display_rows(count: int, num: int, seed: int | None) -> npt.NDArray[np.int64]:
-    """Which rows to show: `num` of `count`, in ascending order.
+    """Return `num` of `count` rows, ascending: evenly spread, or drawn with a seed.
 
-    Without a seed they are spread evenly, since images of one class often stand together;
-    with a seed they are drawn.
+    Images of one class often stand together, so that the first rows would show one class.
     """
     if seed is not None:
         return select_rows(count, num, seed)
     num = min(num, count)
     return np.arange(num, dtype=np.int64) * count // num
+
+
+_CHUNK = 64  # images
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetDifference:
+    count: int  # images in each
+    rows: tuple[int, ...]  # numbers of the images that differ in any pixel
+    largest: int  # largest difference of two values, 0…255
+    mean: float  # mean absolute difference over all pixels of all images
+    labels: tuple[int, ...]  # numbers of the images that have another class name
+
+
+def compare_datasets(first: Dataset, second: Dataset) -> DatasetDifference:
+    """Compare the top levels and the classes; raises UserError unless they have one shape."""
+    shapes = [
+        f"{format_count(len(each), 'image')} of {each.info.top_size}x{each.channels}"
+        for each in (first, second)
+    ]
+    if shapes[0] != shapes[1]:
+        raise UserError(
+            f"{first.path} has {shapes[0]}, {second.path} has {shapes[1]}: only "
+            "datasets of one shape can be compared."
+        )
+    level = first.info.levels[-1]
+    differing: list[int] = []
+    largest, total = 0, 0
+    for start in tqdm(range(0, len(first), _CHUNK), unit="chunk", disable=None, leave=False):
+        rows = np.arange(start, min(start + _CHUNK, len(first)))
+        pair = [each.images(level, rows).astype(np.int16) for each in (first, second)]
+        difference = np.abs(pair[0] - pair[1])
+        differing += rows[difference.any(axis=(1, 2, 3))].tolist()
+        largest, total = max(largest, int(difference.max())), total + int(difference.sum())
+    differs = _image_class_names(first) != _image_class_names(second)
+    return DatasetDifference(
+        count=len(first),
+        rows=tuple(differing),
+        largest=largest,
+        mean=total / (len(first) * first.info.top_size.pixels * first.channels),
+        labels=tuple(np.flatnonzero(differs).tolist()),
+    )
+
+
+def _image_class_names(dataset: Dataset) -> npt.NDArray[np.str_]:
+    if not dataset.label_size:
+        return np.full(len(dataset), "")
+    return np.array(dataset.label_names)[dataset.labels(np.arange(len(dataset)))]
+
+
+def describe_difference(found: DatasetDifference) -> str:
+    if not found.rows and not found.labels:
+        if found.count == 1:
+            return "The image is equal."
+        return f"All {format_count(found.count, 'image')} are equal."
+    lines = []
+    if found.rows:
+        lines.append(
+            f"{len(found.rows):,} of {format_count(found.count, 'image')} "
+            f"{pluralize(len(found.rows), 'differs', 'differ')}, by {found.largest} at "
+            f"most and {found.mean:.4g} in the mean of all pixels: {_format_rows(found.rows)}"
+        )
+    if found.labels:
+        lines.append(
+            f"{format_count(len(found.labels), 'image')} "
+            f"{pluralize(len(found.labels), 'has', 'have')} another class: "
+            f"{_format_rows(found.labels)}"
+        )
+    return "\n".join(lines)
+
+
+def _format_rows(rows: tuple[int, ...]) -> str:
+    return ", ".join(map(str, rows[:10])) + " …" * (len(rows) > 10)

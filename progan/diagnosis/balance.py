@@ -91,11 +91,9 @@ def missing_for_strength(run: RunWindows) -> str:
 
 def missing_for_weakness(run: RunWindows) -> str:
     """Return why it cannot be checked whether D is too weak; '' if it can."""
-    return missing_for_strength(run) or (
-        ""
-        if run.objective.objective == "began"
-        else missing_statistics(run.windows, *ACCURACIES, NEAREST, iterations=MIN_BALANCE_DURATION)
-    )
+    if (reason := missing_for_strength(run)) or run.objective.objective == "began":
+        return reason
+    return missing_statistics(run.windows, *ACCURACIES, NEAREST, iterations=MIN_BALANCE_DURATION)
 
 
 def detect_convergence_failure(run: RunWindows) -> Detection | None:
@@ -132,7 +130,10 @@ def detect_too_strong(run: RunWindows) -> Detection | None:
     if run.objective.objective == "began":
         return _detect_began_limit(run, pinned=0.0)
     streak = _streak_by_accuracies(run, lambda real, fake: min(real, fake) >= STRONG)
-    if not streak or not (_generator_worsens(streak) or _is_realistic(streak[-1]) is False):
+    if not streak:
+        return None
+    early, late = _early_and_late(streak)
+    if not late > RISEN * early > 0 and _is_realistic(streak[-1]) is not False:
         return None
     return Detection.of_streak(
         streak,
@@ -190,11 +191,6 @@ def _detect_began_limit(run: RunWindows, *, pinned: float) -> Detection | None:
 def _is_realistic(window: Window) -> bool | None:
     nearest = window.get(NEAREST)
     return None if nearest is None else REALISTIC_DIVERSITY[0] <= nearest <= REALISTIC_DIVERSITY[1]
-
-
-def _generator_worsens(streak: Sequence[Window]) -> bool:
-    early, late = _early_and_late(streak)
-    return late > RISEN * early > 0
 
 
 def _early_and_late(streak: Sequence[Window]) -> tuple[float, float]:

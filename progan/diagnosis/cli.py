@@ -12,16 +12,13 @@ from progan.runtime.files import require_writable_file
 FAILING = 3  # exit code; 1: user error, 2: usage error
 
 
+# fmt: off
 @click.command(cls=Command)
 @click.argument("run", type=PATH, metavar="RUN")
-@click.option(
-    "--plot",
-    "plot",
-    type=PATH,
-    metavar="FILE.png",
+@click.option("--plot", type=PATH, metavar="FILE.png",
     help="Plot the learning curves to a file: losses, accuracies or scores, diversity and "
-    "gradients, over the phases of growth.",
-)
+    "gradients, over the phases of growth.")
+# fmt: on
 def main(run: Path, plot: Path | None) -> None:
     """Check the curves of a training for problems; print evidence and what to change.
 

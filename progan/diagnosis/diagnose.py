@@ -4,14 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from progan.diagnosis.balance import (
-    detect_convergence_failure,
-    detect_too_strong,
-    detect_too_weak,
-    missing_for_losses,
-    missing_for_strength,
-    missing_for_weakness,
-)
+from progan.diagnosis import balance, symptoms
 from progan.diagnosis.history import History
 from progan.diagnosis.status import (
     Detection,
@@ -19,22 +12,8 @@ from progan.diagnosis.status import (
     RunWindows,
     Severity,
     Status,
+    missing_statistics,
     summarize_coverage,
-)
-from progan.diagnosis.symptoms import (
-    detect_exploding,
-    detect_fade_shock,
-    detect_mode_collapse,
-    detect_non_finite,
-    detect_overfitting,
-    detect_starvation,
-    detect_vanishing,
-    missing_for_diversity,
-    missing_for_fade,
-    missing_for_norms,
-    missing_for_norms_and_slope,
-    missing_for_overfitting,
-    missing_for_starvation,
 )
 
 
@@ -49,24 +28,20 @@ class Symptom(NamedTuple):
     explains: tuple[str, ...] = ()  # consequences, not reported beside it
 
 
-def _rows_missing(run: RunWindows) -> str:
-    return "" if run.history.rows else "no ticks"
-
-
 SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(
         "non-finite",
         "failing",
-        detect_non_finite,
-        _rows_missing,
+        symptoms.detect_non_finite,
+        lambda run: "" if run.history.rows else "no ticks",
         "lower --g-lr and --d-lr, or clip gradients (--clip-gradients); if it comes back at "
         "the same images, look at the data",
     ),
     Symptom(
         "convergence failure",
         "failing",
-        detect_convergence_failure,
-        missing_for_losses,
+        balance.detect_convergence_failure,
+        balance.missing_for_losses,
         "restart, it seldom recovers: normalise G (--g-norm), lower --d-lr, raise "
         "--label-smoothing, or use a loss that does not saturate (--objective wgan-gp)",
         explains=("mode collapse", "vanishing gradients", "fade-in shock", "D too strong"),
@@ -74,8 +49,8 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(
         "mode collapse",
         "failing",
-        detect_mode_collapse,
-        missing_for_diversity,
+        symptoms.detect_mode_collapse,
+        lambda run: missing_statistics(run.windows, symptoms.NEAREST),
         "go back to an earlier snapshot: lower the learning rates, show D batches "
         "(--stddev-group 4, --minibatch-kernels 100), give G more latents (--latent-size), or "
         "use --objective wgan-gp",
@@ -84,15 +59,15 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(
         "exploding gradients",
         "failing",
-        detect_exploding,
-        missing_for_norms_and_slope,
+        symptoms.detect_exploding,
+        symptoms.missing_for_norms_and_slope,
         "lower the learning rate, clip gradients (--clip-gradients), or raise --gp-weight",
     ),
     Symptom(
         "vanishing gradients",
         "failing",
-        detect_vanishing,
-        missing_for_norms,
+        symptoms.detect_vanishing,
+        symptoms.missing_for_norms,
         "the network no longer learns: lower --d-lr against --g-lr, normalise "
         "(--g-norm, --equalized-lr), or use --objective wgan-gp; go back to an earlier "
         "snapshot",
@@ -100,8 +75,8 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(
         "fade-in shock",
         "warning",
-        detect_fade_shock,
-        missing_for_fade,
+        symptoms.detect_fade_shock,
+        symptoms.missing_for_fade,
         "usually it passes; if not, fade more slowly (--transition-kimg), train the "
         "resolution before for longer (--training-kimg), or lower the rates at this one "
         "(--g-lr-at, --d-lr-at)",
@@ -109,31 +84,31 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(
         "D too strong",
         "warning",
-        detect_too_strong,
-        missing_for_strength,
+        balance.detect_too_strong,
+        balance.missing_for_strength,
         "lower --d-lr or raise --g-lr, augment (--augment adaptive), disturb D "
         "(--adaptive-noise for lsgan, --label-noise, --dropout)",
     ),
     Symptom(
         "D too weak",
         "warning",
-        detect_too_weak,
-        missing_for_weakness,
+        balance.detect_too_weak,
+        balance.missing_for_weakness,
         "raise --d-lr or --d-repeats, widen D, weaken dropout and augmentation",
     ),
     Symptom(
         "overfitting D",
         "warning",
-        detect_overfitting,
-        missing_for_overfitting,
+        symptoms.detect_overfitting,
+        symptoms.missing_for_overfitting,
         "augment (--augment adaptive, --mirror), collect more images, or stop at the best "
         "snapshot (--best)",
     ),
     Symptom(
         "data starvation",
         "warning",
-        detect_starvation,
-        missing_for_starvation,
+        symptoms.detect_starvation,
+        lambda run: missing_statistics(run.windows, symptoms.WAIT),
         "move the dataset to a faster disk, make it without --compress, or leave other work "
         "to other cores",
     ),

@@ -64,7 +64,7 @@ def _read_rollback(path: Path) -> Rollback | None:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read stats.jsonl without an incomplete last line; [] if there is no file yet.
+    """Read stats.jsonl without an incomplete last line; [] if the file does not exist yet.
 
     Raises UserError if another line is damaged.
     """
@@ -104,7 +104,7 @@ def parse_row(line: str) -> Row | None:
 WINDOW = 16  # iterations; means of fewer are noisy
 WARMUP = 96  # iterations; in the first 100 good trainings swing widely, too
 MIN_DURATION = 48  # iterations that a symptom must last: three windows
-MIN_ITERATIONS = WARMUP + MIN_DURATION  # iterations; before them it is too early to tell
+MIN_ITERATIONS = WARMUP + MIN_DURATION  # iterations; before them the curves say nothing
 
 
 @dataclass(frozen=True, slots=True)

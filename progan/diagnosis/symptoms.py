@@ -40,17 +40,13 @@ def detect_vanishing(run: RunWindows) -> Detection | None:
 
 def detect_exploding(run: RunWindows) -> Detection | None:
     """Detect a gradient norm far above its usual value, or a slope of D far above its target."""
-    return _first(
-        [
-            *(
-                _detect_unusual_norm(
-                    run, name, lambda norm, usual: norm > EXPLODED * usual, statistics.median
-                )
-                for name in NORMS
-            ),
-            _detect_steep(run),
-        ]
+    norms = (
+        _detect_unusual_norm(
+            run, name, lambda norm, usual: norm > EXPLODED * usual, statistics.median
+        )
+        for name in NORMS
     )
+    return _first(norms) or _detect_steep(run)
 
 
 def detect_non_finite(run: RunWindows) -> Detection | None:
@@ -137,11 +133,6 @@ FALLEN = 0.5  # below this, a fall to half of the maximum counts, too
 SPREADING = 1.4  # growth of diversity from each third of a streak to the next
 
 
-def missing_for_diversity(run: RunWindows) -> str:
-    """Return why the diversity of the images is unknown; '' if it is known."""
-    return missing_statistics(run.windows, NEAREST)
-
-
 def detect_mode_collapse(run: RunWindows) -> Detection | None:
     """Detect images whose nearest neighbours are far closer than those of reals."""
     known = [
@@ -203,14 +194,10 @@ def missing_for_fade(run: RunWindows) -> str:
     calm, fade = _before_fade(run)
     if calm is None:
         return "nothing was trained before the fade"
-    known = any(name in calm.means and name in fade[-1].means for name in (*NORMS, NEAREST))
-    return (
-        ""
-        if known
-        else reason_if_none_known(
-            [missing_statistics(run.windows, name) for name in (*NORMS, NEAREST)]
-        )
-    )
+    names = (*NORMS, NEAREST)
+    if any(name in calm.means and name in fade[-1].means for name in names):
+        return ""
+    return reason_if_none_known([missing_statistics(run.windows, name) for name in names])
 
 
 def missing_for_overfitting(run: RunWindows) -> str:
@@ -218,11 +205,6 @@ def missing_for_overfitting(run: RunWindows) -> str:
     if not any(SCORES[1] in window.means for window in run.windows):
         return "no held-out images"
     return missing_statistics(run.windows, *SCORES, iterations=MIN_OVERFITTING_DURATION)
-
-
-def missing_for_starvation(run: RunWindows) -> str:
-    """Return why the waiting time for data is unknown; '' if it is known."""
-    return missing_statistics(run.windows, WAIT)
 
 
 def detect_fade_shock(run: RunWindows) -> Detection | None:

@@ -1,4 +1,4 @@
-"""What the controls of the page do: input -> new view state -> what has changed."""
+"""Callbacks of the page: each control changes the view state, and changed controls are updated."""
 
 import math
 import threading
@@ -21,17 +21,18 @@ from progan.explorer.view_state import (
     step_to_neighbour,
 )
 
-CLASS_OF_SEED = -1  # in the list of classes: that of the seed
-# Answers come at once, in the requests themselves: those of the queue are lost now and then if
-# another request begins just when they are sent.
+CLASS_OF_SEED = -1  # choice in the list of classes
+# Results come in the responses to the requests: Gradio's queue sometimes loses events if another
+# request begins at that moment.
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 Change = Callable[[ViewState], ViewState]
+NumberChange = Callable[[ViewState, int], ViewState]
 
 
 def parse_bounded_int(
     value: object, least: int | None = None, most: int | None = None
 ) -> int | None:
-    """The nearest whole number from `least` to `most`; None if it is no number (yet)."""
+    """Return the nearest integer from `least` to `most`; None for anything but a finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return None
     number = round(value)
@@ -40,27 +41,27 @@ def parse_bounded_int(
 
 
 class TabSession:
-    """Holds a view; of changes that come at once, each begins where another one has ended."""
+    """The view state of a browser tab; concurrent changes are applied one after the other."""
 
     def __init__(self, view: ViewState) -> None:
         self.view = view
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
-    def change(self, change: Callable[[ViewState], ViewState]) -> tuple[ViewState, ViewState]:
-        """The view before and after."""
-        with self._turn:
+    def change(self, change: Change) -> tuple[ViewState, ViewState]:
+        """Apply a change; return the view before and after it."""
+        with self._lock:
             before = self.view
             self.view = change(before)
             return before, self.view
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TabSession":
-        """Each tab gets its own from the one that the page was made with."""
+        """Gradio copies the initial session for each tab."""
         return TabSession(self.view)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Controls:
-    """What shows a view."""
+    """The components that show a view."""
 
     image: gr.HTML
     back: gr.Button
@@ -78,101 +79,102 @@ NAMES = Controls.__slots__
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """Each control changes what is its own, so that their order makes little difference."""
+    """Connect controls to the session; each changes only its own part of the view."""
 
     renderer: Renderer
     session: gr.State
     controls: Controls
 
-    def listen(self) -> None:
-        """To all that shows a view."""
-        self._to_tiles()
-        self._to_number("seed", start_at_seed, 0, NUM_SEEDS - 1)
-        self._to_number("target", set_target, 0, NUM_SEEDS - 1)
-        self._to_number("percent", set_percent, 0, MAX_PERCENT)
-        self._to_number(
-            "step_percent",
-            lambda view, percent: replace(view, step_percent=percent),
-            1,
-            MAX_PERCENT,
-        )
-        self._to_number("class_index", set_class, CLASS_OF_SEED, len(self.renderer.class_names) - 1)
-        self._to_number(
-            "level",
-            lambda view, level: replace(view, level=level),
-            self.renderer.levels[0],
-            self.renderer.levels[-1],
-        )
+    def connect(self, buttons: Mapping[gr.Button, Change]) -> None:
+        """Connect the buttons, the tiles of neighbours, the fields and the sliders."""
+        for button, change in buttons.items():
+            self._connect_button(button, change)
+        self._connect_tiles()
+        for name, (set_number, allowed) in number_changes(self.renderer).items():
+            self._connect_number(name, set_number, allowed)
 
-    def listen_to_buttons(self, changes: Mapping[gr.Button, Change]) -> None:
-        for button, change in changes.items():
-            self._to_button(button, change)
-
-    def listen_to_saving(
-        self, button: gr.Button, news: gr.HTML, save: Callable[[ViewState], str]
+    def connect_save(
+        self, button: gr.Button, result: gr.HTML, save: Callable[[ViewState], str]
     ) -> None:
-        """
-        Args:
-            save: Returns what to tell.
-        """
-        button.click(lambda held: save(held.view), self.session, news, **QUIET)
+        """Show the HTML that `save` returns."""
+        button.click(lambda session: save(session.view), self.session, result, **QUIET)
 
-    def _to_button(self, button: gr.Button, change: Change) -> None:
-        def answer(held: TabSession) -> list[Any]:
-            return self._differences(*held.change(change), NAMES)
+    def _connect_button(self, button: gr.Button, change: Change) -> None:
+        def update(session: TabSession) -> list[Any]:
+            return self._updates(*session.change(change), NAMES)
 
-        button.click(answer, self.session, self._those(NAMES), trigger_mode="multiple", **QUIET)
+        button.click(
+            update, self.session, self._components(NAMES), trigger_mode="multiple", **QUIET
+        )
 
-    def _to_tiles(self) -> None:
-        def answer(held: TabSession, event: gr.EventData) -> list[Any]:
+    def _connect_tiles(self) -> None:
+        def update(session: TabSession, event: gr.EventData) -> list[Any]:
             seed = int(event.seed)
-            return self._differences(
-                *held.change(lambda view: step_to_neighbour(view, seed)), NAMES
-            )
+            views = session.change(lambda view: step_to_neighbour(view, seed))
+            return self._updates(*views, NAMES)
 
         self.controls.tiles.click(
-            answer, self.session, self._those(NAMES), trigger_mode="multiple", **QUIET
+            update, self.session, self._components(NAMES), trigger_mode="multiple", **QUIET
         )
 
-    def _to_number(
-        self, name: str, change: Callable[[ViewState, int], ViewState], *bounds: int
-    ) -> None:
-        """To a field or slider, which is left alone itself, as somebody may be typing on there,
-        unless what counts is another number.
+    def _connect_number(self, name: str, set_number: NumberChange, allowed: range) -> None:
+        """Connect a field or slider; it is updated itself only if its number was corrected.
+
+        Otherwise an update could overwrite what is being typed.
         """
         others = [other for other in NAMES if other != name]
         control = getattr(self.controls, name)
 
-        def answer(held: TabSession, typed: object) -> list[Any]:
-            number = parse_bounded_int(typed, *bounds)
-            views = held.change(lambda view: view if number is None else change(view, number))
+        def update(session: TabSession, typed: object) -> list[Any]:
+            number = parse_bounded_int(typed, allowed[0], allowed[-1])
+            views = session.change(
+                lambda view: view if number is None else set_number(view, number)
+            )
             own = gr.skip() if number is None or number == typed else number
-            return [own, *self._differences(*views, others)]
+            return [own, *self._updates(*views, others)]
 
         control.input(
-            answer,
+            update,
             [self.session, control],
-            [control, *self._those(others)],
+            [control, *self._components(others)],
             preprocess=False,
             trigger_mode="always_last",
             **QUIET,
         )
 
-    def _those(self, names: Sequence[str]) -> list[Any]:
+    def _components(self, names: Sequence[str]) -> list[Any]:
         return [getattr(self.controls, name) for name in names]
 
-    def _differences(self, before: ViewState, after: ViewState, names: Sequence[str]) -> list[Any]:
-        """What these controls show of a view, where that is something new."""
+    def _updates(self, before: ViewState, after: ViewState, names: Sequence[str]) -> list[Any]:
+        """Return the values of these controls, `gr.skip()` for unchanged ones."""
         old, new = control_values(self.renderer, before), control_values(self.renderer, after)
         return [gr.skip() if old[name] == new[name] else new[name] for name in names]
 
 
-def set_class(view: ViewState, kind: int) -> ViewState:
-    return replace(view, class_index=None if kind == CLASS_OF_SEED else kind)
+def number_changes(renderer: Renderer) -> dict[str, tuple[NumberChange, range]]:
+    """Return how each field and slider changes the view, and its allowed numbers."""
+    return {
+        "seed": (start_at_seed, range(NUM_SEEDS)),
+        "target": (set_target, range(NUM_SEEDS)),
+        "percent": (set_percent, range(MAX_PERCENT + 1)),
+        "step_percent": (
+            lambda view, percent: replace(view, step_percent=percent),
+            range(1, MAX_PERCENT + 1),
+        ),
+        "class_index": (set_class, range(CLASS_OF_SEED, len(renderer.class_names))),
+        "level": (
+            lambda view, level: replace(view, level=level),
+            range(renderer.levels[0], renderer.levels[-1] + 1),
+        ),
+    }
+
+
+def set_class(view: ViewState, index: int) -> ViewState:
+    return replace(view, class_index=None if index == CLASS_OF_SEED else index)
 
 
 def control_values(renderer: Renderer, view: ViewState) -> dict[str, Any]:
-    """What each control shows of a view."""
+    """Return the value of each control for a view."""
     return {
         "image": markup.image_html(renderer, view),
         "back": gr.update(interactive=view.current_latent != NamedLatent(view.latent.seed)),

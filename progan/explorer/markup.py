@@ -1,68 +1,60 @@
-"""The parts of the page that Gradio has no component for, as HTML."""
+"""HTML of the parts of the page for which Gradio has no component."""
 
 from html import escape
 
-from progan.explorer.renderer import Renderer, SavedFiles
-from progan.explorer.server import IMAGE_PATH
+from progan.explorer.renderer import IMAGE_PATH, Renderer, SavedFiles
 from progan.explorer.view_state import ImageSpec, ViewState, describe_latent, format_query
 
-LETTERS = 40  # of the name of a class, below the picture
-# Pictures of up to so many px are enlarged by repeating pixels, big and among the neighbours.
-REPEATED, REPEATED_SMALL = 256, 64
+MAX_CLASS_CHARS = 40  # longer class names are cut in the caption
+MAX_PIXELATED_SIDE, MAX_PIXELATED_TILE_SIDE = 256, 64  # px; enlarged by repeating pixels
 
 
 def utf8_safe(name: str) -> str:
-    """What UTF-8 can carry to a browser: names may have letters that nothing can show."""
+    """Escape surrogates, which names of files and classes may have and UTF-8 cannot encode."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def escape_text(words: str) -> str:
-    """For HTML."""
-    return escape(utf8_safe(words))
+def escape_text(text: str) -> str:
+    """Escape for HTML."""
+    return escape(utf8_safe(text))
 
 
 def heading_html(renderer: Renderer) -> str:
-    """The network, in a line."""
+    """Return the title, with name, resolution and training time of the network."""
     kimg = renderer.snapshot.images_seen / 1000
-    facts = [
-        renderer.file.name,
-        f"{renderer.size(renderer.levels[-1])} px",
-        *[f"{kimg:,.0f} kimg"] * bool(kimg),
-    ]
+    facts = [renderer.file.name, f"{renderer.size(renderer.levels[-1])} px"]
+    facts += [f"{kimg:,.0f} kimg"] if kimg else []
     return f"<h1>Explorer</h1><p>{escape_text(' · '.join(facts))}</p>"
 
 
 def image_html(renderer: Renderer, view: ViewState) -> str:
-    """The picture and its name, which its title has in full."""
-    words = caption(renderer, view.spec)
+    """Return the image with its caption; the caption's tooltip is not shortened."""
+    text = caption(renderer, view.spec)
+    short = caption(renderer, view.spec, MAX_CLASS_CHARS)
     return (
-        f'<figure style="{_measures(renderer)}">{_image(renderer, view.spec, words)}'
-        f'<figcaption aria-live="polite" title="{escape_text(words)}">'
-        f"{escape_text(caption(renderer, view.spec, LETTERS))}</figcaption></figure>"
+        f'<figure style="{_css_sizes(renderer)}">{_image_tag(renderer, view.spec, text)}'
+        f'<figcaption aria-live="polite" title="{escape_text(text)}">'
+        f"{escape_text(short)}</figcaption></figure>"
     )
 
 
-def caption(renderer: Renderer, spec: ImageSpec, letters: int | None = None) -> str:
-    """'Seed 7, then 25% of the way to seed 12 · blond · 64x64'.
+def caption(renderer: Renderer, spec: ImageSpec, max_class_chars: int | None = None) -> str:
+    """Return e.g. 'Seed 7, then 25% of the way to seed 12 · blond · 64x64'.
 
     Args:
-        letters: How long the name of the class may be; None: as long as it is.
+        max_class_chars: Longer class names are cut; None: none are.
     """
-    kind = renderer.class_of(spec)
-    words = [
-        describe_latent(spec.latent),
-        *([] if kind is None else [_shortened(renderer.class_names[kind], letters)]),
-        str(renderer.size(spec.level)),
-    ]
-    return _sentence(" · ".join(words))
-
-
-def _shortened(name: str, letters: int | None) -> str:
-    return name if letters is None or len(name) <= letters else f"{name[: letters - 1]}…"
+    parts = [describe_latent(spec.latent)]
+    if (index := renderer.class_of(spec)) is not None:
+        name = renderer.class_names[index]
+        is_long = max_class_chars is not None and len(name) > max_class_chars
+        parts.append(f"{name[: max_class_chars - 1]}…" if max_class_chars and is_long else name)
+    text = " · ".join([*parts, str(renderer.size(spec.level))])
+    return text[:1].upper() + text[1:]
 
 
 def neighbours_html(renderer: Renderer, view: ViewState) -> str:
-    """A button with a picture for each neighbour."""
+    """Return a button with an image for each neighbour."""
     if not view.can_step:
         return (
             f"<p>These are {len(view.current_latent.steps)} steps, and there are no more: "
@@ -71,20 +63,20 @@ def neighbours_html(renderer: Renderer, view: ViewState) -> str:
     tiles = [
         f'<button type="button" data-seed="{seed}" '
         f'aria-label="{view.step_percent}% to seed {seed}">'
-        f"{_image(renderer, spec, '')}<span>{seed}</span></button>"
+        f"{_image_tag(renderer, spec, '')}<span>{seed}</span></button>"
         for seed, spec in view.neighbours.items()
     ]
     return (
         "<p>Neighbours, a step towards other seeds</p>"
-        f'<div class="tiles" style="{_measures(renderer)}">{"".join(tiles)}</div>'
+        f'<div class="tiles" style="{_css_sizes(renderer)}">{"".join(tiles)}</div>'
     )
 
 
 def saved_html(files: SavedFiles) -> str:
-    """Where the files are."""
+    """Return the message after saving: paths, and the command that generates the image again."""
     return (
         f'<p role="status">Saved <code>{escape_text(str(files.image))}</code> and its latent, '
-        f"<code>{escape_text(files.latent.name)}</code>. To draw it again:</p>"
+        f"<code>{escape_text(files.latent.name)}</code>. To generate it again:</p>"
         f"<pre>{escape_text(files.command)}</pre>"
     )
 
@@ -93,21 +85,20 @@ def save_error_html(reason: str) -> str:
     return f'<p role="alert">Not saved. {escape_text(reason)}</p>'
 
 
-def _image(renderer: Renderer, spec: ImageSpec, words: str) -> str:
-    """Its script fetches it when its turn comes."""
+def _image_tag(renderer: Renderer, spec: ImageSpec, alt: str) -> str:
+    """Return an <img> whose address the script of the page sets, one image after the other."""
     source = escape_text(f"{IMAGE_PATH}?{format_query(spec)}&network={renderer.fingerprint}")
-    return f'<img data-src="{source}" alt="{escape_text(words)}" draggable="false">'
+    return f'<img data-src="{source}" alt="{escape_text(alt)}" draggable="false">'
 
 
-def _measures(renderer: Renderer) -> str:
-    """For the style sheet: size of the largest picture, in px, and how it is enlarged."""
+def _css_sizes(renderer: Renderer) -> str:
+    """Return CSS variables: size of the largest image in px, and how images are enlarged."""
     size = renderer.size(renderer.levels[-1])
-    ways = ["pixelated" if max(size) <= most else "auto" for most in (REPEATED, REPEATED_SMALL)]
-    return (
-        f"--width: {size.width}; --height: {size.height}; --rendering: {ways[0]}; "
-        f"--tile-rendering: {ways[1]}"
+    image, tile = (
+        "pixelated" if max(size) <= limit else "auto"
+        for limit in (MAX_PIXELATED_SIDE, MAX_PIXELATED_TILE_SIDE)
     )
-
-
-def _sentence(words: str) -> str:
-    return words[:1].upper() + words[1:]
+    return (
+        f"--width: {size.width}; --height: {size.height}; --rendering: {image}; "
+        f"--tile-rendering: {tile}"
+    )

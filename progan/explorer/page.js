@@ -1,6 +1,6 @@
-// For the picture, and for its neighbours. Pictures are fetched one after the other: a browser has
-// six ways to a server, and what people do next must not wait for pictures that nobody wants now.
-const done = [];  // the address that each place shows
+// For the image and for its neighbours. Images are fetched one after the other: a browser has six
+// connections to a server, and the next request must not wait for images that are out of date.
+const done = [];  // the address that each <img> shows
 const images = () => [...element.querySelectorAll('img')];
 
 const next = () => {
@@ -9,7 +9,7 @@ const next = () => {
 };
 
 const begin = () => {
-  images().forEach((each, place) => {  // what was being fetched is given up
+  images().forEach((each, place) => {  // cancel the current fetch
     if (done[place]) each.src = done[place];
     each.toggleAttribute('data-waiting', each.dataset.src !== done[place]);
   });

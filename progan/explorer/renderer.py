@@ -1,4 +1,4 @@
-"""Render what the page shows, one image at a time as generate.py does, and save it."""
+"""Render the images of the explorer one at a time as generate.py does, and save them."""
 
 import io
 import threading
@@ -19,29 +19,31 @@ from progan.sampling.render import as_pixels, render_single
 from progan.sampling.snapshot_file import Snapshot
 from progan.sizes import Size
 
+IMAGE_PATH = "/image"  # where the server has the images
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Renderer:
-    """A network that draws.
+    """A network that renders images of a spec.
 
     Attributes:
-        file: That it was read from.
-        fingerprint: Of the file's content.
+        file: The network file.
+        fingerprint: Hash of its content.
     """
 
     snapshot: Snapshot
     file: Path
     fingerprint: str
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """That it can draw at, lowest first."""
+        """Levels that the network can generate at, lowest first."""
         return tuple(available_levels(self.snapshot).values())
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the classes, or their numbers where they have no names; () without classes."""
+        """Names of the classes, or their indices if they have none; () without classes."""
         count = self.snapshot.generator.config.label_size
         names = self.snapshot.label_names
         return names if len(names) == count else tuple(map(str, range(count)))
@@ -54,41 +56,38 @@ class Renderer:
         return self.snapshot.generator.config.size(level)
 
     def can_render(self, spec: ImageSpec) -> bool:
-        """Whether there is such a picture."""
+        """True if the network has the level and the class."""
         return spec.level in self.levels and (
             spec.class_index is None or spec.class_index < len(self.class_names)
         )
 
     def class_of(self, spec: ImageSpec) -> int | None:
-        """The index of its class; None without classes."""
+        """Return the index of an image's class; None without classes."""
         if not self.class_names:
             return None
-        return (
-            spec.class_index
-            if spec.class_index is not None
-            else class_of_seed(
-                spec.latent.seed, len(self.class_names), self.snapshot.untrained_classes
-            )
-        )
+        if spec.class_index is not None:
+            return spec.class_index
+        untrained = self.snapshot.untrained_classes
+        return class_of_seed(spec.latent.seed, len(self.class_names), untrained)
 
     def pixels(self, spec: ImageSpec) -> Pixels:
-        """uint8 [H, W, C], exactly generate.py's."""
+        """Generate uint8 [H, W, C], equal to the image of generate.py."""
         network = select_resolution(self.snapshot, 1 << spec.level)
         latent = latent_at(spec.latent, self.latent_size)
         label = seed_labels([self.class_of(spec) or 0], len(self.class_names))
-        with self._turn:
+        with self._lock:
             (image,) = render_single(network, latent, label)
             return as_pixels(image)
 
     def png(self, spec: ImageSpec) -> bytes:
-        """A PNG file."""
+        """Generate the content of a PNG file."""
         file = io.BytesIO()
         to_pil(self.pixels(spec)).save(file, "png", compress_level=1)
         return file.getvalue()
 
 
 class SavedFiles(NamedTuple):
-    """Two files, and the command that draws the first one from the second."""
+    """An image, its latent, and the command that generates the image from the latent."""
 
     image: Path
     latent: Path
@@ -98,69 +97,67 @@ class SavedFiles(NamedTuple):
 def save_image_and_latent(
     renderer: Renderer, spec: ImageSpec, folder: Path, text: Mapping[str, str]
 ) -> SavedFiles:
-    """Write the picture as PNG and its latent as .npy, float32 [1, latent_size].
+    """Write an image as PNG and its latent as .npy, float32 [1, latent_size].
 
     Args:
-        text: Where pictures come from, to be written into them; this adds which one it is.
+        text: Provenance, written into the PNG file with the latent's name and the command.
     """
     pixels, latent = renderer.pixels(spec), latent_at(spec.latent, renderer.latent_size)
     make_folder(folder)
-    with _reserve_file(folder, file_stem(renderer, spec)) as picture:
-        path = _latent_path(picture)
+    with _reserve_file(folder, file_stem(renderer, spec)) as image:
+        path = _latent_path(image)
         command = reproduce_command(renderer, spec, path)
         save_array(path, latent.numpy())
-        save_png(
-            picture, pixels, {**text, "Latent": describe_latent(spec.latent), "Again": command}
-        )
-    return SavedFiles(picture, path, command)
+        save_png(image, pixels, {**text, "Latent": describe_latent(spec.latent), "Again": command})
+    return SavedFiles(image, path, command)
 
 
 def file_stem(renderer: Renderer, spec: ImageSpec) -> str:
-    """'seed0007-3steps-class2-16px': only the seed is always there."""
-    steps, kind, top = len(spec.latent.steps), spec.class_index, renderer.levels[-1]
-    return "-".join(
-        [
-            f"seed{spec.latent.seed:04d}",
-            *[f"{steps}step{'s' * (steps > 1)}"] * bool(steps),
-            *[f"class{kind}"] * (kind is not None),
-            *[f"{1 << spec.level}px"] * (spec.level != top),
-        ]
-    )
+    """Return 'seed0007-3steps-class2-16px'; parts other than the seed only if they differ."""
+    steps, index = len(spec.latent.steps), spec.class_index
+    parts = [f"seed{spec.latent.seed:04d}"]
+    if steps:
+        parts.append(f"{steps}step{'s' * (steps > 1)}")
+    if index is not None:
+        parts.append(f"class{index}")
+    if spec.level != renderer.levels[-1]:
+        parts.append(f"{1 << spec.level}px")
+    return "-".join(parts)
 
 
 def reproduce_command(renderer: Renderer, spec: ImageSpec, latent: Path) -> str:
-    """What draws the same picture from its latent."""
-    kind, folder = renderer.class_of(spec), latent.parent / "again"
+    """Return the command that generates the same image from the file of its latent."""
+    index, folder = renderer.class_of(spec), latent.parent / "again"
     words = ["--network", renderer.file, "--latents", latent]
-    words += [] if kind is None else ["--class", renderer.class_names[kind]]
+    words += [] if index is None else ["--class", renderer.class_names[index]]
     words += [] if spec.level == renderer.levels[-1] else ["--resolution", 1 << spec.level]
     return command_line("generate", *words, "--outdir", folder, portable=True)
 
 
-def _latent_path(picture: Path) -> Path:
-    """Not just .npy for .png: so generate.py --float calls a picture's own numbers."""
-    return picture.with_name(f"{picture.stem}-latent.npy")
+def _latent_path(image: Path) -> Path:
+    """Return NAME-latent.npy; generate.py --float uses NAME.npy for the image itself."""
+    return image.with_name(f"{image.stem}-latent.npy")
 
 
 @contextmanager
 def _reserve_file(folder: Path, name: str) -> Iterator[Path]:
-    """A .png that nobody has, nor its latent: it is taken, and given back after a failure."""
+    """Create an empty .png with an unused name, also of its latent; delete both on failure."""
     names = (name if number == 1 else f"{name}-{number}" for number in count(1))
-    picture = next(path for each in names if _create_file(path := folder / f"{each}.png"))
+    image = next(path for each in names if _create_file(path := folder / f"{each}.png"))
     try:
-        yield picture
+        yield image
     except BaseException:
-        for path in (picture, _latent_path(picture)):
+        for path in (image, _latent_path(image)):
             path.unlink(missing_ok=True)
         raise
 
 
-def _create_file(picture: Path) -> bool:
-    """Make the file, empty; False if there is one already."""
-    if _latent_path(picture).exists():
+def _create_file(image: Path) -> bool:
+    """Create an empty file; return False if it or its latent exists."""
+    if _latent_path(image).exists():
         return False
     try:
-        picture.touch(exist_ok=False)
+        image.touch(exist_ok=False)
     except FileExistsError:
         return False
     return True

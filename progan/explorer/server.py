@@ -1,7 +1,8 @@
-"""The local server: which port, which requests are answered, until Ctrl-C.
+"""Serve the explorer to browsers on this machine: the port, the allowed requests, until Ctrl-C.
 
 A server on 127.0.0.1 is reachable from every page that is open in a browser, and a host name that
-its owner resolves to 127.0.0.1 (DNS rebinding) makes such requests view like its own.
+its owner resolves to 127.0.0.1 (DNS rebinding) makes such requests look like its own. Starlette's
+TrustedHostMiddleware would check only the host; `refusal_status` also checks origin, path and size.
 """
 
 import asyncio
@@ -9,20 +10,36 @@ import errno
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import click
+
 from progan.errors import UserError
+from progan.explorer.renderer import IMAGE_PATH, Renderer
+from progan.explorer.view_state import NamedLatent, ViewState, start_at_seed
+from progan.interop.load import load_snapshot
+from progan.runtime.devices import choose_device, set_deterministic
+from progan.runtime.files import require_folder_or_nothing
+from progan.sampling.image_files import provenance
+from progan.sampling.latents import class_index, select_resolution
+from progan.sampling.options import GenerateOptions, parse_seeds
+from progan.sampling.snapshot_file import Snapshot, fingerprint
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HOST = "127.0.0.1"
 LOCAL_NAMES = (HOST, "localhost")
-IMAGE_PATH, ICON_PATH, MANIFEST_PATH = "/image", "/favicon.ico", "/manifest.json"
+ICON_PATH, MANIFEST_PATH = "/favicon.ico", "/manifest.json"
 # Gradio can do much more: serve files, take uploads, relay addresses. None of it is needed.
 PATHS = ("/", IMAGE_PATH, ICON_PATH, MANIFEST_PATH, "/theme.css", "/gradio_api/run/predict")
 FOLDERS = ("/assets/", "/static/", "/gradio_api/heartbeat/")
-MAX_BODY_BYTES = 65_536  # of what a request brings: the page sends a few numbers
+MAX_BODY_BYTES = 65_536  # the page sends a few numbers
 # Gradio's own scripts and styles are partly inside of its page, and it compiles templates.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
@@ -38,61 +55,91 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
 }
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 FIRST_PORT, PORTS = 7860, 100  # where Gradio's pages usually are
-SHUTDOWN_SECONDS = 30  # s; for a picture that is being drawn when the end comes
-POLL_SECONDS = 0.1  # s
-
-# Read when Gradio, or what it brings with it, is imported.
-NO_TELEMETRY = {
-    "GRADIO_ANALYTICS_ENABLED": "False",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_OFFLINE": "1",
-    "DO_NOT_TRACK": "1",
-}
+SHUTDOWN_SECONDS = 30  # for an image that is being generated
+POLL_SECONDS = 0.1
 
 
-def require_gradio() -> None:
-    """Import Gradio for the first time; raises UserError if it, or a part of it, is missing."""
-    os.environ.update(NO_TELEMETRY)
-    try:
-        import fastapi  # noqa: F401
-        import gradio  # noqa: F401
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise UserError(
-            f"--explore makes its page with Gradio, and {error.name or 'a part of it'} "
-            'is missing: pip install "progan[web]" (or ".[web]" in a checkout).'
-        ) from error
+def explore(network: Path, options: GenerateOptions, command: str) -> None:
+    """Serve the page of a network until Ctrl-C; call `require_gradio` before.
+
+    Args:
+        options: With one seed at most, and the folder of saved files as `outdir`.
+        command: The command line, to be written into saved files.
+    """
+    assert options.outdir is not None
+    require_folder_or_nothing(options.outdir)
+    with bind_port(options.port) as listener:
+        device = choose_device(options.device)
+        set_deterministic()
+        snapshot = load_snapshot(network, device)
+        first = _initial_view(options, snapshot)
+        from progan.explorer.page import asgi_app, build_page
+
+        renderer = Renderer(snapshot=snapshot, file=network, fingerprint=fingerprint(network))
+        blocks = build_page(renderer, first, options.outdir, provenance(network, command))
+        click.echo(server_url(listener))
+        click.echo("Open this address in a browser on this machine. Ctrl-C ends it.", err=True)
+        serve(asgi_app(renderer, blocks), listener)
+    with suppress(OSError):  # the terminal may be closed
+        click.echo("\nThe explorer is closed.", err=True)
+
+
+def _initial_view(options: GenerateOptions, snapshot: Snapshot) -> ViewState:
+    seed = 0 if options.seeds is None else parse_seeds(options.seeds)[0]
+    index = None if options.class_name is None else class_index(snapshot, options.class_name)
+    level = select_resolution(snapshot, options.resolution).level
+    view = ViewState(latent=NamedLatent(seed), target=seed, class_index=index, level=level)
+    return start_at_seed(view, seed)
+
+
+def restrict_to_local_page(app: "ASGIApp") -> "ASGIApp":
+    """Wrap an ASGI app: refuse requests by `refusal_status` and WebSockets; add HEADERS."""
+    from starlette.datastructures import MutableHeaders
+    from starlette.responses import Response
+
+    async def call_if_allowed(scope: "Scope", receive: "Receive", send: "Send") -> None:
+        async def send_with_headers(message: "Message") -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in scope.get("headers", ())
+        }
+        if scope["type"] == "lifespan":
+            await app(scope, receive, send)
+        elif scope["type"] != "http":
+            await send({"type": "websocket.close"})
+        elif status := refusal_status(scope["path"], headers):
+            await Response(status_code=status)(scope, receive, send)
+        else:
+            await app(scope, receive, send_with_headers)
+
+    return call_if_allowed
 
 
 def refusal_status(path: str, headers: Mapping[str, str]) -> int | None:
-    """The status of an answer to a request that is none of ours, or None.
+    """Return the HTTP status that refuses a request; None if it is allowed.
 
     Args:
-        headers: With names in lower case.
+        headers: Names in lower case.
     """
     if not _is_local_host(headers.get("host", "")) or _is_cross_origin(path, headers):
         return 403
-    if "transfer-encoding" in headers:  # of a length that is not told; no browser sends that
+    if "transfer-encoding" in headers:  # unknown length; no browser sends that
         return 411
     length = headers.get("content-length", "0")
-    if (
-        len(length) > len(str(MAX_BODY_BYTES))
-        or not length.isdecimal()
-        or (int(length) > MAX_BODY_BYTES)
-    ):
+    # The digits are counted first: int() of thousands of digits raises or is slow.
+    digits = len(str(MAX_BODY_BYTES))
+    if not length.isdecimal() or len(length) > digits or int(length) > MAX_BODY_BYTES:
         return 413
     return None if path in PATHS or path.startswith(FOLDERS) and ".." not in path else 404
 
 
 def _is_local_host(host: str) -> bool:
-    """Whether a request is for this machine by name. The port may be that of a tunnel."""
+    """True if a Host header names this machine. The port may be that of a tunnel."""
     try:
         return urlsplit(f"//{host}").hostname in LOCAL_NAMES
     except ValueError:
@@ -100,63 +147,29 @@ def _is_local_host(host: str) -> bool:
 
 
 def _is_cross_origin(path: str, headers: Mapping[str, str]) -> bool:
-    """Whether another page sends it. A link to our page may be followed from anywhere."""
-    if headers.get("origin", f"http://{headers['host']}") != f"http://{headers['host']}":
+    """True if another page sends the request, except by a link to our page."""
+    own = f"http://{headers['host']}"
+    if headers.get("origin", own) != own:
         return True
-    followed = (
+    is_link = (
         path == "/"
         and headers.get("sec-fetch-mode") == "navigate"
-        and (headers.get("sec-fetch-dest") == "document")
+        and headers.get("sec-fetch-dest") == "document"
     )
-    return not followed and headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
-
-
-def restrict_to_local_page(app: App) -> App:
-    """The same app, for this machine alone."""
-
-    async def inside(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await app(scope, receive, send)
-            return
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1")
-            for name, value in scope["headers"]
-        }
-        status = refusal_status(scope["path"], headers) if scope["type"] == "http" else 403
-        if status is None:
-            await app(scope, receive, _with_headers(send))
-        elif scope["type"] == "http":
-            await send({"type": "http.response.start", "status": status, "headers": []})
-            await send({"type": "http.response.body"})
-        else:
-            await send({"type": "websocket.close"})
-
-    return inside
-
-
-def _with_headers(send: Send) -> Send:
-    async def sending(message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            own = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-            message = {**message, "headers": [*message.get("headers", []), *own]}
-        await send(message)
-
-    return sending
+    return not is_link and headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
 
 
 def bind_port(port: int | None) -> socket.socket:
-    """A socket that takes connections of this machine only; raises UserError.
+    """Return a socket that listens for connections of this machine only; raises UserError.
 
     Args:
-        port: 0: any that is free; None: the first free one of those that are usual.
+        port: 0: any free one; None: the first free one of the usual ports.
     """
     if port is not None:
         return _bind(port)
     for usual in range(FIRST_PORT, FIRST_PORT + PORTS):
-        try:
+        with suppress(UserError):
             return _bind(usual)
-        except UserError:
-            continue
     raise UserError(
         f"All ports from {FIRST_PORT} to {FIRST_PORT + PORTS - 1} are in use. Name "
         "another one with --port, or 0 for any that is free."
@@ -164,31 +177,31 @@ def bind_port(port: int | None) -> socket.socket:
 
 
 def _bind(port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if os.name != "nt":  # there it would share the port with whoever has it
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if os.name != "nt":  # there it would share the port with another program
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((HOST, port))
-        listening.listen()
+        listener.bind((HOST, port))
+        listener.listen()
     except OSError as error:
-        listening.close()
+        listener.close()
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
         why = "is in use" if error.errno == errno.EADDRINUSE else "may not be used"
         raise UserError(
-            f"Port {port} of this machine {why}. Name another one with --port, or "
-            "leave it away: then a free one is found."
+            f"Port {port} of this machine {why}. Name another one with --port, or omit it: then "
+            "a free one is used."
         ) from error
-    return listening
+    return listener
 
 
-def server_url(listening: socket.socket) -> str:
-    """'http://127.0.0.1:7860'."""
-    return f"http://{HOST}:{listening.getsockname()[1]}"
+def server_url(listener: socket.socket) -> str:
+    """Return e.g. 'http://127.0.0.1:7860'."""
+    return f"http://{HOST}:{listener.getsockname()[1]}"
 
 
-def serve(app: App, listening: socket.socket) -> None:
-    """Answer until Ctrl-C, SIGTERM or SIGHUP, which are the way to end it."""
+def serve(app: "ASGIApp", listener: socket.socket) -> None:
+    """Serve until Ctrl-C, SIGTERM or SIGHUP, which are the regular ways to end it."""
     import uvicorn
 
     config = uvicorn.Config(
@@ -199,30 +212,30 @@ def serve(app: App, listening: socket.socket) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    with suppress(KeyboardInterrupt):  # the server ends in order, and hands the signal on
-        asyncio.run(_serve(uvicorn.Server(config), listening))
+    with suppress(KeyboardInterrupt):  # uvicorn raises the signal again after its shutdown
+        asyncio.run(_serve(uvicorn.Server(config), listener))
 
 
-async def _serve(server: Any, listening: socket.socket) -> None:
+async def _serve(server: "uvicorn.Server", listener: socket.socket) -> None:
     _exit_on_sighup(server)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_close_connections_at_exit(server))
-        await server.serve(sockets=[listening])
+        await server.serve(sockets=[listener])
 
 
-def _exit_on_sighup(server: Any) -> None:
-    """End in order when the terminal is closed, too: uvicorn knows the other signals alone."""
+def _exit_on_sighup(server: "uvicorn.Server") -> None:
+    """Shut down when the terminal is closed, too: uvicorn handles only the other signals."""
 
     def end() -> None:
         server.should_exit = True
 
-    # What is ignored stays ignored: nohup is there to outlive a terminal.
+    # An ignored signal stays ignored, as nohup sets it.
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, end)
 
 
-async def _close_connections_at_exit(server: Any) -> None:
-    """Pages that are open listen for news without end: the server would wait for them."""
+async def _close_connections_at_exit(server: "uvicorn.Server") -> None:
+    """Close the endless heartbeat streams of open pages, for which the server would wait."""
     while not server.should_exit:
         await asyncio.sleep(POLL_SECONDS)
     for connection in list(server.server_state.connections):

@@ -1,4 +1,4 @@
-"""What the page shows, as one value: a path of named latents, class, resolution. Pure.
+"""The state of the page as one immutable value: named latents, class, resolution.
 
 A latent is named by a seed and steps towards other seeds. Each step is a spherical interpolation,
 so that the name gives the same latent on every machine.
@@ -16,50 +16,46 @@ from torch import Tensor
 from progan.sampling.interpolation import Floats, slerp
 from progan.sampling.latents import seed_latents
 
-NUM_SEEDS = 2**32  # NumPy has that many
-MAX_PERCENT = 100  # %
-MAX_STEPS = 256  # each takes time to compute; and who would still read such a name?
+NUM_SEEDS = 2**32  # as many as NumPy has
+MAX_PERCENT = 100
+MAX_STEPS = 256  # each takes time to compute
 STEP = re.compile(r"([0-9]{1,3})to([0-9]{1,10})")
-START = re.compile(r"[0-9]{1,10}")
 NEIGHBOURS = 8
-DEFAULT_STEP_PERCENT = 25  # %; how far away neighbours are at first
+DEFAULT_STEP_PERCENT = 25  # initial distance of neighbours
 NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
 class PathStep:
-    """A part of the way towards a seed."""
+    """An interpolation towards a seed."""
 
-    percent: int  # 0: stays; 100: all the way
+    percent: int  # 0: no step; 100: all the way
     seed: int
 
 
 @dataclass(frozen=True, slots=True)
 class NamedLatent:
-    """A latent by its name: a seed, and the steps from there."""
+    """A latent given by a seed and the steps from there."""
 
     seed: int
     steps: tuple[PathStep, ...] = ()
 
 
 def add_step(latent: NamedLatent, seed: int, percent: int) -> NamedLatent:
-    """A step further; the same latent if it is none."""
-    return (
-        NamedLatent(latent.seed, (*latent.steps, PathStep(percent, seed % NUM_SEEDS)))
-        if percent
-        else latent
-    )
+    """Return the latent one step further; the same one for 0 percent."""
+    steps = (PathStep(percent, seed % NUM_SEEDS),) if percent else ()
+    return NamedLatent(latent.seed, latent.steps + steps)
 
 
 def drop_last_step(latent: NamedLatent) -> NamedLatent:
-    """Where one was before the last step."""
+    """Return the latent before the last step."""
     return NamedLatent(latent.seed, latent.steps[:-1])
 
 
 def next_seeds(latent: NamedLatent, neighbour_page: int, count: int) -> tuple[int, ...]:
-    """Seeds to go on to: those that follow the last one on the way here.
+    """Return the seeds of neighbours: those that follow the last seed of the path.
 
-    So each step opens other directions, and the same way leads to the same ones.
+    So each step has other directions, and the same path always the same ones.
 
     Args:
         neighbour_page: 0: the next `count`; 1: those after them; and so on.
@@ -80,13 +76,12 @@ def latent_at(latent: NamedLatent, latent_size: int) -> Tensor:
 
 
 def _latent_of_seed(seed: int, latent_size: int) -> Floats:
-    """[latent_size]."""
     latent: Floats = seed_latents([seed], latent_size)[0].double().numpy()
     return latent
 
 
 def describe_latent(latent: NamedLatent) -> str:
-    """'seed 7', 'seed 7, then 25% of the way to seed 12, 50% to seed 13'."""
+    """Return 'seed 7', or 'seed 7, then 25% of the way to seed 12, 50% to seed 13'."""
     words = [f"{step.percent}% to seed {step.seed}" for step in latent.steps]
     if words:
         words[0] = "then " + words[0].replace("% to", "% of the way to")
@@ -94,37 +89,30 @@ def describe_latent(latent: NamedLatent) -> str:
 
 
 def format_latent(latent: NamedLatent) -> str:
-    """For addresses: '7', '7,25to12,50to13'."""
+    """Return the form for URLs: '7', '7,25to12,50to13'."""
     return ",".join([str(latent.seed), *(f"{step.percent}to{step.seed}" for step in latent.steps)])
 
 
 def parse_latent(text: str) -> NamedLatent | None:
-    """What `brief` wrote; None for anything else, and for more than MAX_STEPS."""
+    """Parse a string of `format_latent`; None for anything else or more than MAX_STEPS."""
     if text.count(",") > MAX_STEPS:
         return None
     first, *rest = text.split(",")
     steps = [STEP.fullmatch(part) for part in rest]
-    if not START.fullmatch(first) or None in steps:
+    if not NUMBER.fullmatch(first) or None in steps:
         return None
-    found = NamedLatent(
-        int(first), tuple(PathStep(int(step[1]), int(step[2])) for step in steps if step)
-    )
-    return found if _is_valid(found) else None
-
-
-def _is_valid(latent: NamedLatent) -> bool:
-    return latent.seed < NUM_SEEDS and all(
-        0 < step.percent <= MAX_PERCENT and step.seed < NUM_SEEDS for step in latent.steps
-    )
+    path = tuple(PathStep(int(step[1]), int(step[2])) for step in steps if step)
+    is_valid = all(0 < step.percent <= MAX_PERCENT and step.seed < NUM_SEEDS for step in path)
+    return NamedLatent(int(first), path) if is_valid and int(first) < NUM_SEEDS else None
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
-    """One picture: all that its pixels depend on, beside the network.
+    """Everything besides the network that the pixels of an image depend on.
 
     Attributes:
-        kind: Index of its class; None: the class of its seed, or the network has none.
-        level: log2 of its resolution.
+        class_index: None: the class of the seed, or the network has none.
+        level: log2 of the resolution.
     """
 
     latent: NamedLatent
@@ -137,11 +125,11 @@ class ViewState:
     """The state of the page.
 
     Attributes:
-        latent: Where one is, but for the way that the slider goes.
-        target, percent: The seed that the slider leads to, and how far it is pushed, 0…100.
-        neighbour_page: Which neighbours: 0: the first ones, 1: the next ones.
-        far: How far away neighbours are, in percent of the way to their seeds.
-        kind, level: As of Sight.
+        latent: Start of the slider's interpolation.
+        target, percent: The seed that the slider interpolates to, and its value, 0…100.
+        neighbour_page: Neighbours that are shown: 0: the first ones, 1: the next ones.
+        step_percent: Distance of neighbours, in percent of the way to their seeds.
+        class_index, level: As in ImageSpec.
     """
 
     latent: NamedLatent
@@ -162,12 +150,12 @@ class ViewState:
 
     @property
     def can_step(self) -> bool:
-        """Whether there may be a step more, after which there is still one for the slider."""
+        """True if another step is allowed, after which there is still one for the slider."""
         return len(self.current_latent.steps) + 1 < MAX_STEPS
 
     @property
     def neighbours(self) -> dict[int, ImageSpec]:
-        """By the seeds to which they are a step; none where no step leads on."""
+        """Images one step away, by the seeds of the steps; {} if no step is allowed."""
         if not self.can_step:
             return {}
         return {
@@ -179,7 +167,7 @@ class ViewState:
 
 
 def start_at_seed(view: ViewState, seed: int) -> ViewState:
-    """Begin anew; the slider leads to the seed after it."""
+    """Show a seed; the slider interpolates to the seed after it."""
     seed %= NUM_SEEDS
     return replace(
         view, latent=NamedLatent(seed), target=(seed + 1) % NUM_SEEDS, percent=0, neighbour_page=0
@@ -187,17 +175,17 @@ def start_at_seed(view: ViewState, seed: int) -> ViewState:
 
 
 def set_target(view: ViewState, target: int) -> ViewState:
-    """The slider leads to another seed."""
+    """Let the slider interpolate to another seed."""
     return replace(view, target=target % NUM_SEEDS, neighbour_page=0)
 
 
 def set_percent(view: ViewState, percent: int) -> ViewState:
-    """So much of the way that the slider goes."""
+    """Move the slider."""
     return replace(view, percent=percent, neighbour_page=0)
 
 
 def step_to_neighbour(view: ViewState, seed: int) -> ViewState:
-    """At a neighbour, if a step leads there; the slider leads on from there."""
+    """Move to a neighbour, if a step is allowed, and reset the slider."""
     if not view.can_step:
         return view
     return replace(
@@ -209,28 +197,28 @@ def step_to_neighbour(view: ViewState, seed: int) -> ViewState:
 
 
 def step_back(view: ViewState) -> ViewState:
-    """One step back: first the slider's, then those of neighbours."""
+    """Go one step back: first the slider's, then those to neighbours."""
     if view.percent:
         return replace(view, percent=0, neighbour_page=0)
     return replace(view, latent=drop_last_step(view.latent), neighbour_page=0)
 
 
 def next_neighbours(view: ViewState) -> ViewState:
-    """Other neighbours."""
+    """Show the next neighbours."""
     return replace(view, neighbour_page=view.neighbour_page + 1)
 
 
 def format_query(spec: ImageSpec) -> str:
-    """'at=7,25to12&class=2&level=4'."""
-    words = {"at": format_latent(spec.latent), "class": spec.class_index, "level": spec.level}
-    return urlencode({key: value for key, value in words.items() if value is not None}, safe=",")
+    """Return the query of an image's URL: 'at=7,25to12&class=2&level=4'."""
+    fields = {"at": format_latent(spec.latent), "class": spec.class_index, "level": spec.level}
+    return urlencode({key: value for key, value in fields.items() if value is not None}, safe=",")
 
 
 def parse_query(query: Mapping[str, str]) -> ImageSpec | None:
-    """What `address` wrote; None for anything else."""
+    """Parse a query of `format_query`; None for anything else."""
     latent = parse_latent(query.get("at", ""))
     numbers = [query.get("level", ""), *([query["class"]] if "class" in query else [])]
     if latent is None or not all(map(NUMBER.fullmatch, numbers)):
         return None
-    level, *kind = map(int, numbers)
-    return ImageSpec(latent, kind[0] if kind else None, level)
+    level, *index = map(int, numbers)
+    return ImageSpec(latent, index[0] if index else None, level)

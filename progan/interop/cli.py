@@ -13,22 +13,16 @@ ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")  # to write, convert and v
 TARGETS = (".safetensors", ".npz", ".onnx", ".pt2", ".ts", ".torchscript")
 
 
+# fmt: off
 @click.command(cls=Command)
 @click.argument("network", type=PATH, metavar="FILE|RUN")
-@click.option(
-    "--to",
-    "target",
-    type=PATH,
-    metavar="FILE",
+@click.option("--to", "target", type=PATH, metavar="FILE",
     help="Convert. The suffix selects the format: .safetensors, a network file of progan "
     "(g_ema); .onnx, .pt2 (torch.export), .ts or .torchscript, exports of it; .npz, arrays of all "
-    "networks with the names and layouts of the official TensorFlow code.",
-)
-@click.option(
-    "--resolution",
-    type=int,
-    help="Convert the generator of a lower resolution that was trained on the way.",
-)
+    "networks with the names and layouts of the official TensorFlow code.")
+@click.option("--resolution", type=int,
+    help="Convert the generator of a lower resolution that was trained on the way.")
+# fmt: on
 def main(network: Path, target: Path | None, resolution: int | None) -> None:
     """List the layers of a network here and in the program that it comes from, or convert it.
 

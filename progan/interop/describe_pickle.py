@@ -148,14 +148,10 @@ def describe_scan(found: PickleScan, *, is_torch: bool = False) -> FileDescripti
         or (_describe_unknown_torch(found) if is_torch else "")
     )
     if known:
-        return FileDescription(with_verb(known), OTHER, found.names)
+        verb = "holds" if known.startswith("weights") else "is"
+        return FileDescription(f"{verb} {known}", OTHER, found.names)
     listed = f" (it needs {_list_names(found.names)})" if found.names else ""
     return FileDescription(UNKNOWN + listed, "", found.names)
-
-
-def with_verb(what: str) -> str:
-    """Return 'is a pickle …' or 'holds weights …'."""
-    return f"holds {what}" if what.startswith("weights") else f"is {what}"
 
 
 def identify_weights(names: Sequence[str]) -> str:

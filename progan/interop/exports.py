@@ -98,29 +98,24 @@ def write_torchscript(
 ) -> None:
     """Write a module, with `text` as files inside of the file."""
     content = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.jit is deprecated, and still what C++ loads
-        traced = torch.jit.trace(module, inputs, check_trace=False)
-        torch.jit.save(traced, content, _extra_files=dict(text))
+    traced = torch.jit.trace(module, inputs, check_trace=False)
+    torch.jit.save(traced, content, _extra_files=dict(text))
     path.write_bytes(content.getbuffer())  # raises OSError if the disk is full; torch aborts
 
 
-def read_torchscript(path: Path) -> Callable[..., Tensor]:
+def read_torchscript(path: Path) -> Run:
     """Load a TorchScript file as a function of the inputs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        run: Callable[..., Tensor] = torch.jit.load(
-            io.BytesIO(path.read_bytes()), map_location="cpu"
-        )  # from bytes, as torch.jit opens only UTF-8 names
+    content = io.BytesIO(path.read_bytes())  # torch.jit opens only UTF-8 names
+    run: Run = torch.jit.load(content, map_location="cpu")
     return run
 
 
-def export_program(module: ExportableGenerator, inputs: tuple[Tensor, ...]) -> ExportedProgram:
+def export_program(module: ExportableGenerator, inputs: Tensors) -> ExportedProgram:
     """Trace a module with `inputs`, for batches of any size."""
     return torch.export.export(module, inputs, dynamic_shapes=dynamic_batch_shapes(inputs))
 
 
-def dynamic_batch_shapes(inputs: tuple[Tensor, ...]) -> tuple[dict[int, Dim], ...]:
+def dynamic_batch_shapes(inputs: Tensors) -> tuple[dict[int, Dim], ...]:
     """Declare the first axis of all inputs as one dynamic dimension."""
     batch = Dim("batch", min=1)
     return tuple({0: batch} for _ in inputs)
@@ -131,13 +126,11 @@ def write_exported_program(
 ) -> None:
     """Write a module, with `text` as files inside of the file."""
     content = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about channels-last weights
-        torch.export.save(export_program(module, inputs), content, extra_files=dict(text))
+    torch.export.save(export_program(module, inputs), content, extra_files=dict(text))
     path.write_bytes(content.getbuffer())  # raises OSError if the disk is full; torch aborts
 
 
-def read_exported_program(path: Path) -> Callable[..., Tensor]:
+def read_exported_program(path: Path) -> Run:
     """Load a .pt2 file of our own as a function; it may contain pickles."""
     with path.open("rb") as file:
         return torch.export.load(file).module()
@@ -147,23 +140,21 @@ def write_onnx(
     path: Path, module: ExportableGenerator, inputs: Tensors, text: Mapping[str, str]
 ) -> None:
     """Write a module, with `text` as the metadata_props of the model."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the shared name of the batch axis
-        program = torch.onnx.export(
-            export_program(module, inputs),
-            inputs,
-            dynamo=True,
-            verbose=False,
-            dynamic_shapes=dynamic_batch_shapes(inputs),
-            input_names=INPUTS[: len(inputs)],
-            output_names=[OUTPUT],
-        )
+    program = torch.onnx.export(
+        export_program(module, inputs),
+        inputs,
+        dynamo=True,
+        verbose=False,
+        dynamic_shapes=dynamic_batch_shapes(inputs),
+        input_names=INPUTS[: len(inputs)],
+        output_names=[OUTPUT],
+    )
     assert program is not None
     program.model.metadata_props.update(text)
     program.save(path)
 
 
-def read_onnx(path: Path) -> Callable[..., Tensor]:
+def read_onnx(path: Path) -> Run:
     """Load an ONNX file with ONNX Runtime on the CPU, as a function of the inputs."""
     import onnxruntime
 
@@ -199,13 +190,11 @@ def export(snapshot: Snapshot, target: Path, provenance: Mapping[str, str]) -> N
     Raises UserError if the file cannot be written or its images differ from the generator's.
     """
     kind = FORMATS[target.suffix]
-    with atomic_path(target) as temporary:
-        kind.write(
-            temporary,
-            ExportableGenerator(snapshot),
-            _inputs(snapshot, TRACE_BATCH),
-            {**provenance, **_description(snapshot)},
-        )
+    module, inputs = ExportableGenerator(snapshot), _inputs(snapshot, TRACE_BATCH)
+    with atomic_path(target) as temporary, warnings.catch_warnings():
+        # That torch.jit is deprecated, though C++ still loads it, and notes on the exported graph.
+        warnings.simplefilter("ignore")
+        kind.write(temporary, module, inputs, {**provenance, **_description(snapshot)})
         run = kind.read(temporary)
         for count in TEST_BATCHES:
             require_same(run, snapshot, count, target)

@@ -27,7 +27,7 @@ class ImportedModel:
     alpha: float  # weight of that level; below 1 if it was being faded in
     images_seen: int  # 0 if unknown
     originals: Mapping[str, Mapping[str, tuple[str, Shape]]]  # original name and shape, per role
-    known_names: tuple[str, ...] = ()  # of classes; () if unknown
+    known_names: tuple[str, ...] = ()  # classes; () if unknown
     untrained_classes: tuple[int, ...] = ()
 
     @property

@@ -76,7 +76,7 @@ def _read_official_pickle(path: Path) -> dict[str, OfficialNetwork]:
 
 
 def to_snapshot(model: ImportedModel, device: torch.device) -> Snapshot:
-    """Build the snapshot of g_ema, or of the generator if there is none."""
+    """Build the snapshot of g_ema, or of the generator without it."""
     generator = networks.build_generator(model.network).to(device)
     role = "average" if "average" in model.weights else "generator"
     generator.load_state_dict(dict(model.weights[role]))

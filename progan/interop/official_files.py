@@ -119,9 +119,10 @@ def _pickled_network(record: Any, name: str, path: Path) -> OfficialNetwork:
         )
     builder = state.get("build_func_name")
     if builder != BUILDERS[name]:
+        is_name = isinstance(builder, str) and builder.isidentifier()
         raise UserError(
-            f"{path}: its {name} was built by {_identifier(builder)}; progan supports only "
-            f"{BUILDERS[name]}."
+            f"{path}: its {name} was built by {builder if is_name else 'something unnamed'}; "
+            f"progan supports only {BUILDERS[name]}."
         )
     return OfficialNetwork(state["static_kwargs"], _variables(state.get("variables"), name, path))
 
@@ -143,7 +144,3 @@ def _is_variable(pair: Any) -> bool:
         and isinstance(pair[0], str)
         and isinstance(pair[1], (np.ndarray, int, float))
     )
-
-
-def _identifier(value: Any) -> str:
-    return value if isinstance(value, str) and value.isidentifier() else "something unnamed"

@@ -76,7 +76,7 @@ def feature_map_counts(weights: Mapping[str, Tensor]) -> list[int]:
 def infer_fmap_base(depths: Sequence[int]) -> int:
     """Return the fmap_base that gives these feature maps, with fmap_max = depths[0].
 
-    Raises UserError if there is none.
+    Raises UserError if no fmap_base does.
     """
     base = depths[-1] << (MIN_LEVEL + len(depths) - 2)
     expected = [min(base >> (MIN_LEVEL + scale - 1), depths[0]) for scale in range(len(depths))]

@@ -9,14 +9,6 @@ from progan.losses.penalties import Controllers, DiscriminatorFn, LossNoise
 from progan.losses.terms import Only, discriminator_terms, generator_terms, summarize_terms
 
 __all__ = [
-    "LOSSES",
-    "Controllers",
-    "DiscriminatorFn",
-    "LossNoise",
-    "LossSpec",
-    "Only",
-    "discriminator_terms",
-    "draw_loss_noise",
-    "generator_terms",
-    "summarize_terms",
-]
+    "LOSSES", "Controllers", "DiscriminatorFn", "LossNoise", "LossSpec", "Only",
+    "discriminator_terms", "draw_loss_noise", "generator_terms", "summarize_terms",
+]  # fmt: skip

@@ -224,47 +224,29 @@ class LossSpec(NamedTuple):
     convergence: ConvergenceMeasure | None = None
 
 
+_WASSERSTEIN = wasserstein_discriminator_loss, wasserstein_generator_loss
+_NON_SATURATING = non_saturating_discriminator_loss, non_saturating_generator_loss
+_LEAST_SQUARES = least_squares_discriminator_loss, least_squares_generator_loss
+_RELATIVISTIC = relativistic_discriminator_loss, relativistic_generator_loss
+_BEGAN = began_discriminator_loss, began_generator_loss
+# fmt: off
 LOSSES: dict[str, LossSpec] = {
-    "wgan-gp": LossSpec(
-        wasserstein_discriminator_loss, wasserstein_generator_loss, wgan_gp_penalty
-    ),
-    "wgan": LossSpec(wasserstein_discriminator_loss, wasserstein_generator_loss),
-    "gan": LossSpec(
-        non_saturating_discriminator_loss,
-        non_saturating_generator_loss,
-        threshold=0.0,
-        has_targets=True,
-    ),
-    "lsgan": LossSpec(
-        least_squares_discriminator_loss, least_squares_generator_loss, threshold=0.5
-    ),
-    "dragan": LossSpec(
-        non_saturating_discriminator_loss,
-        non_saturating_generator_loss,
-        dragan_penalty,
-        threshold=0.0,
-        has_targets=True,
-        has_image_noise=True,
-    ),
+    "wgan-gp": LossSpec(*_WASSERSTEIN, wgan_gp_penalty),
+    "wgan": LossSpec(*_WASSERSTEIN),
+    "gan": LossSpec(*_NON_SATURATING, threshold=0.0, has_targets=True),
+    "lsgan": LossSpec(*_LEAST_SQUARES, threshold=0.5),
+    "dragan": LossSpec(*_NON_SATURATING, dragan_penalty, threshold=0.0, has_targets=True,
+                       has_image_noise=True),
     "ebgan": LossSpec(ebgan_discriminator_loss, ebgan_generator_loss),
-    "began": LossSpec(
-        began_discriminator_loss, began_generator_loss, convergence=began_convergence
-    ),
-    "r1": LossSpec(
-        non_saturating_discriminator_loss,
-        non_saturating_generator_loss,
-        r1_penalty,
-        threshold=0.0,
-        has_targets=True,
-    ),
-    "relativistic": LossSpec(
-        relativistic_discriminator_loss, relativistic_generator_loss, r1_r2_penalty, paired=True
-    ),
+    "began": LossSpec(*_BEGAN, convergence=began_convergence),
+    "r1": LossSpec(*_NON_SATURATING, r1_penalty, threshold=0.0, has_targets=True),
+    "relativistic": LossSpec(*_RELATIVISTIC, r1_r2_penalty, paired=True),
 }
+# fmt: on
 
 
 def draw_loss_noise(config: LossConfig, shape: torch.Size, stream: torch.Generator) -> LossNoise:
-    """Draw the random numbers of a discriminator step on images of shape [N, C, H, W]."""
+    """Generate the random numbers of a discriminator step on images of shape [N, C, H, W]."""
     n, device, spec = shape[0], stream.device, LOSSES[config.objective]
 
     def uniform(*size: int) -> Tensor:

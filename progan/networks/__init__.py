@@ -29,10 +29,6 @@ def build_discriminator(config: Network) -> Discriminator:
 
 
 __all__ = [
-    "NETWORKS",
-    "Discriminator",
-    "Generator",
-    "DiscriminatorOutput",
-    "build_discriminator",
+    "NETWORKS", "Discriminator", "Generator", "DiscriminatorOutput", "build_discriminator",
     "build_generator",
-]
+]  # fmt: skip

@@ -20,13 +20,9 @@ class ConvTransposed(EqualizedLayer):
         size = self.weight.shape[-1]
         x, weight = self.operands(x)
         return F.conv_transpose2d(
-            x,
-            weight.transpose(0, 1),
-            self.bias,
-            stride=2,
-            padding=(size - 1) // 2,
+            x, weight.transpose(0, 1), self.bias, stride=2, padding=(size - 1) // 2,
             output_padding=size % 2,
-        )
+        )  # fmt: skip
 
 
 class ConvStrided(EqualizedLayer):

@@ -21,7 +21,7 @@ class ResnetGenerator(Generator):
             equalized=config.equalized_lr,
         )
         self.blocks = nn.ModuleList(
-            UpBlock(config, maps[level - 1], maps[level]) for level in levels[1:]
+            ResnetUpBlock(config, maps[level - 1], maps[level]) for level in levels[1:]
         )
         self.act = _of_generator(config, maps[config.max_level])
         self.to_rgb = Conv(
@@ -43,7 +43,7 @@ class ResnetGenerator(Generator):
         return [*layers, self.act, self.to_rgb] if level == self.config.max_level else layers
 
 
-class UpBlock(nn.Module):
+class ResnetUpBlock(nn.Module):
     """[N, inputs, H, W] -> [N, outputs, 2H, 2W]."""
 
     def __init__(self, config: Network, inputs: int, outputs: int) -> None:
@@ -72,7 +72,7 @@ class ResnetDiscriminator(Discriminator):
             config.channels, maps(config.max_level), 3, gain=1, equalized=config.equalized_lr
         )
         self.blocks = nn.ModuleList(
-            DownBlock(config, maps(level), maps(level - 1)) for level in levels
+            ResnetDownBlock(config, maps(level), maps(level - 1)) for level in levels
         )
         self.head = Head(config, maps(MIN_LEVEL))
 
@@ -91,7 +91,7 @@ class ResnetDiscriminator(Discriminator):
         return [self.from_rgb, layer] if level == last else [layer]
 
 
-class DownBlock(nn.Module):
+class ResnetDownBlock(nn.Module):
     """[N, inputs, H, W] -> [N, outputs, H/2, W/2]."""
 
     def __init__(self, config: Network, inputs: int, outputs: int) -> None:

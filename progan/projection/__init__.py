@@ -1,1 +1,1 @@
-"""The latents of given pictures."""
+"""Find the latents whose images are nearest to given images."""

@@ -15,13 +15,16 @@ from progan.data.importers.pixels import convert_and_resize, decode_srgb
 from progan.errors import UserError
 from progan.images import Pixels, save_png, to_float
 from progan.interop.load import load_snapshot
-from progan.projection.features import (
+from progan.projection.search import (
     Features,
+    SearchBudget,
+    SearchPath,
     discriminator_features,
     find_discriminator,
+    make_distance,
+    search_latent,
     vgg16_features,
 )
-from progan.projection.search import SearchBudget, SearchPath, make_distance, search_latent
 from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import make_folder
 from progan.runtime.text import caseless, format_count, sanitize_line
@@ -31,32 +34,97 @@ from progan.sampling.options import MAX_SECONDS, VideoTiming
 from progan.sampling.render import as_pixels, render_single
 from progan.sampling.snapshot_file import Snapshot
 from progan.sampling.video import compose_frame, frame_size, require_encodable, write_video
-from progan.sizes import Size
 
 LATENTS_FILE = "projected.npy"
-HOLD_SECONDS = 1.0  # how long a film rests on what was found
+HOLD_SECONDS = 1.0  # duration of the last frame of a video
 PIXELS = Path("pixels")  # in place of a detector's file
 NO_FEATURES = (
     "features: none, only pixels are compared. A run has a discriminator in its newest "
-    "whole state, if it judges single images; or name weights of VGG-16 with "
-    "--detector."
+    "whole state, if it judges single images; or name weights of VGG-16 with --detector."
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProjectionRequest:
+    """Options of `python -m progan.projection`.
+
+    Attributes:
+        command: The command line, to be written into the files.
+        starts, steps: As in SearchBudget.
+        detector: Weights of VGG-16, or PIXELS; None: the discriminator.
+        video: File in `outdir` for a video of the search, with `fps` steps per second.
+    """
+
+    images: Sequence[Path]
+    network: Path
+    command: str
+    device: str
+    outdir: Path
+    class_name: str | None
+    resolution: int | None
+    starts: int
+    steps: int
+    detector: Path | None
+    video: Path | None
+    fps: float
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A picture, cut and resized to what a network draws."""
+    """An image, cropped and resized to the size that the network generates."""
 
-    name: str  # of its file, without suffix
+    name: str  # stem of its file
     pixels: Pixels  # [H, W, C]
 
     def image(self) -> Tensor:
-        """[1, C, H, W] in [-1, 1]."""
+        """Return the image as [1, C, H, W] in [-1, 1]."""
         return to_float(torch.from_numpy(self.pixels.transpose(2, 0, 1).copy()))[None]
 
 
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """A target and the result of its search."""
+
+    target: Target
+    found: SearchPath
+
+
+def run_request(request: ProjectionRequest) -> Iterator[str]:
+    """Find and write the latents; yield a line for each written result.
+
+    Results of one image are written before the search for the next one.
+    """
+    device = choose_device(request.device)
+    set_deterministic()
+    snapshot = select_resolution(load_snapshot(request.network, device), request.resolution)
+    targets = read_targets(request.images, snapshot)
+    _require_feasible(request, snapshot, targets)
+    features = _open_features(request, snapshot, device)
+    budget = SearchBudget(starts=request.starts, steps=request.steps)
+    text = provenance(request.network, request.command)
+    projected: list[Projection] = []
+    for target in tqdm(targets, unit="image", disable=None, leave=False):
+        tqdm.write(
+            f"{target.name}: the best of {format_count(request.starts, 'seed')}, and "
+            f"from there {format_count(request.steps, 'step')}",
+            sys.stderr,
+        )
+        distance = make_distance(target.image().to(device), features)
+        found = search_latent(snapshot, distance, budget, request.class_name)
+        projected.append(Projection(target, found))
+        yield write_projection(request.outdir, snapshot, projected[-1], text)
+    latents = request.outdir / LATENTS_FILE
+    _save_latents(latents, projected)
+    yield str(latents)
+    if request.video is not None:
+        video = request.outdir / request.video
+        timing = video_timing(request.steps, request.fps)
+        write_search_video(video, snapshot, projected, timing, text)
+        yield str(video)
+
+
 def read_targets(paths: Sequence[Path], snapshot: Snapshot) -> list[Target]:
-    """Read pictures, as `create-from-images` does: upright, the middle of them, by Lanczos.
+    """Read images as `create-from-images` does: upright, center crop, resized by Lanczos.
 
     Raises UserError if one cannot be read, or if two have the same name.
     """
@@ -66,17 +134,16 @@ def read_targets(paths: Sequence[Path], snapshot: Snapshot) -> list[Target]:
     for alike in stems.values():
         if len(alike) > 1:
             raise UserError(
-                f"{len(alike)} pictures are called {' and '.join(sorted(set(alike)))}, "
-                "and what is made of them would have one name. Rename them, or name "
-                "another --outdir for each."
+                f"{len(alike)} images are called {' and '.join(sorted(set(alike)))}, and their "
+                "results would have one name. Rename them, or name another --outdir for each."
             )
     return [Target(path.stem, _read_target(path, snapshot)) for path in paths]
 
 
 def _read_target(path: Path, snapshot: Snapshot) -> Pixels:
     config = snapshot.generator.config
-    if path.exists() and not path.is_file():  # of a pipe there might come nothing, for ever
-        raise UserError(f"{path} is {'a folder' if path.is_dir() else 'no file'}. Name pictures.")
+    if path.exists() and not path.is_file():  # reading a pipe would block
+        raise UserError(f"{path} is {'a folder' if path.is_dir() else 'no file'}. Name images.")
     try:
         return convert_and_resize(
             decode_srgb(path.read_bytes(), str(path)),
@@ -87,29 +154,12 @@ def _read_target(path: Path, snapshot: Snapshot) -> Pixels:
         )
     except UnreadableImage as error:
         raise UserError(
-            f"Cannot read {path}: {error.reason}. Name a picture that can be opened."
+            f"Cannot read {path}: {error.reason}. Name an image that can be opened."
         ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Projection:
-    """A target, and where the search for it led."""
-
-    target: Target
-    found: SearchPath
-
-    def picture(self, snapshot: Snapshot) -> Pixels:
-        """[H, W, C], what `generate.py --latents` draws."""
-        (image,) = render_single(snapshot, self.found.latents[-1:], self.found.label[None])
-        return as_pixels(image)
-
-    def class_name(self, snapshot: Snapshot) -> str:
-        """What it was drawn as, of a network with classes."""
-        return snapshot.label_names[int(self.found.label.argmax())]
-
-
 def output_files(folder: Path, name: str) -> tuple[Path, Path, Path]:
-    """What is written for a picture: its target, what was found, and the latent of that."""
+    """Return the files of one result: the target, the nearest image, and its latent."""
     return (
         folder / f"{name}-target.png",
         folder / f"{name}-projected.png",
@@ -120,184 +170,101 @@ def output_files(folder: Path, name: str) -> tuple[Path, Path, Path]:
 def write_projection(
     folder: Path, snapshot: Snapshot, projected: Projection, text: Mapping[str, str]
 ) -> str:
-    """Write what was found of one picture; return a line on how near it is."""
+    """Write the result of one image; return a line with its path and distance."""
     make_folder(folder)
-    drawn, target = projected.picture(snapshot), projected.target
-    aim, picture, latent = output_files(folder, target.name)
-    save_png(aim, target.pixels, {})
-    save_png(picture, drawn, {**text, "Target": replace_undecodable(target.name)})
-    _save_latents(latent, [projected])
-    named = (
-        f", class {sanitize_line(projected.class_name(snapshot))}" if snapshot.label_names else ""
-    )
-    return f"{picture}  {rms_difference(drawn, target.pixels):.1f} of 255 off{named}"
+    target, found = projected.target, projected.found
+    (image,) = render_single(snapshot, found.latents[-1:], found.label[None])
+    pixels = as_pixels(image)
+    target_file, image_file, latent_file = output_files(folder, target.name)
+    save_png(target_file, target.pixels, {})
+    save_png(image_file, pixels, {**text, "Target": replace_undecodable(target.name)})
+    _save_latents(latent_file, [projected])
+    names = snapshot.label_names
+    class_text = f", class {sanitize_line(names[int(found.label.argmax())])}" if names else ""
+    return f"{image_file}  {rms_difference(pixels, target.pixels):.1f} of 255 off{class_text}"
 
 
-def write_all_latents(folder: Path, all_of_it: Sequence[Projection]) -> Path:
-    """Write the latents of all pictures in one file."""
-    _save_latents(folder / LATENTS_FILE, all_of_it)
-    return folder / LATENTS_FILE
-
-
-def _save_latents(path: Path, some: Sequence[Projection]) -> None:
-    """As generate.py takes them: float32 [N, latent_size]."""
-    latents = torch.stack([each.found.latents[-1] for each in some])
+def _save_latents(path: Path, results: Sequence[Projection]) -> None:
+    """Write latents for generate.py --latents: float32 [N, latent_size]."""
+    latents = torch.stack([each.found.latents[-1] for each in results])
     save_array(path, latents.cpu().numpy())
 
 
 def rms_difference(image: Pixels, other: Pixels) -> float:
-    """Root mean square of the difference, in levels of 0…255."""
+    """Return the root mean square of the difference, in levels of 0…255."""
     return float(np.sqrt(np.mean((image.astype(float) - other) ** 2)))
 
 
 def video_timing(steps: int, fps: float) -> VideoTiming:
-    """A frame for each step, and a rest at the end; raises UserError if that is too long."""
+    """Return a frame per step and a pause at the end as timing; raises UserError if too long."""
     seconds = (steps + 1) / fps + HOLD_SECONDS
     if not seconds <= MAX_SECONDS:
         raise UserError(
-            f"--steps {steps} at --fps {fps:g} make a film of {seconds:.0f} s, and "
+            f"--steps {steps} at --fps {fps:g} make a video of {seconds:.0f} s, and "
             f"{MAX_SECONDS} are the most. Ask for more --fps."
         )
     return VideoTiming(seconds, fps)
 
 
-def video_size(cell: Size, count: int) -> Size:
-    """Of the frames: for each picture a row of its target and what is drawn."""
-    return frame_size(cell, 2, count)
-
-
 def write_search_video(
     path: Path,
     snapshot: Snapshot,
-    all_of_it: Sequence[Projection],
+    results: Sequence[Projection],
     timing: VideoTiming,
     text: Mapping[str, str],
 ) -> None:
-    """The way of each picture, right of its target."""
-    bar = tqdm(
-        _video_frames(snapshot, all_of_it, timing),
-        total=timing.frames,
-        unit="frame",
-        desc=path.name,
-        disable=None,
-        leave=False,
-    )
+    """Write a video of the searches, a row for each: the target, and the image of each step."""
+    frames = _video_frames(snapshot, results, timing)
+    bar = tqdm(frames, total=timing.frames, unit="frame", desc=path.name, disable=None, leave=False)
     write_video(path, bar, timing, text)
 
 
 def _video_frames(
-    snapshot: Snapshot, all_of_it: Sequence[Projection], timing: VideoTiming
+    snapshot: Snapshot, results: Sequence[Projection], timing: VideoTiming
 ) -> Iterator[Pixels]:
-    labels = torch.stack([each.found.label for each in all_of_it])
-    ways = torch.stack([each.found.latents for each in all_of_it], dim=1)
-    for latents in ways:
-        drawn = map(as_pixels, render_single(snapshot, latents, labels))
-        cells = [
-            image
-            for each, picture in zip(all_of_it, drawn, strict=True)
-            for image in (each.target.pixels, picture)
-        ]
-        frame = compose_frame(np.stack(cells), 2, len(all_of_it))
+    labels = torch.stack([each.found.label for each in results])
+    steps = torch.stack([each.found.latents for each in results], dim=1)
+    for latents in steps:
+        images = map(as_pixels, render_single(snapshot, latents, labels))
+        pairs = zip((each.target.pixels for each in results), images, strict=True)
+        frame = compose_frame(np.stack([cell for pair in pairs for cell in pair]), 2, len(results))
         yield frame
-    for _ in range(timing.frames - len(ways)):
+    for _ in range(timing.frames - len(steps)):
         yield frame
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProjectionRequest:
-    """Latents of pictures, as people ask for them.
-
-    Attributes:
-        command: What was typed, to be written into the files.
-        detector: Weights of VGG-16, or PIXELS; None: the discriminator.
-        film: A film of the search, in `outdir`; its suffix says of which kind.
-        fps: Frames of the film per second, and steps.
-    """
-
-    pictures: Sequence[Path]
-    network: Path
-    command: str
-    device: str
-    outdir: Path
-    class_name: str | None
-    resolution: int | None
-    effort: SearchBudget
-    detector: Path | None
-    video: Path | None
-    fps: float
-
-
-def run_request(request: ProjectionRequest) -> Iterator[str]:
-    """Find the latents, and yield a line for what is written.
-
-    What was found of one picture is on disk before the next one is searched for.
-    """
-    device = choose_device(request.device)
-    set_deterministic()
-    snapshot = select_resolution(load_snapshot(request.network, device), request.resolution)
-    targets = read_targets(request.pictures, snapshot)
-    _require_feasible(request, snapshot, targets)
-    features = _open_features(request, snapshot, device)
-    text = provenance(request.network, request.command)
-    projected: list[Projection] = []
-    for target in tqdm(targets, unit="picture", disable=None, leave=False):
-        tqdm.write(
-            f"{target.name}: the best of {format_count(request.effort.starts, 'seed')}, and "
-            f"from there {format_count(request.effort.steps, 'step')}",
-            sys.stderr,
-        )
-        projected.append(_project(request, snapshot, target, features))
-        yield write_projection(request.outdir, snapshot, projected[-1], text)
-    yield str(write_all_latents(request.outdir, projected))
-    if request.video is not None:
-        video = request.outdir / request.video
-        timing = video_timing(request.effort.steps, request.fps)
-        write_search_video(video, snapshot, projected, timing, text)
-        yield str(video)
 
 
 def _require_feasible(
     request: ProjectionRequest, snapshot: Snapshot, targets: Sequence[Target]
 ) -> None:
-    """Raise UserError for what cannot be made or written, before anything is searched."""
+    """Raise UserError for what cannot be generated or written, before any search."""
     if request.class_name is not None:
         class_index(snapshot, request.class_name)
     if request.video is not None:
-        cell = snapshot.generator.config.size(snapshot.level)
         folder = (request.outdir / request.video).parent
         if folder != request.outdir and not folder.is_dir():
             raise UserError(
-                f"There is no folder {folder} for the film. Make it first, or name the "
-                "film alone: it goes to --outdir."
+                f"No such folder for the video: {folder}. Make it first, or name the "
+                "video alone: it goes to --outdir."
             )
-        require_encodable(
-            request.video,
-            video_timing(request.effort.steps, request.fps),
-            video_size(cell, len(request.pictures)),
-        )
+        size = frame_size(snapshot.generator.config.size(snapshot.level), 2, len(request.images))
+        require_encodable(request.video, video_timing(request.steps, request.fps), size)
     if request.outdir.exists() and not request.outdir.is_dir():
         raise UserError(f"--outdir {request.outdir} is a file. Name a folder.")
-    inputs = {path.resolve() for path in (*request.pictures, request.network)}
-    for path in _output_paths(request, targets):
+    inputs = {path.resolve() for path in (*request.images, request.network)}
+    outputs = [path for each in targets for path in output_files(request.outdir, each.name)]
+    outputs.append(request.outdir / LATENTS_FILE)
+    if request.video is not None:
+        outputs.append(request.outdir / request.video)
+    for path in outputs:
         if path.resolve() in inputs:
             raise UserError(
-                f"{path} would be written over, and it is what you start from. Name "
-                "another folder with --outdir."
+                f"{path} is an input and would be overwritten. Name another folder with --outdir."
             )
         if path.is_dir():
             raise UserError(
                 f"{path} is a folder, and a file of that name is to be written. Name "
                 "another folder with --outdir."
             )
-
-
-def _output_paths(request: ProjectionRequest, targets: Sequence[Target]) -> Iterator[Path]:
-    """All files that are going to be written."""
-    for target in targets:
-        yield from output_files(request.outdir, target.name)
-    yield request.outdir / LATENTS_FILE
-    if request.video is not None:
-        yield request.outdir / request.video
 
 
 def _open_features(
@@ -311,16 +278,5 @@ def _open_features(
     if found is None:
         tqdm.write(NO_FEATURES, sys.stderr)
         return None
-    discriminator, path = found
-    tqdm.write(f"features: the discriminator of {path}", sys.stderr)
-    return discriminator_features(discriminator.to(device), snapshot)
-
-
-def _project(
-    request: ProjectionRequest, snapshot: Snapshot, target: Target, features: Features | None
-) -> Projection:
-    image = target.image().to(next(snapshot.generator.parameters()).device)
-    return Projection(
-        target,
-        search_latent(snapshot, make_distance(image, features), request.effort, request.class_name),
-    )
+    tqdm.write(f"features: the discriminator of {found.path}", sys.stderr)
+    return discriminator_features(found.discriminator.to(device), snapshot)

@@ -1,6 +1,6 @@
 """`python -m progan.report --help`."""
 
-from progan.runtime.early_signals import install_early_handlers
+from progan.runtime.signals import install_early_handlers
 
 if __name__ == "__main__":
     install_early_handlers()  # before the imports that take long

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metrics.neighbours_cli import PIXELS
-from metrics.options import detector_option
+from metrics.options import PIXELS, SourceOptions, detector_option
 from progan import run_directory
 from progan.command import PATH, Command, device_option
 from progan.errors import UserError
@@ -21,26 +20,18 @@ if TYPE_CHECKING:
 REPORT_FILE = "report.html"
 
 
+# fmt: off
 @click.command(cls=Command)
 @click.argument("run", type=PATH, metavar="RUN")
-@click.option(
-    "--output",
-    type=PATH,
-    metavar="FILE",
-    help=f"File to write; default: {REPORT_FILE} in the directory of the run.",
-)
-@click.option(
-    "--neighbours",
-    "count",
-    type=click.IntRange(min=0),
-    default=0,
-    metavar="N",
+@click.option("--output", type=PATH, metavar="FILE",
+    help=f"File to write; default: {REPORT_FILE} in the directory of the run.")
+@click.option("--neighbours", "count", type=click.IntRange(min=0), default=0, metavar="N",
     help="Search the training images nearest to the images of seeds 0 … N-1; needs the "
-    "dataset. Default: show what python -m metrics neighbours has stored.",
-)
+    "dataset. Default: show what python -m metrics neighbours has stored.")
 @click.option("--data", type=PATH, metavar="DIR", help="Dataset for --neighbours, if it was moved.")
 @detector_option
 @device_option
+# fmt: on
 def main(
     run: Path,
     output: Path | None,
@@ -76,12 +67,8 @@ def main(
 
     run_data = read_run(directory)
     if run_data.config_error:
-        click.echo(
-            escape_controls(
-                f"Warning: {run_data.config_error} The report lacks what depends on it."
-            ),
-            err=True,
-        )
+        warning = f"Warning: {run_data.config_error} The report lacks what depends on it."
+        click.echo(escape_controls(warning), err=True)
     neighbours = _neighbours_section(run_data, count, data, detector, device)
     write_atomically(path, render_page(run_data, neighbours))
     click.echo(click.format_filename(path))
@@ -100,6 +87,12 @@ def _neighbours_section(
     network, _ = metrics.choose_best_network(
         metrics.network_ages(directory), metrics.read_measurements(directory), run_data.settings
     )
-    request = neighbours.NeighbourRequest(count=count, data=data, detector=detector, device=device)
-    found = neighbours.find_neighbours(run_data, directory / f"{network}{SUFFIX}", request)
+    sources = SourceOptions(
+        network=directory / f"{network}{SUFFIX}",
+        data=data or neighbours.require_dataset(run_data),
+        subset=run_data.run.data.subset,
+        detector=detector,
+        device=device,
+    )
+    found = neighbours.search_neighbours(sources, count)
     return lambda: found

@@ -9,9 +9,9 @@ from progan.config import Run
 from progan.diagnosis.curves import Panel, select_panels
 from progan.diagnosis.history import History, Row
 from progan.errors import UserError
+from progan.report.facts import shaded_phases
 from progan.report.metrics import Measurements, Series
 from progan.report.run_data import RunData
-from progan.report.settings import shaded_phases
 
 MAX_POINTS = 600  # per curve; a screen shows no more
 DIGITS = 5

@@ -23,8 +23,8 @@ MAX_WIDTH = QUALITY_STEPS[0][0]
 NUM_TRIED = 8  # images from which the size of all is estimated
 PILLOW_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 MAX_FRAMES = 60
-MAX_COLUMNS, MAX_ROWS = 8, 4  # of a grid, for small screens
-MAX_BYTES = 2_500_000  # of all frames; base64 adds a third
+MAX_COLUMNS, MAX_ROWS = 8, 4  # largest visible part of a grid
+MAX_BYTES = 2_500_000  # all frames together; base64 adds a third
 NAME = re.compile(re.escape(FAKES_PREFIX) + r"(\d+)(?:_(\d{3}))?")
 
 
@@ -89,7 +89,7 @@ def build_section(data: RunData) -> dict[str, Any]:
         "seed_step": choose_layout(data.settings.network).columns if data.settings else 0,
         "note": _note(len(grids), len(chosen) - len(opened), len(opened), cells),
         "reals": embed(encode_within([reals], MAX_BYTES // 8)[0]) if reals else None,
-        "reals_message": f"There is no {REALS_FILE} to compare with.",
+        "reals_message": f"{REALS_FILE} is missing.",
     }
 
 

@@ -1,12 +1,13 @@
 """Best snapshot section: measured values of metric-*.jsonl, a series for each column."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from metrics.names import GOALS, LOWER_IS_BETTER, parse_metrics
+from metrics.comparison import column_goal, goal_key, rank_value
+from metrics.options import GOALS, LOWER_IS_BETTER, parse_metrics
 from metrics.run_record import Metric, column_label, metric_files, parse_metric_file
 from progan.config import Run
 from progan.errors import UserError
@@ -42,22 +43,17 @@ class Series:
         """Name of the chart that the column belongs to: 'SWDx1e3 @16384'."""
         return column_label(self.column.partition("_")[0], self.metric[1])
 
-    @property
-    def goal(self) -> str:
-        """The best value: 'least', 'most', 'reals', or '' if none is."""
-        return GOALS.get(self.column.partition("_")[0], "")
-
     def best(self) -> tuple[int, float] | None:
-        """Return images seen and value of the best point, None if there is none."""
-        ranks: dict[str, Callable[[float], float]] = {
-            "least": lambda value: value,
-            "most": lambda value: -value,
+        """Return images seen and value of the best point; None if unknown or no value is best."""
+        ranks = {
+            age: rank
+            for age, value in self.values.items()
+            if (rank := rank_value(self.column, value, self.real)) is not None
         }
-        if (real := self.real) is not None:
-            ranks["reals"] = lambda value: abs(value - real)
-        if not self.values or self.goal not in ranks:
+        if not ranks or not column_goal(self.column):
             return None
-        return min(self.values.items(), key=lambda point: ranks[self.goal](point[1]))
+        age = min(ranks, key=lambda each: ranks[each])
+        return age, self.values[age]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +67,7 @@ class Measurements:
         """Group the series that have values by family, in the order of GOALS."""
         order = [*GOALS, ""]
         found: dict[str, list[Series]] = {}
-        for series in sorted(
-            self.series,
-            key=lambda one: order.index(one.column.partition("_")[0] if one.goal else ""),
-        ):
+        for series in sorted(self.series, key=lambda each: order.index(goal_key(each.column))):
             if series.values:
                 found.setdefault(series.family, []).append(series)
         return found
@@ -145,10 +138,10 @@ def choose_best_network(
 ) -> Choice:
     """Choose the network kept as the best, else the best by a metric, else the newest snapshot.
 
-    Raises UserError if there is no network.
+    Raises UserError if the run has no network.
     """
     if not ages:
-        raise UserError("There is no network yet: the first snapshot comes after some ticks.")
+        raise UserError("No network yet: the first snapshot comes after some ticks.")
     for series in sort_by_importance(measurements, run):
         images_seen, value = series.best() or (-1, 0.0)
         if name := find_network_at(images_seen, ages):

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from progan import __version__
 from progan.errors import UserError
-from progan.report import curves, images, metrics, settings, status
+from progan.report import curves, facts, images, metrics
 from progan.report.run_data import RunData
 from progan.run_directory import STATISTICS_FILE
 
@@ -28,14 +28,14 @@ def render_page(data: RunData, neighbours: BuildSection) -> str:
     errors = [*_damaged_rows_message(data), *measurements.errors]
     # Title, macro of sections.html.jinja, function that returns its parameters.
     sections: tuple[tuple[str, str, BuildSection], ...] = (
-        ("Status", "status", lambda: status.build_section(data)),
+        ("Status", "status", lambda: facts.build_status_section(data)),
         ("Samples", "samples", lambda: images.build_section(data)),
         ("Curves", "curves", lambda: curves.build_section(charts, errors)),
         ("Best snapshot", "best_snapshot", lambda: metrics.build_section(data, measurements)),
-        ("Growth", "growth", lambda: settings.build_growth_section(data)),
+        ("Growth", "growth", lambda: facts.build_growth_section(data)),
         ("Nearest neighbours", "neighbours", neighbours),
-        ("Settings", "settings", lambda: settings.build_settings_section(data)),
-        ("Machine", "machine", lambda: settings.build_machine_section(data)),
+        ("Settings", "settings", lambda: facts.build_settings_section(data)),
+        ("Machine", "machine", lambda: facts.build_machine_section(data)),
     )
     style, script = _read_resource("page.css"), _read_resource("page.js")
     text = (

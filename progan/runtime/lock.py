@@ -34,17 +34,9 @@ def exclusive_lock(folder: Path, doing: str) -> Iterator[None]:
     handle = _open_locked(path, f"{folder} {doing}")
     try:
         os.ftruncate(handle, 0)
-        os.pwrite(
-            handle,
-            json.dumps(
-                {
-                    "host": socket.gethostname(),
-                    "pid": os.getpid(),
-                    "since": time.strftime("%Y-%m-%d %H:%M:%S"),
-                }
-            ).encode(),
-            0,
-        )
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
+        os.pwrite(handle, json.dumps(holder).encode(), 0)
         yield
     finally:
         with suppress(FileNotFoundError):

@@ -1,11 +1,12 @@
-"""Log lines to the terminal and, with their time, to a file; format numbers for people."""
+"""Log lines to the terminal and a file, and report a standard output that cannot be written."""
 
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from tqdm import tqdm
+from typing import Any, NoReturn, TextIO, cast
 
 
 class Log:
@@ -27,6 +28,8 @@ class Log:
     def _print(self, text: str) -> None:
         if not self._is_read:
             return
+        from tqdm import tqdm  # only here: this module is imported for --help
+
         try:
             tqdm.write(text)
             sys.stdout.flush()
@@ -67,29 +70,91 @@ def _end_last_line(path: Path) -> None:
                 file.write(b"\n")
 
 
-def human_rate(per_second: float) -> str:
-    """Format a speed: '0.0234', '5.6', '1770'."""
-    return f"{per_second:.0f}" if per_second >= 100 else f"{per_second:.3g}"
+NAME = "standard output"  # the file name of its errors, which have none by themselves
+CLOSED = "The standard output is closed. Redirect it to a file or to /dev/null."
 
 
-TEN_YEARS = 10 * 365.25 * 86400  # seconds
+class _NamedOutput:
+    """A stream whose OSErrors name the standard output."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with _name_errors():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with _name_errors():
+            self._stream.flush()
 
 
-def human_percent(fraction: float) -> str:
-    """Format a fraction as a percentage from 0 to 100: '43.0%'."""
-    return f"{100 * min(max(fraction, 0.0), 1.0):.1f}%"
+@contextmanager
+def _name_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        error.filename = NAME
+        raise
 
 
-def human_seconds(seconds: float) -> str:
-    """Format a duration: '42s', '3m 07s', '1h 02m', '2d 04h', at least '0s'."""
-    if not seconds <= TEN_YEARS:  # nan too, from an unknown speed
-        return "more than 10 years"
-    seconds = max(seconds, 0.0)
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days}d {hours:02d}h"
-    if hours:
-        return f"{hours}h {minutes:02d}m"
-    return f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"
+@contextmanager
+def checked_output() -> Iterator[None]:
+    """End the process with 1 and one line if its standard output is closed or cannot be written.
+
+    A closed pipe (`| head`) is left to click, which ends the process without a message.
+    """
+    if sys.stdout is None:  # no file descriptor: files would be opened in its place
+        _fail(CLOSED)
+    stream = sys.stdout
+    named = cast(TextIO, _NamedOutput(stream))
+    sys.stdout = named
+    try:
+        yield
+    except OSError as error:
+        if not is_output_error(error):
+            raise
+        _fail(_message(error))
+    except SystemExit:
+        _flush()
+        raise
+    finally:
+        if sys.stdout is named:
+            sys.stdout = stream
+    _flush()
+
+
+def is_output_error(error: OSError) -> bool:
+    return bool(error.filename == NAME)
+
+
+def _message(error: OSError) -> str:
+    return f"The standard output cannot be written: {error.strerror}."
+
+
+def _flush() -> None:
+    """Flush before the interpreter does, which would fail with a traceback."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard()
+    except OSError as error:
+        _fail(_message(error))
+
+
+def _fail(message: str) -> NoReturn:
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(f"Error: {message}", file=sys.stderr, flush=True)
+    _discard()
+    raise SystemExit(1)
+
+
+def _discard() -> None:
+    """Redirect pending output to /dev/null, which the interpreter would write at its end."""
+    if sys.stdout is not None:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -46,13 +46,9 @@ NUMPY_FILES = frozenset({
     "save", "savetxt", "savez", "savez_compressed", "exec_command", "DataSource",
 })  # fmt: skip
 PREFIXES = (
-    "torch.hub.",
-    "torch.utils.cpp_extension.",
-    "torch.package.",
-    "numpy.distutils.",
-    "numpy.f2py.",
+    "torch.hub.", "torch.utils.cpp_extension.", "torch.package.", "numpy.distutils.", "numpy.f2py.",
     "numpy.testing.",
-)
+)  # fmt: skip
 EXTENSION = "the instruction EXT"  # EXT1, EXT2 and EXT4 name anything by a number
 
 

@@ -125,3 +125,40 @@ def sanitize_line(text: str) -> str:
     seen = "".join(each if each.isprintable() else " " for each in text)
     line = " ".join(seen.split())
     return line if len(line) <= MAX_LINE_LENGTH else f"{line[: MAX_LINE_LENGTH - 1]}…"
+
+
+def human_rate(per_second: float) -> str:
+    """Format a speed: '0.0234', '5.6', '1770'."""
+    return f"{per_second:.0f}" if per_second >= 100 else f"{per_second:.3g}"
+
+
+TEN_YEARS = 10 * 365.25 * 86400  # seconds
+
+
+def human_percent(fraction: float) -> str:
+    """Format a fraction as a percentage from 0 to 100: '43.0%'."""
+    return f"{100 * min(max(fraction, 0.0), 1.0):.1f}%"
+
+
+def human_seconds(seconds: float) -> str:
+    """Format a duration: '42s', '3m 07s', '1h 02m', '2d 04h', at least '0s'."""
+    if not seconds <= TEN_YEARS:  # nan too, from an unknown speed
+        return "more than 10 years"
+    seconds = max(seconds, 0.0)
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d {hours:02d}h"
+    if hours:
+        return f"{hours}h {minutes:02d}m"
+    return f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"
+
+
+def format_table(rows: list[tuple[str, ...]]) -> str:
+    """Align the cells of each column to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )

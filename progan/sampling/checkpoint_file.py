@@ -22,7 +22,7 @@ FORMAT_VERSION = 2
 FORMAT = "progan state"
 NETWORKS = ("generator", "discriminator", "average")
 NOT_WHOLE = "is not a whole training state"
-PICKLE_NAME = "/data.pkl"  # of the member with the structure in files of PyTorch
+PICKLE_NAME = "/data.pkl"  # the end of the name of the pickle in files of PyTorch
 
 
 def migrate(content: Content) -> Content:

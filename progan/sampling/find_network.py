@@ -29,7 +29,7 @@ def to_stderr(text: str) -> None:
 
 
 def find_network(path: Path, note: Note = to_stderr) -> Path:
-    """Return the newest network file that `path` stands for; raises UserError if there is none."""
+    """Return the newest network file that `path` stands for; raises UserError without one."""
     return _network_files(path, note)[-1]
 
 
@@ -77,7 +77,7 @@ def _network_files(path: Path, note: Note) -> list[Path]:
 def find_run(path: Path, note: Note = to_stderr) -> Path:
     """Return `path` if it is a run, or its newest run that has a network or training state.
 
-    Raises UserError if there is none.
+    Raises UserError without one.
     """
     if not path.is_dir():
         raise UserError(

@@ -123,25 +123,22 @@ class LatentBatch:
 
 def batch_from_seeds(snapshot: Snapshot, text: str) -> LatentBatch:
     """Return the latents of seeds such as '0-15,20'."""
-    config = snapshot.generator.config
     seeds = parse_seeds(text)
-    return LatentBatch(
-        tuple(f"seed{seed:04d}" for seed in seeds),
-        seed_latents(seeds, config.latent_size),
-        seed_labels(seeds, config.label_size, snapshot.untrained_classes),
-    )
+    latents = seed_latents(seeds, snapshot.generator.config.latent_size)
+    return _batch(snapshot, "seed", seeds, latents)
 
 
 def batch_from_file(snapshot: Snapshot, path: Path) -> LatentBatch:
     """Return the latents of a .npy file; row k has the class of seed k."""
-    config = snapshot.generator.config
-    latents = read_latents(path, config.latent_size)
-    rows = range(len(latents))
-    return LatentBatch(
-        tuple(f"latent{row:04d}" for row in rows),
-        latents,
-        seed_labels(rows, config.label_size, snapshot.untrained_classes),
-    )
+    latents = read_latents(path, snapshot.generator.config.latent_size)
+    return _batch(snapshot, "latent", range(len(latents)), latents)
+
+
+def _batch(snapshot: Snapshot, prefix: str, seeds: Sequence[int], latents: Tensor) -> LatentBatch:
+    """Name the latents by numbers, and label them with the classes of these seeds."""
+    label_size = snapshot.generator.config.label_size
+    labels = seed_labels(seeds, label_size, snapshot.untrained_classes)
+    return LatentBatch(tuple(f"{prefix}{seed:04d}" for seed in seeds), latents, labels)
 
 
 def with_class(snapshot: Snapshot, latent_batch: LatentBatch, name: str) -> LatentBatch:
@@ -159,7 +156,7 @@ def labels_of_class(snapshot: Snapshot, labels: Tensor, name: str) -> Tensor:
 
 
 def class_index(snapshot: Snapshot, name: str) -> int:
-    """Return the index of a class given by name or index; raises UserError if there is none."""
+    """Return the index of a class given by name or index; raises UserError for another."""
     size = snapshot.generator.config.label_size
     if not size:
         raise UserError(

@@ -17,8 +17,7 @@ from progan import schedule
 from progan.config import LossConfig, Run
 from progan.invocation import command_line
 from progan.runtime.files import write_atomically
-from progan.runtime.log import human_seconds
-from progan.runtime.text import sanitize_line
+from progan.runtime.text import human_seconds, sanitize_line
 from progan.sampling.snapshot_file import SUFFIX as NETWORK_SUFFIX
 from progan.sampling.snapshot_file import Snapshot, io_signature
 from progan.sizes import Size

@@ -13,6 +13,7 @@ SECONDS, FPS = 10.0, 30.0  # defaults
 MAX_SECONDS = 600
 MAX_FRAMES = 36_000
 MP4 = ".mp4"
+NPY = "npy"  # an output format beside image formats
 MAX_FPS = {MP4: 240, ".gif": 50, ".webp": 50}  # viewers slow down frames below 20 ms
 
 
@@ -73,6 +74,41 @@ class VideoTiming:
     @property
     def frames(self) -> int:
         return round(self.seconds * self.fps)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateOptions:
+    """Options of generate.py; the help texts in `progan.cli.generate` say what the fields mean."""
+
+    network: Path
+    device: str
+    seeds: str | None
+    latents: Path | None
+    class_name: str | None
+    resolution: int | None
+    grid: str | None
+    outdir: Path | None
+    sheet: bool
+    kind: str
+    as_floats: bool
+    batch: int | None
+    video: Path | None
+    seconds: float
+    fps: float
+    walk: int | None
+    smoothing: float | None
+    growth: bool
+    explore: bool
+    port: int | None
+
+    @property
+    def timing(self) -> VideoTiming:
+        return VideoTiming(self.seconds, self.fps)
+
+    @property
+    def image_format(self) -> str:
+        """A key of IMAGE_SUFFIXES, or NPY."""
+        return NPY if self.as_floats else self.kind
 
 
 def require_video_format(path: Path, timing: VideoTiming) -> None:

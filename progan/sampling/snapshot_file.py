@@ -40,17 +40,14 @@ def io_signature(
         "1 is white; as uint8: 127.5 x + 127.5, rounded, limited to 0...255",
     }
     if network.label_size:
-        words["labels"] = (
-            f"float32 [N, {network.label_size}], one-hot; without a wish seed k "
-            f"shows class k mod {network.label_size}"
-        )
+        default = f"without a wish seed k shows class k mod {network.label_size}"
         if untrained:
-            shown = network.label_size - len(untrained)
-            words["labels"] = (
-                f"float32 [N, {network.label_size}], one-hot; no training image had the classes "
-                f"{', '.join(map(str, untrained))}; without a wish seed k shows the one at place "
-                f"k mod {shown}, from 0, among the others"
+            default = (
+                f"no training image had the classes {', '.join(map(str, untrained))}; without a "
+                f"wish seed k shows the one at place k mod {network.label_size - len(untrained)}, "
+                "from 0, among the others"
             )
+        words["labels"] = f"float32 [N, {network.label_size}], one-hot; {default}"
         words["classes"] = json.dumps(list(label_names))
     return words
 

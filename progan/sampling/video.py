@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,14 +17,12 @@ from progan.errors import UserError
 from progan.images import Pixels, repeat_pixels, to_opaque_rgb
 from progan.run_directory import STATISTICS_FILE
 from progan.runtime.files import atomic_path, human_bytes, read_json_lines
-from progan.runtime.log import human_seconds
-from progan.runtime.text import format_count
-from progan.sampling.image_files import make_exif
+from progan.runtime.text import format_count, human_seconds
+from progan.sampling.image_files import caption_in_corner, full_grid, make_exif
 from progan.sampling.interpolation import LatentPath
 from progan.sampling.latents import LatentBatch
 from progan.sampling.options import VideoTiming, import_pyav, require_video_format
 from progan.sampling.render import as_pixels, render_single
-from progan.sampling.sheets import caption_in_corner, full_grid
 from progan.sampling.snapshot_file import Snapshot, load_network
 from progan.sizes import Size, stage_name
 
@@ -108,44 +107,27 @@ def _write_gif(
     path: Path, frames: Iterable[Pixels], timing: VideoTiming, text: Mapping[str, str]
 ) -> None:
     """Encode as GIF with an own palette of 256 colours per frame."""
-    images, durations = zip(
-        *[
-            (Image.fromarray(pixels).quantize(256), duration)
-            for pixels, duration in merge_equal_frames(frames, frame_durations(timing, 10))
-        ],
-        strict=True,
-    )
-    images[0].save(
-        path,
-        "gif",
-        save_all=True,
-        append_images=images[1:],
-        duration=durations,
-        loop=0,
-        comment=_line(text).encode(),
-    )
+    merged = merge_equal_frames(frames, frame_durations(timing, 10))
+    images = ((Image.fromarray(pixels).quantize(256), duration) for pixels, duration in merged)
+    _save_animation(path, "gif", images, comment=_line(text).encode())
 
 
 def _write_webp(
     path: Path, frames: Iterable[Pixels], timing: VideoTiming, text: Mapping[str, str]
 ) -> None:
     """Encode as lossless WebP; with losses, libwebp drops frames that differ little."""
-    images, durations = zip(
-        *[
-            (Image.fromarray(pixels), duration)
-            for pixels, duration in merge_equal_frames(frames, frame_durations(timing, 1))
-        ],
-        strict=True,
-    )
-    images[0].save(
-        path,
-        "webp",
-        save_all=True,
-        append_images=images[1:],
-        duration=durations,
-        loop=0,
-        lossless=True,
-        exif=make_exif(text),
+    merged = merge_equal_frames(frames, frame_durations(timing, 1))
+    images = ((Image.fromarray(pixels), duration) for pixels, duration in merged)
+    _save_animation(path, "webp", images, lossless=True, exif=make_exif(text))
+
+
+def _save_animation(
+    path: Path, kind: str, frames: Iterable[tuple[Image.Image, int]], **settings: Any
+) -> None:
+    """Write images with their durations in ms as a looping animation by Pillow."""
+    (first, *others), durations = zip(*frames, strict=True)
+    first.save(
+        path, kind, save_all=True, append_images=others, duration=durations, loop=0, **settings
     )
 
 
@@ -153,17 +135,16 @@ def merge_equal_frames(
     frames: Iterable[Pixels], durations: Iterable[int]
 ) -> Iterator[tuple[Pixels, int]]:
     """Merge equal consecutive frames into one, adding their durations."""
-    waiting: tuple[Pixels, int] | None = None
+    last: tuple[Pixels, int] | None = None
     for pixels, duration in zip(frames, durations, strict=True):
-        if waiting is None:
-            waiting = pixels, duration
-        elif np.array_equal(pixels, waiting[0]):
-            waiting = waiting[0], waiting[1] + duration
+        if last is not None and np.array_equal(pixels, last[0]):
+            last = last[0], last[1] + duration
         else:
-            yield waiting
-            waiting = pixels, duration
-    if waiting is not None:
-        yield waiting
+            if last is not None:
+                yield last
+            last = pixels, duration
+    if last is not None:
+        yield last
 
 
 def _line(text: Mapping[str, str]) -> str:

@@ -1,9 +1,10 @@
-"""Acceleration of steps: compiled code and CUDA graphs.
+"""Acceleration of steps, compiled code and CUDA graphs, and the setup of a training's execution.
 
 Results are the same but for rounding; where something is unavailable, one line is reported.
 """
 
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -11,19 +12,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from progan.batch_split import Shard
 from progan.config import Run
 from progan.errors import first_line
 from progan.runtime.cuda_prefetch import cuda_graph_capture
-from progan.runtime.log import human_seconds
-from progan.runtime.stop_signal import interruptible, stop_requested
+from progan.runtime.distributed import Group
+from progan.runtime.log import Log
+from progan.runtime.signals import interruptible, stop_requested
+from progan.runtime.text import human_seconds
 from progan.sizes import MIN_LEVEL, growing_name
 from progan.training.cuda_graph import cuda_graph_steps
-from progan.training.gradients import FULL_BATCH, BatchSplit
+from progan.training.gradients import FULL_BATCH, BatchSplit, MicroBatchSizes
+from progan.training.preflight import Preflight, costs_table, cpu_note, total_seconds
+from progan.training.state import TrainState
 from progan.training.step import EAGER_FUNCTIONS, StepFunctions, Steps, make_steps
 from progan.training.step_inputs import LevelAlpha
 
 if TYPE_CHECKING:
     from torch._dynamo.callback import CallbackArgs
+
 
 Report = Callable[[str], None]
 
@@ -265,3 +272,59 @@ def _no_graphs(run: Run, device: torch.device, processes: int) -> str:
     if processes > 1:
         return "steps of several processes are not recorded"
     return "" if run.optim.optimizer == "adam" else "RMSProp counts its steps on the CPU"
+
+
+PREFLIGHTS = {"cuda": "step"}  # by type of device; a real step on a CPU may take half a minute
+
+
+class Execution(NamedTuple):
+    """Steps of a training, and what was found out about them.
+
+    Attributes:
+        expected: Seconds per image by level, as measured or estimated by a preflight.
+    """
+
+    steps: Steps
+    expected: Mapping[int, float]
+
+
+def prepare_execution(
+    run: Run,
+    state: TrainState,
+    device: torch.device,
+    log: Log,
+    group: Group,
+    local_processes: int = 1,
+) -> Execution:
+    """Choose micro-batches and acceleration, and run the preflight that the run asks for.
+
+    Args:
+        local_processes: Processes that share this machine.
+    """
+
+    def report_of_machine(line: str) -> None:
+        """Log a line; processes without a log print it, as each has its own memory."""
+        if group.is_main:
+            log(line)
+        else:
+            print(f"Process {group.rank}: {line}", file=sys.stderr, flush=True)
+
+    micro_batches = MicroBatchSizes(run, report_of_machine)
+    split = BatchSplit(micro_batches, group)
+    default = PREFLIGHTS.get(device.type, "estimate")
+    kind = default if run.preflight == "auto" else run.preflight
+    expected, seconds = {}, None
+    if kind != "none":
+        preflight = Preflight(
+            run=run, state=state, device=device, micro_batches=micro_batches,
+            steps=make_steps(split), share=Shard(group.rank, group.size),
+            local_processes=local_processes if device.type == "cpu" else 1,
+        )  # fmt: skip
+        costs = preflight(kind)
+        log(costs_table(costs, run, kind, group.size))
+        expected = {each.level: each.seconds_per_image for each in costs}
+        seconds = total_seconds(costs)
+    if note := cpu_note(run, device, seconds):
+        log(note)
+    how = choose_acceleration(run, device, group.size)
+    return Execution(accelerate(how, log, split), expected)

@@ -29,14 +29,8 @@ from progan.sampling.checkpoint_file import (
 from progan.training.state import TrainState, create_state
 
 COUNTERS = (
-    "images_seen",
-    "round_images_seen",
-    "phase",
-    "tick",
-    "tick_images_seen",
-    "seconds",
-    "rollbacks",
-)
+    "images_seen", "round_images_seen", "phase", "tick", "tick_images_seen", "seconds", "rollbacks",
+)  # fmt: skip
 
 
 def save_state(directory: Path, state: TrainState, run: Run) -> Path:

@@ -18,11 +18,6 @@ Example: a batch of 16 images and --stddev-group 4, whose groups are strided: {0
 The terms of the loss, one number per image, are put back into the order of the batch at each stage.
 
 Micro-batches that run out of memory are halved for their level, and the step is computed again.
-
-Loss scaling (--precision fp16) keeps gradients in the range of float16. The scale grows a little
-with each step; a step whose gradients are not all finite halves it and is skipped (official code:
-tfutil.Optimizer). Each network has its own scale, a controller that holds its log2. Where
-convolutions are in float32 nothing is scaled.
 """
 
 import gc
@@ -36,26 +31,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from progan.batch_split import split_rows
+from progan.batch_split import batch_coupling, split_rows, split_sizes
 from progan.config import Run
+from progan.errors import UserError
 from progan.losses.penalties import Terms
 from progan.runtime.devices import is_capturing, is_out_of_memory, release_memory
 from progan.runtime.distributed import SINGLE_PROCESS, Group
-from progan.training.micro_batches import MicroBatchSizes
-from progan.training.precision import uses_half_precision
+from progan.runtime.text import format_count
 
-# Controllers: log2 of the scales. The names are those in files.
-DISCRIMINATOR, GENERATOR = "loss-scale/critic", "loss-scale/generator"
-# The official 64 costs half a hundred steps, as nothing above 2^16 is a float16; from here on the
-# paper's networks skip a few.
-INITIAL_LOG2_SCALE = 16.0
-GROWTH, SHRINKAGE = 0.0005, 1.0  # log2 steps; loss_scaling_inc and _dec of the official code
-# At this scale gradients below the guard's limit (--largest 1e6, divided by He's constant of a wide
-# layer) do not overflow: non-finite values then have other causes.
-MIN_SCALE = 2.0**-10
-GRADIENT_STATISTICS = ("gradient/", "loss/penalty")  # they overflow with their scale
-LOSS_WITH_PENALTY = "loss/critic"
-
+NARROWER = (
+    "narrower networks (--fmap-max, --fmap-base), a smaller batch (--batch, --batch-at) "
+    "or a lower --resolution"
+)
 T = TypeVar("T")
 
 
@@ -80,6 +67,85 @@ class Gradients(NamedTuple):
 
     of_weights: list[Tensor | None]  # None for weights that were not used
     terms: Terms
+
+
+class MicroBatchSizes:
+    """Maximum images per forward pass at each level; shrinks when memory runs out.
+
+    Args:
+        report: Receives one line when a batch did not fit into memory.
+    """
+
+    def __init__(self, run: Run, report: Callable[[str], None]) -> None:
+        self._run, self._report = run, report
+        self._limits: dict[int, int] = {}  # by level
+
+    def size(self, level: int, n: int) -> int:
+        """Return how many of `n` images go through the networks at once."""
+        return micro_batch_size(self._run, n, self._limits.get(level, self._run.micro_batch))
+
+    def limit(self, level: int, most: int) -> None:
+        """Set the maximum of a level; 0: the whole batch."""
+        self._limits[level] = most
+
+    def shrink(self, level: int, n: int) -> None:
+        """Halve the micro-batches of a batch of `n` that did not fit; raises UserError."""
+        size = self.size(level, n)
+        smaller = [each for each in allowed_sizes(self._run, n) if 2 * each <= size]
+        images = format_count(size, "image")
+        where = f"Out of memory at resolution {1 << level}, with {images} at once"
+        if not smaller:
+            raise UserError(f"{where}. {explain_smallest_size(self._run, n)}")
+        self._limits[level] = smaller[0]
+        self._report(
+            f"{where}: from here on the batch goes through in "
+            f"micro-batches of {smaller[0]}, with the same gradients."
+        )
+
+
+def micro_batch_size(run: Run, n: int, most: int | None = None) -> int:
+    """Return the largest micro-batch of a batch of `n` that is allowed.
+
+    Args:
+        most: Upper limit, 0: none; by default that of --micro-batch.
+    """
+    most = run.micro_batch if most is None else most
+    return next((size for size in allowed_sizes(run, n) if size <= (most or n)), n)
+
+
+def allowed_sizes(run: Run, n: int) -> list[int]:
+    """Return the micro-batch sizes that a batch of `n` can be split into, largest first."""
+    return [n] if batch_coupling(run) else split_sizes(run, n)
+
+
+def explain_smallest_size(run: Run, n: int) -> str:
+    """Explain why a batch cannot be split further, and what else saves memory."""
+    if coupled := batch_coupling(run):
+        return (
+            f"It cannot be cut into micro-batches: each image depends on all others, by "
+            f"{coupled}. Choose {NARROWER}."
+        )
+    if (least := split_sizes(run, n)[-1]) > 1:
+        return (
+            f"Its micro-batches hold {least} images at least, the group that minibatch "
+            f"standard deviation compares. Choose a smaller --stddev-group, {NARROWER}."
+        )
+    return f"There is nothing smaller than one image: choose {NARROWER}."
+
+
+def require_micro_batch(run: Run, batches: Mapping[int, int]) -> None:
+    """Raise UserError if --micro-batch is smaller than a level allows.
+
+    Args:
+        batches: Images per batch of this process, by level.
+    """
+    most = run.micro_batch
+    for level, n in batches.items():
+        if 0 < most < allowed_sizes(run, n)[-1]:
+            raise UserError(
+                f"--micro-batch {most} is too small for the batch of {n} images at "
+                f"resolution {1 << level}. {explain_smallest_size(run, n)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -261,21 +327,6 @@ def _scatter_terms(values: Tensor, run: Run, group: Group) -> Tensor:
 # Loss scale
 
 
-def initial_loss_scales(run: Run) -> dict[str, float]:
-    """Return the initial values of the controllers of loss scaling."""
-    scaled = (DISCRIMINATOR, GENERATOR) if run.precision == "fp16" else ()
-    return dict.fromkeys(scaled, INITIAL_LOG2_SCALE)
-
-
-def scale_of(controllers: Mapping[str, Tensor], name: str, run: Run, level: int) -> Tensor | None:
-    """Return the loss scale of a network at a level, 0-d; None: not scaled."""
-    if name not in controllers or not uses_half_precision(run, level):
-        return None
-    if controllers[name].is_meta:  # optimizers of states without data cannot skip a step
-        return None
-    return controllers[name].exp2()
-
-
 def unscale(gradients: Gradients, scale: Tensor | None) -> Gradients:
     """Divide gradients by the scale of their loss."""
     if scale is None:
@@ -287,25 +338,3 @@ def unscale(gradients: Gradients, scale: Tensor | None) -> Gradients:
             None if gradient is None else next(divided) for gradient in gradients.of_weights
         ]
     )
-
-
-def update_scale(controller: Tensor, norm: Tensor) -> None:
-    """Update the log2 of a scale, 0-d, in place, after a step with this norm of gradients."""
-    controller.add_(torch.where(norm.isfinite(), GROWTH, -SHRINKAGE))
-
-
-def mask_overflow(statistics: Mapping[str, Tensor], scale: Tensor | None) -> dict[str, Tensor]:
-    """Replace statistics that overflowed by the loss scale with 0.
-
-    A skipped step is no divergence. Only statistics of gradients are masked (with the loss that
-    contains their penalty), and only while the scale can still fall: scores and other losses,
-    which are not scaled, show divergence at once.
-    """
-    if scale is None:
-        return dict(statistics)
-    return {
-        name: torch.where(value.isfinite() | (scale < MIN_SCALE), value, 0)
-        if name.startswith(GRADIENT_STATISTICS) or name == LOSS_WITH_PENALTY
-        else value
-        for name, value in statistics.items()
-    }

@@ -22,8 +22,7 @@ from progan.runtime.seeding import derive_seed
 from progan.schedule import Stage
 from progan.training import sample_grids
 from progan.training.checkpoint import COUNTERS, copy_to_cpu
-from progan.training.state import TrainState
-from progan.training.step_stats import StatSums, StepStats
+from progan.training.state import StatSums, StepStats, TrainState
 
 CHECK_ROUNDS = 32  # rounds between two checks; each waits for the device
 BOUNDED = ("gradient/", "scores/")  # statistics that may explode; losses may be anything finite
@@ -108,25 +107,19 @@ class Guard:
         path = rollback_path(self._directory)
         if not self._writes:
             return path
-        write_atomically(
-            path,
-            json.dumps(
-                {
-                    "what": diverged.what,
-                    "images_seen": state.images_seen,
-                    "tick": state.tick,
-                    "last_good_images_seen": self._good["images_seen"],
-                    "stage": dataclasses.asdict(diverged.stage),
-                    "means_since_tick": {  # JSON has no infinity
-                        name: value if math.isfinite(value) else str(value)
-                        for name, value in diverged.means.items()
-                    },
-                    "weights_not_finite": nonfinite_weight_names(state),
-                },
-                indent=2,
-            )
-            + "\n",
-        )
+        evidence = {
+            "what": diverged.what,
+            "images_seen": state.images_seen,
+            "tick": state.tick,
+            "last_good_images_seen": self._good["images_seen"],
+            "stage": dataclasses.asdict(diverged.stage),
+            "means_since_tick": {  # JSON has no infinity
+                name: value if math.isfinite(value) else str(value)
+                for name, value in diverged.means.items()
+            },
+            "weights_not_finite": nonfinite_weight_names(state),
+        }
+        write_atomically(path, json.dumps(evidence, indent=2) + "\n")
         pixels = sample_grids.fakes_grid(state.g_ema, self._run, diverged.stage, self._untrained)
         save_png(path.with_suffix(".png"), pixels)
         return path

@@ -13,7 +13,8 @@ from progan.images import save_png
 from progan.invocation import command_line
 from progan.run_directory import FAKES_PREFIX, STATISTICS_FILE, snapshot_path
 from progan.runtime.distributed import Group
-from progan.runtime.log import Log, human_percent, human_rate, human_seconds
+from progan.runtime.log import Log
+from progan.runtime.text import human_percent, human_rate, human_seconds
 from progan.sampling.snapshot_file import Snapshot
 from progan.schedule import Stage
 from progan.training import sample_grids

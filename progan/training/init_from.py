@@ -78,13 +78,9 @@ def load_init_source(path: Path) -> InitSource:
         return _load_from_state(path)
     if imported := import_foreign(path):
         return InitSource(
-            path=path,
-            network=imported.network,
-            weights=imported.weights,
-            level=imported.level,
-            alpha=imported.alpha,
-            images_seen=imported.images_seen,
-        )
+            path=path, network=imported.network, weights=imported.weights, level=imported.level,
+            alpha=imported.alpha, images_seen=imported.images_seen,
+        )  # fmt: skip
     snapshot = load_network_or_explain(path, torch.device("cpu"))
     has_config = (path.parent / run_directory.CONFIG_FILE).is_file()
     return InitSource(
@@ -110,14 +106,9 @@ def _load_from_state(path: Path) -> InitSource:
             ) from error
     stage = schedule.stage_at(run.growth, run.network, images_seen)
     return InitSource(
-        path=path,
-        network=run.network,
-        weights=weights,
-        level=stage.level,
-        alpha=stage.alpha,
-        images_seen=images_seen,
-        run=run,
-    )
+        path=path, network=run.network, weights=weights, level=stage.level, alpha=stage.alpha,
+        images_seen=images_seen, run=run,
+    )  # fmt: skip
 
 
 DATASET_SETTINGS = {"base_height", "base_width", "channels", "label_size"}

@@ -19,7 +19,7 @@ from progan.run_directory import FIRST_FAKES_FILE, REALS_FILE
 from progan.runtime.devices import peak_memory_bytes
 from progan.runtime.distributed import SINGLE_PROCESS, CollectiveStop, Group
 from progan.runtime.log import Log
-from progan.runtime.stop_signal import StopSignal
+from progan.runtime.signals import StopSignal
 from progan.schedule import Stage
 from progan.training import hooks, sample_grids
 from progan.training.checkpoint_writer import CheckpointWriter, SavedFiles
@@ -30,11 +30,10 @@ from progan.training.model_cards import ModelCardWriter, describe_machine, train
 from progan.training.optim import lazy_correction
 from progan.training.progress import Progress
 from progan.training.snapshot_metrics import Metric, SnapshotMetrics
-from progan.training.state import TrainState, enter_phase
+from progan.training.state import StepStats, TrainState, enter_phase
 from progan.training.stats_logger import StatsLogger, missing_ticks_notes
 from progan.training.step import EAGER_STEPS, Steps
 from progan.training.step_inputs import LevelAlpha, discriminator_inputs, generator_inputs
-from progan.training.step_stats import StepStats
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,19 +102,13 @@ def train(context: TrainContext, state: TrainState) -> End:
         at_tick.append(hooks.sync_ranks(group))
         group.barrier()
         services = LoopServices(
-            progress=progress,
-            at_tick=at_tick,
-            interrupts=CollectiveStop(interrupts, group),
+            progress=progress, at_tick=at_tick, interrupts=CollectiveStop(interrupts, group),
             writer=writer,
             guard=Guard(
-                run,
-                state,
-                context.directory,
-                context.log,
-                writes=group.is_main,
+                run, state, context.directory, context.log, writes=group.is_main,
                 untrained=context.dataset.untrained_classes,
             ),
-        )
+        )  # fmt: skip
         finished = None
         while finished is None:
             with closing(read_batches(context, state)) as batches:
@@ -183,15 +176,10 @@ def build_hooks(
 def read_batches(context: TrainContext, state: TrainState) -> Prefetcher:
     """Start reading batches from the present position of the state."""
     return prefetch_batches(
-        context.dataset,
-        reseed_after_rollback(context.run, state.rollbacks),
-        context.device,
-        state.images_seen,
-        state.round_images_seen,
-        Shard(context.group.rank, context.group.size),
-        context.device_data_bytes,
-        context.log,
-    )
+        context.dataset, reseed_after_rollback(context.run, state.rollbacks), context.device,
+        state.images_seen, state.round_images_seen, Shard(context.group.rank, context.group.size),
+        context.device_data_bytes, context.log,
+    )  # fmt: skip
 
 
 def train_rounds(
@@ -286,13 +274,9 @@ def end_tick(
     means |= measure_overfitting(state, context.run, context.dataset, stage, context.device)
     means |= measure_diversity(state, context.run, context.dataset, stage, context.device)
     return Tick(
-        stage=stage,
-        done=done,
-        means=means,
-        images_per_second=images / seconds,
-        data_wait=wait / seconds,
-        memory_bytes=peak_memory_bytes(context.device),
-    )
+        stage=stage, done=done, means=means, images_per_second=images / seconds,
+        data_wait=wait / seconds, memory_bytes=peak_memory_bytes(context.device),
+    )  # fmt: skip
 
 
 def write_initial_samples(context: TrainContext, state: TrainState, stats: StatsLogger) -> None:

@@ -15,8 +15,7 @@ from progan.augment import draw_augment_noise
 from progan.config import Run
 from progan.losses import LOSSES, draw_loss_noise
 from progan.schedule import Stage
-from progan.training.gradients import BatchSplit
-from progan.training.micro_batches import MicroBatchSizes
+from progan.training.gradients import BatchSplit, MicroBatchSizes
 from progan.training.optim import freeze_highest_levels, trainable_parameters
 from progan.training.state import TrainState, initial_controllers
 from progan.training.step import discriminator_step, generator_step

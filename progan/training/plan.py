@@ -1,27 +1,27 @@
-"""The plan of a run as a table (--dry-run)."""
+"""Plan of a run as a table (--dry-run), and notes before it starts."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import torch
 
 from progan import networks, schedule
 from progan.config import Run
 from progan.networks.inspection import multiply_adds
+from progan.option_fields import option_name
 from progan.runtime.files import human_bytes
-from progan.runtime.text import format_count
+from progan.runtime.text import format_count, format_table
+from progan.runtime.torch_settings import set_cpu_threads
+from progan.training.gradients import micro_batch_size
 from progan.training.memory import count_parameters, estimate_step_bytes
-from progan.training.micro_batches import micro_batch_size
+from progan.training.precision import precision_note
+from progan.training.preflight import cpu_note, estimate_seconds, is_gpu_preset_on_cpu
 from progan.training.progress import resolution_label
+from progan.training.run_length import lower_resolution_note, scaling_note, shortfall_note
 
 HEADINGS = (
-    "phase",
-    "resolution",
-    "from kimg",
-    "to kimg",
-    "batch",
-    "lr G",
-    "lr D",
-    "GMAC/image",
-    "memory",
-)
+    "phase", "resolution", "from kimg", "to kimg", "batch", "lr G", "lr D", "GMAC/image", "memory",
+)  # fmt: skip
 
 
 def describe_plan(run: Run) -> str:
@@ -54,24 +54,159 @@ def _row(run: Run, number: int, phase: schedule.Phase) -> tuple[str, ...]:
     stage = phase.stage
     gmac = multiply_adds(run.network, stage.level) / 1e9
     return (
-        str(number),
-        resolution_label(stage, run.network),
-        f"{phase.start_kimg:g}",
-        f"{phase.end_kimg:g}",
-        str(stage.batch),
-        f"{stage.g_lr:g}",
-        f"{stage.d_lr:g}",
+        str(number), resolution_label(stage, run.network), f"{phase.start_kimg:g}",
+        f"{phase.end_kimg:g}", str(stage.batch), f"{stage.g_lr:g}", f"{stage.d_lr:g}",
         f"{gmac:.3g}",
         human_bytes(
-            estimate_step_bytes(run, stage, micro_batch=micro_batch_size(run, stage.batch))
+            estimate_step_bytes(run, stage, micro_batch=micro_batch_size(run, stage.batch)),
         ),
+    )  # fmt: skip
+
+
+def startup_notes(
+    run: Run, explicit: Mapping[str, Any], device: torch.device, *, scaled: bool = False
+) -> list[str]:
+    """Return notes for the plan and the log.
+
+    Args:
+        explicit: The options that the user passed, by the name of their setting.
+        scaled: True with --scale-schedule.
+    """
+    lines = [
+        scaling_note(run) if scaled else "",
+        shortfall_note(run),
+        "" if scaled else lower_resolution_note(run),
+        precision_note(run, device),
+    ]
+    return [*filter(None, lines), *ineffective_options(run, explicit)]
+
+
+def plan_notes(
+    run: Run, explicit: Mapping[str, Any], device: torch.device, *, scaled: bool = False
+) -> list[str]:
+    """Return the notes of --dry-run, with an estimate of the time on a CPU."""
+    lines = startup_notes(run, explicit, device, scaled=scaled)
+    if not is_gpu_preset_on_cpu(run, device):
+        return lines
+    set_cpu_threads(run.threads)
+    return [*lines, *filter(None, [cpu_note(run, device, estimate_seconds(run, device))])]
+
+
+class Rule(NamedTuple):
+    """A condition under which options have an effect."""
+
+    names: tuple[str, ...]
+    is_effective: Callable[[Run], bool]
+    needs: str  # continues 'has no effect without …'
+
+
+def _with_losses(names: tuple[str, ...], *objectives: str) -> Rule:
+    return Rule(
+        names,
+        lambda run: run.objective.objective in objectives,
+        f"--objective {' or '.join(objectives)}",
     )
 
 
-def format_table(rows: list[tuple[str, ...]]) -> str:
-    """Align the cells of each column to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
+def _with_kinds(names: tuple[str, ...], *kinds: str) -> Rule:
+    return Rule(names, lambda run: run.network.kind in kinds, f"--kind {' or '.join(kinds)}")
+
+
+def _with_augmentations(names: tuple[str, ...], *kinds: str) -> Rule:
+    return Rule(
+        names,
+        lambda run: not run.augment.kinds.isdisjoint(kinds),
+        f"{' or '.join(kinds)} in --augment-kinds",
     )
+
+
+AUGMENT_OPTIONS = (
+    "augment_kinds", "augment_together", "augment_translate", "augment_zoom", "augment_stretch",
+    "augment_rotate", "augment_color",
+)  # fmt: skip
+ADAPTIVE_OPTIONS = ("augment_accuracy", "augment_control", "augment_steps")
+# The first broken rule of an option is reported.
+RULES = (
+    _with_losses(("gp_weight",), "wgan-gp", "dragan", "r1", "relativistic"),
+    _with_losses(("gp_target",), "wgan-gp", "dragan"),
+    _with_losses(("gp_resolution",), "wgan-gp"),
+    _with_losses(("drift",), "wgan-gp", "wgan"),
+    _with_losses(("label_smoothing", "label_noise"), "gan", "dragan", "r1"),
+    _with_losses(("margin", "pulling_away"), "ebgan"),
+    _with_losses(("diversity", "balance_rate"), "began"),
+    _with_losses(("fake_weight",), "lsgan"),
+    Rule(("label_weight",), lambda run: run.data.conditional, "--conditional"),
+    Rule(AUGMENT_OPTIONS, lambda run: run.augment.augment != "none", "--augment fixed or adaptive"),
+    Rule(ADAPTIVE_OPTIONS, lambda run: run.augment.augment == "adaptive", "--augment adaptive"),
+    _with_augmentations(("augment_translate",), "translate", "shift"),
+    _with_augmentations(("augment_zoom",), "zoom"),
+    _with_augmentations(("augment_stretch",), "stretch"),
+    _with_augmentations(("augment_rotate",), "rotate"),
+    _with_augmentations(("augment_color",), "color"),
+    _with_kinds(("energy", "code_size"), "autoencoder"),
+    _with_kinds(("kernel", "output_kernel"), "dcgan"),
+    _with_kinds(("minibatch_kernels",), "progressive"),
+    _with_kinds(("fused_scaling",), "progressive", "resnet", "stacked-mnist"),
+    _with_kinds(("initial_resolution",), "progressive", "stacked-mnist"),
+    Rule(
+        ("stddev_group",),
+        lambda run: run.network.kind != "autoencoder",
+        "a --kind other than autoencoder",
+    ),
+    Rule(
+        ("training_kimg", "transition_kimg"),
+        lambda run: run.grows,
+        "an --initial-resolution below the final one, in networks that grow",
+    ),
+    Rule(("beta1",), lambda run: run.optim.optimizer == "adam", "--optimizer adam"),
+    Rule(
+        ("low_precision_from",),
+        lambda run: run.precision in ("bf16", "fp16"),
+        "--precision bf16 or fp16",
+    ),
+    Rule(("detector",), lambda run: bool(run.output.metrics), "--metrics"),
+)
+RESOLUTION_TABLES = ("batch_at", "g_lr_at", "d_lr_at", "tick_kimg_at")
+
+
+def ineffective_options(run: Run, explicit: Mapping[str, Any]) -> list[str]:
+    """Return a line for each option that was passed and has no effect.
+
+    Args:
+        explicit: Values of the options passed, by the name of their setting.
+    """
+    return [*_broken_rules(run, explicit), *_unused_rows(run, explicit), *_unused_precision(run)]
+
+
+def _broken_rules(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
+    for name in explicit:
+        broken = [rule for rule in RULES if name in rule.names and not rule.is_effective(run)]
+        if broken:
+            yield f"{option_name(name)} has no effect without {broken[0].needs}."
+
+
+def _unused_rows(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each table with rows for resolutions that the run does not train."""
+    first = 1 << schedule.first_level(run.growth, run.network)
+    final = run.network.resolution
+    for name in RESOLUTION_TABLES:
+        unused = [
+            str(resolution)
+            for resolution, _ in explicit.get(name, ())
+            if not first <= resolution <= final
+        ]
+        if unused:
+            trained = f"from {first} to {final}" if first < final else f"at {final} alone"
+            yield (
+                f"{option_name(name)} has no effect at {', '.join(unused)}: the run trains "
+                f"{trained}."
+            )
+
+
+def _unused_precision(run: Run) -> Iterator[str]:
+    if run.precision in ("bf16", "fp16") and run.low_precision_from > run.network.resolution:
+        yield (
+            f"--precision {run.precision} has no effect: --low-precision-from "
+            f"{run.low_precision_from} is above the final resolution, "
+            f"{run.network.resolution}. All of it is trained in fp32."
+        )

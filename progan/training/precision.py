@@ -1,5 +1,12 @@
-"""Precision of the networks; weights, losses and penalties are in float32."""
+"""Precision of the networks, and loss scaling; weights, losses and penalties are in float32.
 
+Loss scaling (--precision fp16) keeps gradients in the range of float16. The scale grows a little
+with each step; a step whose gradients are not all finite halves it and is skipped (official code:
+tfutil.Optimizer). Each network has its own scale, a controller that holds its log2. Where
+convolutions are in float32 nothing is scaled.
+"""
+
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -13,6 +20,17 @@ from progan.errors import UserError
 
 HALF_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 CONVOLUTIONS = (torch.conv2d, torch.conv_transpose2d)
+# Controllers: log2 of the scales. The names are those in files.
+DISCRIMINATOR, GENERATOR = "loss-scale/critic", "loss-scale/generator"
+# The official 64 costs half a hundred steps, as nothing above 2^16 is a float16; from here on the
+# paper's networks skip a few.
+INITIAL_LOG2_SCALE = 16.0
+GROWTH, SHRINKAGE = 0.0005, 1.0  # log2 steps; loss_scaling_inc and _dec of the official code
+# At this scale gradients below the guard's limit (--largest 1e6, divided by He's constant of a wide
+# layer) do not overflow: non-finite values then have other causes.
+MIN_SCALE = 2.0**-10
+GRADIENT_STATISTICS = ("gradient/", "loss/penalty")  # they overflow with their scale
+LOSS_WITH_PENALTY = "loss/critic"
 
 
 def uses_half_precision(run: Run, level: int) -> bool:
@@ -65,3 +83,40 @@ def require_precision(run: Run, device: torch.device) -> None:
             "--precision fp16 skips steps whose gradients overflow, which torch "
             "cannot do on mps. Choose --precision bf16 or fp32, or another --device."
         )
+
+
+def initial_loss_scales(run: Run) -> dict[str, float]:
+    """Return the initial values of the controllers of loss scaling."""
+    scaled = (DISCRIMINATOR, GENERATOR) if run.precision == "fp16" else ()
+    return dict.fromkeys(scaled, INITIAL_LOG2_SCALE)
+
+
+def scale_of(controllers: Mapping[str, Tensor], name: str, run: Run, level: int) -> Tensor | None:
+    """Return the loss scale of a network at a level, 0-d; None: not scaled."""
+    if name not in controllers or not uses_half_precision(run, level):
+        return None
+    if controllers[name].is_meta:  # optimizers of states without data cannot skip a step
+        return None
+    return controllers[name].exp2()
+
+
+def update_scale(controller: Tensor, norm: Tensor) -> None:
+    """Update the log2 of a scale, 0-d, in place, after a step with this norm of gradients."""
+    controller.add_(torch.where(norm.isfinite(), GROWTH, -SHRINKAGE))
+
+
+def mask_overflow(statistics: Mapping[str, Tensor], scale: Tensor | None) -> dict[str, Tensor]:
+    """Replace statistics that overflowed by the loss scale with 0.
+
+    A skipped step is no divergence. Only statistics of gradients are masked (with the loss that
+    contains their penalty), and only while the scale can still fall: scores and other losses,
+    which are not scaled, show divergence at once.
+    """
+    if scale is None:
+        return dict(statistics)
+    return {
+        name: torch.where(value.isfinite() | (scale < MIN_SCALE), value, 0)
+        if name.startswith(GRADIENT_STATISTICS) or name == LOSS_WITH_PENALTY
+        else value
+        for name, value in statistics.items()
+    }

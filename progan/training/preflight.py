@@ -17,16 +17,18 @@ from progan.errors import UserError
 from progan.networks.inspection import multiply_adds
 from progan.runtime import devices
 from progan.runtime.files import human_bytes
-from progan.runtime.log import human_rate, human_seconds
-from progan.runtime.text import format_count
+from progan.runtime.text import format_count, format_table, human_rate, human_seconds
 from progan.schedule import Stage
 from progan.sizes import MIN_LEVEL
 from progan.training.checkpoint import copy_to_cpu
-from progan.training.gradients import BatchSplit
+from progan.training.gradients import (
+    BatchSplit,
+    MicroBatchSizes,
+    allowed_sizes,
+    explain_smallest_size,
+)
 from progan.training.guard import restore
 from progan.training.memory import estimate_step_bytes
-from progan.training.micro_batches import MicroBatchSizes, allowed_sizes, explain_smallest_size
-from progan.training.plan import format_table
 from progan.training.progress import remaining_seconds, seconds_per_image
 from progan.training.state import TrainState, create_state
 from progan.training.step import Steps, make_steps
@@ -39,12 +41,11 @@ def run_dummy_iteration(
     """Run one iteration on a single batch, with or without the penalty; no image counts as seen."""
     position = LevelAlpha.of(stage, batch.images.device)
     for _ in range(run.growth.d_repeats):
-        inputs = discriminator_inputs(run, batch, position, state.images_seen)
-        inputs = inputs._replace(with_penalty=penalty)
-        steps.discriminator(state, run, position, stage.d_lr, inputs)
-    steps.generator(
-        state, run, position, stage.g_lr, generator_inputs(run, batch, position, state.images_seen)
-    )
+        d_inputs = discriminator_inputs(run, batch, position, state.images_seen)
+        d_inputs = d_inputs._replace(with_penalty=penalty)
+        steps.discriminator(state, run, position, stage.d_lr, d_inputs)
+    g_inputs = generator_inputs(run, batch, position, state.images_seen)
+    steps.generator(state, run, position, stage.g_lr, g_inputs)
 
 
 def noise_batch(run: Run, stage: Stage, share: Shard) -> Batch:
@@ -135,11 +136,8 @@ class Preflight:
         First steps take longer: short ones are repeated, and on CUDA, which chooses algorithms in
         the first one, all. All processes try equally often, since each try needs all of them.
         """
-        cheap, on_gpu = (
-            affordable_stages(self.run, {stage.level: stage}),
-            self.device.type == "cuda",
-        )
-        tries = tries or (5 if cheap else 2 if on_gpu else 1)
+        cheap = affordable_stages(self.run, {stage.level: stage})
+        tries = tries or (5 if cheap else 2 if self.device.type == "cuda" else 1)
         interval = self.run.objective.penalty_interval
         variants = {True: 1 / interval, False: 1 - 1 / interval}  # with penalty: share of the steps
         fastest = sum(
@@ -208,14 +206,12 @@ def demanding_stages(run: Run, images_seen: int) -> dict[int, Stage]:
 def remaining_images(run: Run, level: int, images_seen: int) -> int:
     """Return the number of images still to be trained at a level."""
     kimg = images_seen / 1000
-    return round(
-        1000
-        * sum(
-            max(phase.end_kimg - max(phase.start_kimg, kimg), 0)
-            for phase in schedule.phases(run.growth, run.network)
-            if phase.stage.level == level
-        )
+    remaining_kimg = sum(
+        max(phase.end_kimg - max(phase.start_kimg, kimg), 0)
+        for phase in schedule.phases(run.growth, run.network)
+        if phase.stage.level == level
     )
+    return round(1000 * remaining_kimg)
 
 
 def affordable_stages(run: Run, stages: dict[int, Stage]) -> list[Stage]:
@@ -326,15 +322,10 @@ def _shrink_to_affordable(run: Run) -> Run:
         small = override(
             run,
             {
-                "resolution": resolution,
-                "initial_resolution": resolution,
-                "fade_first": False,
-                "freeze_d": 0,
-                "batch_at": (),
-                "micro_batch": 0,
-                "d_repeats": 1,
+                "resolution": resolution, "initial_resolution": resolution, "fade_first": False,
+                "freeze_d": 0, "batch_at": (), "micro_batch": 0, "d_repeats": 1,
             },
-        )
+        )  # fmt: skip
         affordable = int(AFFORDABLE_GMAC * 1e9 / multiply_adds(small.network, level))
         if affordable >= SMALLEST_BATCH or level == LOWEST_LEVEL and not run.network.grows:
             break

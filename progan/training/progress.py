@@ -15,7 +15,7 @@ from tqdm import tqdm
 from progan import schedule
 from progan.config import Growth, Network, Run
 from progan.networks.inspection import multiply_adds
-from progan.runtime.log import human_seconds
+from progan.runtime.text import human_seconds
 from progan.schedule import Stage
 from progan.sizes import growing_name, stage_name
 
@@ -137,13 +137,9 @@ class EtaEstimator:
         if not (known := self._known_speeds()):
             return RemainingSeconds(0.0, 0.0)
         return remaining_seconds(
-            self._growth,
-            self._network,
-            images_seen,
-            known,
-            self._expected,
+            self._growth, self._network, images_seen, known, self._expected,
             self._seconds_per_pause(),
-        )
+        )  # fmt: skip
 
     def _known_speeds(self) -> dict[int, float]:
         """Return seconds per image by level: measured, or expected where nothing was measured."""

@@ -9,8 +9,7 @@ import torch
 
 from progan import run_directory, schedule
 from progan.config import Run, config_changes, override
-from progan.data.reader import Dataset
-from progan.data.splits import open_dataset, open_dataset_of_run
+from progan.data.reader import Dataset, open_dataset, open_dataset_of_run
 from progan.diagnosis.history import Row, parse_row
 from progan.errors import UserError
 from progan.interop.describe_file import unreadable_error

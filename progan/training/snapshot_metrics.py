@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from progan.config import Run
 from progan.run_directory import BEST_PREFIX, METRIC_PREFIX
 from progan.runtime.files import append_text, atomic_path, read_json_lines
-from progan.runtime.log import Log, human_seconds
-from progan.runtime.stop_signal import StopSignal
+from progan.runtime.log import Log
+from progan.runtime.signals import StopSignal
+from progan.runtime.text import human_seconds
 from progan.sampling.snapshot_file import (
     PREFIX,
     SUFFIX,
@@ -97,14 +98,10 @@ class SnapshotMetrics:
         path = _file(self.directory, name)
         earlier = _lines(path)
         line = {
-            "images_seen": state.images_seen,
-            "kimg": state.kimg,
-            "hours": state.seconds / 3600,
-            "seconds": seconds,
-            "num_images": metric.num_images,
-            "values": dict(values),
+            "images_seen": state.images_seen, "kimg": state.kimg, "hours": state.seconds / 3600,
+            "seconds": seconds, "num_images": metric.num_images, "values": dict(values),
             "reals": dict(reals),
-        }
+        }  # fmt: skip
         column = metric.best_column
         if column and line is min([*earlier, line], key=lambda line: line["values"][column]):
             best = self.directory / f"{BEST_PREFIX}{name}{SUFFIX}"

@@ -7,10 +7,10 @@ from typing import Any
 from progan import presets, schedule
 from progan.batch_split import require_splittable
 from progan.config import Network, Run, override
-from progan.data.reader import Dataset
-from progan.data.splits import open_dataset, open_dataset_of_run
+from progan.data.reader import Dataset, open_dataset, open_dataset_of_run
 from progan.errors import UserError
 from progan.runtime.text import format_count
+from progan.training.gradients import require_micro_batch
 from progan.training.init_from import (
     InitSource,
     Transfer,
@@ -20,7 +20,6 @@ from progan.training.init_from import (
     load_init_source,
     plan_transfer,
 )
-from progan.training.micro_batches import require_micro_batch
 from progan.training.run_length import scale_schedule
 
 

@@ -25,15 +25,7 @@ from progan.losses.terms import next_loss_controllers
 from progan.networks import DiscriminatorOutput
 from progan.ops import upcast_half
 from progan.runtime.seeding import forked_rng
-from progan.training.gradients import (
-    DISCRIMINATOR,
-    FULL_BATCH,
-    GENERATOR,
-    BatchSplit,
-    mask_overflow,
-    scale_of,
-    update_scale,
-)
+from progan.training.gradients import FULL_BATCH, BatchSplit
 from progan.training.optim import (
     Rate,
     clip_weights,
@@ -41,7 +33,14 @@ from progan.training.optim import (
     trainable_parameters,
     update_weights,
 )
-from progan.training.precision import autocast_for
+from progan.training.precision import (
+    DISCRIMINATOR,
+    GENERATOR,
+    autocast_for,
+    mask_overflow,
+    scale_of,
+    update_scale,
+)
 from progan.training.state import AUGMENT_P, TrainState, update_g_ema
 from progan.training.step_inputs import DiscriminatorInputs, GeneratorInputs, LevelAlpha
 
@@ -75,21 +74,15 @@ def discriminator_loss(
 ) -> tuple[Tensor, Terms]:
     """Return the mean loss of the discriminator, 0-d, and its terms, [N] each."""
     return discriminator_terms(
-        partial(run_discriminator, state, run, position),
-        run.objective,
-        reals=batch.reals,
-        fakes=batch.fakes,
-        labels=batch.labels,
-        noise=batch.loss_noise,
-        controllers=state.controllers,
-        only=only,
-        with_penalty=batch.with_penalty,
+        partial(run_discriminator, state, run, position), run.objective, reals=batch.reals,
+        fakes=batch.fakes, labels=batch.labels, noise=batch.loss_noise,
+        controllers=state.controllers, only=only, with_penalty=batch.with_penalty,
         interleave_count=interleave_count(run, len(batch.reals)),
         gradient_scale=GradientScale(
             scale_of(state.controllers, DISCRIMINATOR, run, position.level),
             final_norm_divisor(run.objective, run.network.max_level - position.level),
         ),
-    )
+    )  # fmt: skip
 
 
 def generator_loss(

@@ -63,7 +63,7 @@ class GeneratorInputs(NamedTuple):
 def discriminator_inputs(
     run: Run, batch: Batch, position: LevelAlpha, images_seen: int
 ) -> DiscriminatorInputs:
-    """Prepare the reals and draw the random numbers of the discriminator step at `images_seen`.
+    """Prepare the reals and generate the random numbers of the discriminator step at `images_seen`.
 
     They are drawn for the whole batch, whatever part of it this process has.
     """
@@ -89,7 +89,7 @@ def has_penalty(run: Run, batch: int, images_seen: int) -> bool:
 def generator_inputs(
     run: Run, batch: Batch, position: LevelAlpha, images_seen: int
 ) -> GeneratorInputs:
-    """Draw the random numbers of the generator step at `images_seen`; reals for paired losses."""
+    """Generate the random numbers of a generator step, and reals for paired losses."""
     n, device = batch.whole_size, batch.images.device
     random = stream(device, run.seed, "generator", images_seen)
     latents = torch.randn(n, run.network.latent_size, generator=random, device=device)

@@ -1,4 +1,4 @@
-"""Doors answer before anything heavy is imported."""
+"""Entry points answer before anything heavy is imported."""
 
 import subprocess
 import sys
@@ -8,92 +8,37 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "PIL",
-    "scipy",
-    "tensorboard",
-    "safetensors",
-    "lmdb",
-    "h5py",
-    "onnx",
-    "onnxruntime",
-    "gradio",
-    "uvicorn",
-    "matplotlib",
-    "av",
-)
-DOORS = (
-    "progan.cli.train",
-    "progan.cli.generate",
-    "progan.cli.dataset",
-    "progan.cli.main",
-    "metrics.cli",
-    "progan.diagnosis.cli",
-    "progan.interop.cli",
-    "progan.report.cli",
+    "torch", "torchvision", "numpy", "PIL", "scipy", "tensorboard", "safetensors", "lmdb", "h5py",
+    "onnx", "onnxruntime", "gradio", "uvicorn", "matplotlib", "av",
+)  # fmt: skip
+ENTRY_POINTS = (
+    "progan.cli.train", "progan.cli.generate", "progan.cli.dataset", "progan.cli.main",
+    "metrics.cli", "progan.diagnosis.cli", "progan.interop.cli", "progan.report.cli",
     "progan.projection.cli",
-)
-PRESENT = [door for door in DOORS if (ROOT / f"{door.replace('.', '/')}.py").is_file()]
+)  # fmt: skip
+PRESENT = [
+    entry_point
+    for entry_point in ENTRY_POINTS
+    if (ROOT / f"{entry_point.replace('.', '/')}.py").is_file()
+]
 
 OPTIONS = {
     "train.py": (
-        "--data",
-        "--outdir",
-        "--preset",
-        "--resume",
-        "--total-kimg",
-        "--seed",
-        "--device",
-        "--precision",
-        "--dry-run",
-        "--batch-at",
-        "--no-mirror",
-        "--init-from",
-        "--freeze-d",
+        "--data", "--outdir", "--preset", "--resume", "--total-kimg", "--seed", "--device",
+        "--precision", "--dry-run", "--batch-at", "--no-mirror", "--init-from", "--freeze-d",
     ),
     "generate.py": (
-        "--network",
-        "--seeds",
-        "--latents",
-        "--class",
-        "--resolution",
-        "--grid",
-        "--sheet",
-        "--batch",
-        "--format",
-        "--float",
-        "--video",
-        "--seconds",
-        "--fps",
-        "--walk",
-        "--growth",
-        "--explore",
-        "--port",
-        "--outdir",
-        "--device",
+        "--network", "--seeds", "--latents", "--class", "--resolution", "--grid", "--sheet",
+        "--batch", "--format", "--float", "--video", "--seconds", "--fps", "--walk", "--growth",
+        "--explore", "--port", "--outdir", "--device",
     ),
     "dataset_tool.py": (
-        "create-from-images",
-        "create-mnist",
-        "create-mnist-rgb",
-        "create-cifar10",
-        "create-cifar100",
-        "create-svhn",
-        "create-celeba",
-        "create-celebahq",
-        "create-lsun",
-        "create-cub200",
-        "create-from-tfrecords",
-        "create-from-hdf5",
-        "create-from-dataset",
-        "create-demo",
-        "info",
-        "verify",
-        "display",
+        "create-from-images", "create-mnist", "create-mnist-rgb", "create-cifar10",
+        "create-cifar100", "create-svhn", "create-celeba", "create-celebahq", "create-lsun",
+        "create-cub200", "create-from-tfrecords", "create-from-hdf5", "create-from-dataset",
+        "create-demo", "info", "verify", "display",
     ),
-}
+}  # fmt: skip
 
 
 def python(*words: str) -> str:
@@ -110,9 +55,9 @@ def heavy_modules_after(statement: str) -> list[str]:
     return python("-c", f"{statement}\n{report}").split()
 
 
-@pytest.mark.parametrize("door", PRESENT)
-def test_a_door_imports_nothing_heavy(door: str) -> None:
-    assert heavy_modules_after(f"import {door}") == []
+@pytest.mark.parametrize("entry_point", PRESENT)
+def test_an_entry_point_imports_nothing_heavy(entry_point: str) -> None:
+    assert heavy_modules_after(f"import {entry_point}") == []
 
 
 def test_heavy_modules_would_be_noticed() -> None:
@@ -133,6 +78,6 @@ def test_pictures_wait_for_nothing_that_they_do_not_need() -> None:
 
 
 @pytest.mark.parametrize("script", OPTIONS)
-def test_help_lists_the_options_of_a_door(script: str) -> None:
+def test_help_lists_the_options_of_a_command(script: str) -> None:
     words = python(script, "--help").replace("/", " ").split()
     assert [option for option in OPTIONS[script] if option not in words] == []

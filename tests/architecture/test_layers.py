@@ -214,7 +214,7 @@ def test_all_sources_are_read() -> None:
         ("metrics.swd", "from progan.sampling.render import render"),
         ("train", "from progan.cli.train import main"),
         ("metrics.cli", "from progan.command import Command"),
-        ("progan.report.page", "from metrics.names import GOALS"),
+        ("progan.report.page", "from metrics.options import GOALS"),
         ("progan.cli.main", "from progan.report.cli import main"),
         ("progan.ops", "import torch.nn.functional as F"),
     ],

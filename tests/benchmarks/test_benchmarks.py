@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from click.testing import CliRunner
 
 from benchmarks import experiments, growing, loader, report, step_profile, train
-from benchmarks.peers import peer_step
-from benchmarks.workload import ProductCounter, step_cost
+from benchmarks.workload import ProductCounter, peer_step, step_cost
 from progan import presets, schedule
 from progan.config import override
 from progan.errors import UserError
@@ -72,19 +71,11 @@ def test_an_iteration_is_taken_apart(tmp_path: Path) -> None:
     found = CliRunner().invoke(
         step_profile.main,
         [
-            "--preset",
-            "demo",
-            "--resolutions",
-            "4",
-            "--iterations",
-            "1",
-            "--device",
-            "cpu",
-            "--output",
-            str(tmp_path / "out"),
+            "--preset", "demo", "--resolutions", "4", "--iterations", "1", "--device", "cpu",
+            "--output", str(tmp_path / "out"),
         ],
         catch_exceptions=False,
-    )
+    )  # fmt: skip
     assert found.exit_code == 0, found.output
     (row,) = json.loads((tmp_path / "out.json").read_text())["levels"]
     assert row["operations"] > 500 and row["idle"] is None
@@ -96,23 +87,11 @@ def test_the_way_of_images_is_timed_at_each_resolution(tmp_path: Path) -> None:
     found = CliRunner().invoke(
         loader.main,
         [
-            "--preset",
-            "demo",
-            "--resolution",
-            "8",
-            "--images",
-            "5",
-            "--runs",
-            "3",
-            "--seconds",
-            "0.001",
-            "--device",
-            "cpu",
-            "--output",
-            str(tmp_path / "out"),
+            "--preset", "demo", "--resolution", "8", "--images", "5", "--runs", "3", "--seconds",
+            "0.001", "--device", "cpu", "--output", str(tmp_path / "out"),
         ],
         catch_exceptions=False,
-    )
+    )  # fmt: skip
     assert found.exit_code == 0, found.output
     rows = json.loads((tmp_path / "out.json").read_text())["levels"]
     assert [(row["resolution"], row["name"]) for row in rows] == [

@@ -33,21 +33,11 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (peer / "models/progressive_gan.py").write_text(PEER)
     finished = subprocess.run(
         [
-            sys.executable,
-            str(ROOT / "benchmarks/gpu.py"),
-            "--device",
-            "cpu",
-            "--minutes",
-            "15",
-            "--output",
-            str(output),
-            "--peer",
-            str(peer),
+            sys.executable, str(ROOT / "benchmarks/gpu.py"), "--device", "cpu", "--minutes", "15",
+            "--output", str(output), "--peer", str(peer),
         ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
     assert finished.stderr == ""
     return output
@@ -95,7 +85,7 @@ def test_what_is_right_is_right_in_the_rehearsal(rehearsal: Path) -> None:
     }
 
 
-def test_the_training_leaves_pictures_and_a_network(rehearsal: Path) -> None:
+def test_the_training_leaves_images_and_a_network(rehearsal: Path) -> None:
     names = {path.name.split("-")[0].split(".")[0] for path in (rehearsal / "training").iterdir()}
     assert names == {"grid", "fakes", "reals", "network", "stats", "log"}
     assert len(list(rehearsal.rglob("*"))) < 10  # few files, to be carried home
@@ -133,18 +123,9 @@ def test_a_second_call_has_nothing_to_do(rehearsal: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_without_a_gpu_nothing_is_measured(tmp_path: Path) -> None:
     finished = subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / "benchmarks/gpu.py"),
-            "--parts",
-            "machine",
-            "--output",
-            str(tmp_path),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        [sys.executable, ROOT / "benchmarks/gpu.py", "--parts", "machine", "--output", tmp_path],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert finished.returncode == 1 and "Nothing could be measured" in finished.stderr
     assert "This machine has no cuda device" in finished.stdout
     (line,) = [line for line in read_lines(tmp_path / "results.jsonl") if line["event"] == "failed"]
@@ -233,15 +214,10 @@ def test_what_failed_is_on_the_page(tmp_path: Path) -> None:
     append_line(
         results,
         {
-            "part": "correctness",
-            "task": "graph",
-            "event": "measured",
-            "name": "graph 8",
-            "error": 0.5,
-            "limit": 1e-5,
-            "ok": False,
+            "part": "correctness", "task": "graph", "event": "measured", "name": "graph 8",
+            "error": 0.5, "limit": 1e-5, "ok": False,
         },
-    )
+    )  # fmt: skip
     page = gpu_report.write_report(tmp_path)
     assert "| steps | 8 | crashed | exit code 7. a \\| b |" in page
     assert "| steps | 4 | not measured |  |" in page
@@ -276,17 +252,11 @@ def test_the_aim_is_held_against_the_fastest_ways(
             append_line(
                 results,
                 {
-                    "event": "measured",
-                    "part": "steps",
-                    "task": str(1 << level),
-                    "name": way,
-                    "resolution": 1 << level,
-                    "batch": 4,
-                    "seconds": [0.1, 0.1],
-                    "peak_bytes": 2**30,
-                    "images_per_second": speed,
+                    "event": "measured", "part": "steps", "task": str(1 << level), "name": way,
+                    "resolution": 1 << level, "batch": 4, "seconds": [0.1, 0.1],
+                    "peak_bytes": 2**30, "images_per_second": speed,
                 },
-            )
+            )  # fmt: skip
     page = gpu_report.write_report(tmp_path)
     assert f"v2-1gpu, 12000 kimg: {words}." in page
     assert "1024: 'eager-graph'" in page and "1024: bf16" in page

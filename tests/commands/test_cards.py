@@ -15,12 +15,12 @@ from progan.interop.cli import main as interop
 from progan.sampling.model_card import is_unedited
 from tests.builders import noise_dataset, tiny_options
 
-DOORS: dict[str, click.Command] = {
+COMMANDS_BY_NAME: dict[str, click.Command] = {
     "generate.py": generate,
     "-m metrics": metrics,
     "-m progan.interop": interop,
 }
-TYPED = re.compile(rf"^ {{4}}python ({'|'.join(map(re.escape, DOORS))}) (.*)$", re.M)
+TYPED = re.compile(rf"^ {{4}}python ({'|'.join(map(re.escape, COMMANDS_BY_NAME))}) (.*)$", re.M)
 
 
 @pytest.fixture(scope="module")
@@ -29,19 +29,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("place")
     noise_dataset(place / "hills", count=80, classes=2, holdout=0.25)
     words = [
-        "--data",
-        str(place / "hills"),
-        "--outdir",
-        str(place / "runs"),
-        "--preset",
-        "demo",
-        "--conditional",
-        "--metrics",
-        "swd16",
-        "--best",
-        "swd",
+        "--data", str(place / "hills"), "--outdir", str(place / "runs"), "--preset", "demo",
+        "--conditional", "--metrics", "swd16", "--best", "swd",
         *tiny_options(total_kimg=3, training_kimg=1, transition_kimg=0.5),
-    ]
+    ]  # fmt: skip
     result = CliRunner().invoke(train, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return place
@@ -95,9 +86,11 @@ def test_what_a_card_says_can_be_typed(place: Path, monkeypatch: pytest.MonkeyPa
     text = newest(place).read_text()
     monkeypatch.chdir(newest(place).parent)
     commands = TYPED.findall(text.replace("DATASET", str(place / "hills")))
-    assert [door for door, _ in commands] == ["generate.py", "-m progan.interop", "-m metrics"]
-    for door, words in commands:
-        result = CliRunner().invoke(DOORS[door], shlex.split(words), catch_exceptions=False)
+    assert [script for script, _ in commands] == ["generate.py", "-m progan.interop", "-m metrics"]
+    for script, words in commands:
+        result = CliRunner().invoke(
+            COMMANDS_BY_NAME[script], shlex.split(words), catch_exceptions=False
+        )
         assert result.exit_code == 0, result.output
     images = ran(python_of(text))["images"]
     assert images.shape == (16, 16, 16, 3)  # type: ignore[attr-defined]

@@ -108,17 +108,9 @@ def test_unreadable_images_stop_the_judging(celeba: Path, monkeypatch: pytest.Mo
     for name in NAMES[1:3]:
         (celeba / "img_celeba" / name).write_bytes(b"no JPEG")
     words = (
-        "--source",
-        celeba,
-        "--dest",
-        celeba.parent / "hq",
-        "--resolution",
-        32,
-        "--max-images",
-        2,
-        "--workers",
-        1,
-    )
+        "--source", celeba, "--dest", celeba.parent / "hq", "--resolution", 32, "--max-images", 2,
+        "--workers", 1,
+    )  # fmt: skip
     said = message(run(*words))
     assert "2 of 5 images" in said
     assert NAMES[1] in said
@@ -148,17 +140,8 @@ def counted(monkeypatch: pytest.MonkeyPatch, stop_at: int | None = None) -> list
 def test_judging_is_continued(celeba: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dest, made = celeba.parent / "hq", counted(monkeypatch, stop_at=4)
     words = (
-        "--source",
-        celeba,
-        "--dest",
-        dest,
-        "--resolution",
-        64,
-        "--max-images",
-        2,
-        "--workers",
-        1,
-    )
+        "--source", celeba, "--dest", dest, "--resolution", 64, "--max-images", 2, "--workers", 1,
+    )  # fmt: skip
     first = run(*words)
     assert first.exit_code == 130
     assert "The same command continues" in first.stderr

@@ -16,8 +16,8 @@ from tests.builders import tiny_options
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def run(door: object, *words: object) -> Result:
-    result = CliRunner().invoke(door, [str(word) for word in words])  # type: ignore[arg-type]
+def run(command: object, *words: object) -> Result:
+    result = CliRunner().invoke(command, [str(word) for word in words])  # type: ignore[arg-type]
     assert result.exit_code == 0, result.output
     return result
 
@@ -32,17 +32,10 @@ def test_images_of_one_kind_become_pictures_of_that_kind(tmp_path: Path, channel
     data, runs, out = tmp_path / "data", tmp_path / "runs", tmp_path / "out"
     run(dataset_tool, "create-from-images", "--source", tmp_path / "in", "--dest", data)
     run(
-        train,
-        "--data",
-        data,
-        "--outdir",
-        runs,
-        "--preset",
-        "demo",
+        train, "--data", data, "--outdir", runs, "--preset", "demo",
         *tiny_options(total_kimg=0.5, training_kimg=0.1, transition_kimg=0.1, tick_kimg=0.5),
-        "--metrics",
-        "swd",
-    )
+        "--metrics", "swd",
+    )  # fmt: skip
     place = runs / "00000-data-demo"
     assert Image.open(place / "fakes-init.png").mode == MODES[channels]
     assert Image.open(place / "reals.png").mode == MODES[channels]
@@ -52,19 +45,7 @@ def test_images_of_one_kind_become_pictures_of_that_kind(tmp_path: Path, channel
     said = run(metrics, "swd", "ms-ssim", "--network", place, "--data", data, "--device", "cpu")
     assert f"size: 16x16x{channels}" in said.stdout
     run(
-        metrics,
-        "neighbours",
-        "--network",
-        place,
-        "--data",
-        data,
-        "--detector",
-        "pixels",
-        "--num-images",
-        4,
-        "--sheet",
-        tmp_path / "sheet.png",
-        "--device",
-        "cpu",
-    )
+        metrics, "neighbours", "--network", place, "--data", data, "--detector", "pixels",
+        "--num-images", 4, "--sheet", tmp_path / "sheet.png", "--device", "cpu",
+    )  # fmt: skip
     assert Image.open(tmp_path / "sheet.png").mode == "RGB"

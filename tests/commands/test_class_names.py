@@ -15,33 +15,10 @@ from progan.data.reader import Dataset
 from progan.data.writer import write_dataset
 
 HARD = (
-    "..",
-    ".",
-    "",
-    "a/b",
-    "a-b",
-    "A-B",
-    "../../x",
-    "/abs",
-    "a\\b",
-    ".hidden",
-    "con",
-    "nul.txt",
-    "__MACOSX",
-    "a\0b",
-    "a\nb",
-    "\x1b[31mred",
-    "end.",
-    "end ",
-    "end",
-    "x" * 300,
-    "x" * 301,
-    "é" * 150,
-    "café",
-    "cafe\u0301",
-    "\ud800",
-    "class-0",
-)
+    "..", ".", "", "a/b", "a-b", "A-B", "../../x", "/abs", "a\\b", ".hidden", "con", "nul.txt",
+    "__MACOSX", "a\0b", "a\nb", "\x1b[31mred", "end.", "end ", "end", "x" * 300, "x" * 301,
+    "é" * 150, "café", "cafe\u0301", "\ud800", "class-0",
+)  # fmt: skip
 
 
 def run(*words: object) -> Result:
@@ -54,17 +31,12 @@ def dataset_of(dest: Path, names: Sequence[str]) -> Dataset:
     images = np.random.RandomState(0).randint(0, 256, (count, 4, 4, 3)).astype(np.uint8)
     write_dataset(
         ImageSource(
-            description="noise",
-            resolution=4,
-            channels=3,
-            count=count,
-            read=lambda row: Sample(images[row]),
-            labels=np.arange(count) % len(names),
+            description="noise", resolution=4, channels=3, count=count,
+            read=lambda row: Sample(images[row]), labels=np.arange(count) % len(names),
             label_names=tuple(names),
         ),
-        dest,
-        options={},
-    )
+        dest, options={},
+    )  # fmt: skip
     return Dataset.open(dest)
 
 

@@ -18,15 +18,9 @@ VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 def words(folder: Path, *more: str) -> list[str]:
     data = noise_dataset(folder / "noise", resolution=8).path
     return [
-        "--data",
-        str(data),
-        "--outdir",
-        str(folder / "runs"),
-        "--device",
-        "cpu",
-        *tiny_options(resolution=8, total_kimg=0.1),
-        *more,
-    ]
+        "--data", str(data), "--outdir", str(folder / "runs"), "--device", "cpu",
+        *tiny_options(resolution=8, total_kimg=0.1), *more,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("acceleration", ["compile", "graph"])

@@ -20,8 +20,7 @@ from PIL import Image
 
 from progan.cli.dataset import main
 from progan.data.pyramid import build_pyramid
-from progan.data.reader import Dataset
-from progan.data.splits import draw_holdout_rows
+from progan.data.reader import Dataset, draw_holdout_rows
 from tests.builders import in_foreground, noise_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,17 +127,9 @@ def test_images_are_held_out(folder: Path) -> None:
     ):
         dest = folder.parent / name
         result = run(
-            "create-from-images",
-            "--source",
-            folder,
-            "--dest",
-            dest,
-            "--holdout",
-            0.25,
-            "--max-images",
-            12,
-            *words,
-        )
+            "create-from-images", "--source", folder, "--dest", dest, "--holdout", 0.25,
+            "--max-images", 12, *words,
+        )  # fmt: skip
         assert result.exit_code == 0, result.output
         dataset = Dataset.open(dest)
         assert (len(dataset), len(dataset.training_rows)) == (12, 9)
@@ -195,14 +186,9 @@ def test_other_sources_hold_out_too(tmp_path: Path, words: tuple[Any, ...]) -> N
 @pytest.mark.parametrize("fraction", ["1", "-0.1", "1.5", "nan", "inf"])
 def test_a_holdout_that_is_no_fraction(folder: Path, fraction: str) -> None:
     result = run(
-        "create-from-images",
-        "--source",
-        folder,
-        "--dest",
-        folder.parent / "pets",
-        "--holdout",
+        "create-from-images", "--source", folder, "--dest", folder.parent / "pets", "--holdout",
         fraction,
-    )
+    )  # fmt: skip
     assert result.exit_code == 2
     assert f"'--holdout': {float(fraction)} is not in the range 0<=x<1" in result.stderr
     require_nothing_written(folder)
@@ -210,16 +196,9 @@ def test_a_holdout_that_is_no_fraction(folder: Path, fraction: str) -> None:
 
 def test_a_holdout_that_leaves_nothing_to_train_on(folder: Path) -> None:
     result = run(
-        "create-from-images",
-        "--source",
-        folder,
-        "--dest",
-        folder.parent / "pets",
-        "--holdout",
-        0.5,
-        "--max-images",
-        1,
-    )
+        "create-from-images", "--source", folder, "--dest", folder.parent / "pets", "--holdout",
+        0.5, "--max-images", 1,
+    )  # fmt: skip
     assert result.exit_code == 1
     assert "--holdout 0.5 of 1 image keeps it away from training. Name a" in result.stderr
     require_nothing_written(folder)
@@ -301,16 +280,9 @@ def test_what_is_no_dataset(folder: Path, command: str) -> None:
 
 def test_demo(tmp_path: Path) -> None:
     result = run(
-        "create-demo",
-        "--dest",
-        tmp_path / "d",
-        "--resolution",
-        32,
-        "--num_images",
-        6,
-        "--workers",
+        "create-demo", "--dest", tmp_path / "d", "--resolution", 32, "--num_images", 6, "--workers",
         2,
-    )
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     dataset = Dataset.open(tmp_path / "d")
     assert len(dataset) == 6
@@ -319,16 +291,9 @@ def test_demo(tmp_path: Path) -> None:
 
 def test_real_pictures(shared: Path, tmp_path: Path) -> None:
     result = run(
-        "create-from-images",
-        "--source",
-        shared / "data/landscape-1024-jpg.zip",
-        "--dest",
-        tmp_path / "d",
-        "--max-images",
-        3,
-        "--seed",
-        1,
-    )
+        "create-from-images", "--source", shared / "data/landscape-1024-jpg.zip", "--dest",
+        tmp_path / "d", "--max-images", 3, "--seed", 1,
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     dataset = Dataset.open(tmp_path / "d")
     assert (dataset.resolution, dataset.channels, len(dataset)) == (1024, 3, 3)
@@ -338,18 +303,9 @@ def test_real_pictures(shared: Path, tmp_path: Path) -> None:
 def test_real_digits_and_classes(shared: Path, tmp_path: Path) -> None:
     for name, classes in (("mnist-10k-png", "0"), ("cifar10-train-jpg", "airplane")):
         result = run(
-            "create-from-images",
-            "--source",
-            shared / f"data/{name}.zip",
-            "--dest",
-            tmp_path / name,
-            "--max-images",
-            50,
-            "--seed",
-            1,
-            "--resolution",
-            32,
-        )
+            "create-from-images", "--source", shared / f"data/{name}.zip", "--dest",
+            tmp_path / name, "--max-images", 50, "--seed", 1, "--resolution", 32,
+        )  # fmt: skip
         assert result.exit_code == 0, result.output
         dataset = Dataset.open(tmp_path / name)
         assert dataset.label_size == 10
@@ -451,19 +407,11 @@ def test_a_creation_that_is_killed_five_times_ends_in_the_same_bytes(
 def test_every_problem_is_named_with_what_mends_it(tmp_path: Path) -> None:
     source = tmp_path / "in"
     fixtures = {
-        "cut.png": "unreadable",
-        "empty.png": "unreadable",
-        "text.jpg": "unreadable",
-        "odd.png": "size",
-        "palette.png": "palette",
-        "print.jpg": "CMYK",
-        "deep.png": "16-bit",
-        "clear.png": "alpha",
-        "turned.jpg": "rotated",
-        "copy.png": "duplicate",
-        "plain.png": "constant",
-        "outside.png": "label",
-    }
+        "cut.png": "unreadable", "empty.png": "unreadable", "text.jpg": "unreadable",
+        "odd.png": "size", "palette.png": "palette", "print.jpg": "CMYK", "deep.png": "16-bit",
+        "clear.png": "alpha", "turned.jpg": "rotated", "copy.png": "duplicate",
+        "plain.png": "constant", "outside.png": "label",
+    }  # fmt: skip
     good = np.random.RandomState(0).randint(0, 256, (150, 32, 32, 3)).astype(np.uint8)
     for folder in ("a", "b"):
         (source / folder).mkdir(parents=True)
@@ -500,18 +448,9 @@ def test_every_problem_is_named_with_what_mends_it(tmp_path: Path) -> None:
     assert "162 images, 12 of them with" in result.stdout
 
     done = run(
-        "create-from-images",
-        "--source",
-        source,
-        "--dest",
-        tmp_path / "out",
-        "--on-error",
-        "skip",
-        "--channels",
-        3,
-        "--labels",
-        "none",
-    )
+        "create-from-images", "--source", source, "--dest", tmp_path / "out", "--on-error", "skip",
+        "--channels", 3, "--labels", "none",
+    )  # fmt: skip
     assert done.exit_code == 0, done.output
     dataset = Dataset.open(tmp_path / "out")
     assert len(dataset) == 157

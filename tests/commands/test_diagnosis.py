@@ -183,12 +183,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = CliRunner().invoke(
         train,
         [
-            "--data",
-            str(data),
-            "--outdir",
-            str(folder / "runs"),
-            "--preset",
-            "demo",
+            "--data", str(data), "--outdir", str(folder / "runs"), "--preset", "demo",
             *tiny_options(
                 batch=8,
                 total_kimg=1.6,
@@ -200,7 +195,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ),
         ],
         catch_exceptions=False,
-    )
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     return folder / "runs" / "00000-noise-demo"
 

@@ -18,13 +18,9 @@ from progan.sampling.snapshot_file import load_network
 from tests.builders import tiny_options
 
 BRIEF: dict[str, object] = dict(
-    total_kimg=0.032,
-    batch=16,
-    tick_kimg=0.032,
-    training_kimg=0.032,
-    transition_kimg=0.032,
+    total_kimg=0.032, batch=16, tick_kimg=0.032, training_kimg=0.032, transition_kimg=0.032,
     initial_resolution=16,
-)
+)  # fmt: skip
 
 
 def run_command(command: object, *words: object) -> Result:
@@ -55,14 +51,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert made.exit_code == 0 and "1 of 3 classes has no image: '0'." in made.stderr
     assert "--seed" not in made.output
     trained = run_command(
-        train,
-        "--data",
-        folder / "data",
-        "--outdir",
-        folder / "runs",
-        "--conditional",
+        train, "--data", folder / "data", "--outdir", folder / "runs", "--conditional",
         *tiny_options(**BRIEF),
-    )
+    )  # fmt: skip
     assert trained.exit_code == 0, trained.output
     assert "1 of 3 classes has no image to train on: '0'." in trained.output
     return folder
@@ -99,16 +90,9 @@ def test_a_class_is_shown_if_it_is_asked_for(
     folder: Path, tmp_path: Path, name: str, told: bool
 ) -> None:
     drawn = run_command(
-        generate,
-        "--network",
-        folder / "runs",
-        "--seeds",
-        "0",
-        "--class",
-        name,
-        "--outdir",
+        generate, "--network", folder / "runs", "--seeds", "0", "--class", name, "--outdir",
         tmp_path,
-    )
+    )  # fmt: skip
     assert drawn.exit_code == 0
     assert (f"--class {name}: no training image had this class" in drawn.stderr) == told
 
@@ -118,15 +102,9 @@ def test_classes_that_are_held_out_alone_are_not_trained(folder: Path, tmp_path:
     label_file(images, [0, 1, 2, 3, 4, 5, 6, 7])
     try:
         made = run_command(
-            dataset_tool,
-            "create-from-images",
-            "--source",
-            images,
-            "--dest",
-            tmp_path / "data",
-            "--holdout",
-            0.25,
-        )
+            dataset_tool, "create-from-images", "--source", images, "--dest", tmp_path / "data",
+            "--holdout", 0.25,
+        )  # fmt: skip
     finally:
         label_file(images, [1, 2] * 4)
     assert made.exit_code == 0 and "classes ha" not in made.output

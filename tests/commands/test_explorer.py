@@ -31,7 +31,7 @@ ARRIVED = (
     "[...document.images].every(each => each.complete && each.naturalWidth && "
     "each.getAttribute('src') === each.dataset.src)"
 )
-# The door, in a process that tells whom it calls.
+# The command, in a process that prints the hosts it connects to.
 LISTENING = """
 import sys
 sys.addaudithook(lambda event, args: event in ("socket.connect", "socket.getaddrinfo") and print(
@@ -394,17 +394,8 @@ def test_without_explore_gradio_is_not_imported(tmp_path: Path) -> None:
     )
     subprocess.run(
         [
-            sys.executable,
-            "-c",
-            script,
-            "--network",
-            tmp_path / "x.safetensors",
-            "--seeds",
-            "1",
-            "--outdir",
-            tmp_path,
+            sys.executable, "-c", script, "--network", tmp_path / "x.safetensors", "--seeds", "1",
+            "--outdir", tmp_path,
         ],
-        cwd=ROOT,
-        check=True,
-        timeout=120,
-    )
+        cwd=ROOT, check=True, timeout=120,
+    )  # fmt: skip

@@ -24,8 +24,8 @@ from tests.builders import message, noise_dataset, tiny_options
 NAME = "00000-noise-v2-1gpu"
 
 
-def call(door: object, *words: object) -> Result:
-    return CliRunner().invoke(door, [str(word) for word in words], catch_exceptions=False)
+def call(command: object, *words: object) -> Result:
+    return CliRunner().invoke(command, [str(word) for word in words], catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_names_of_classes_without_network_and_dataset_are_numbers(
         hidden.rename(runs / "noise")
 
 
-def test_other_doors_take_states(runs: Path, tmp_path: Path) -> None:
+def test_other_commands_take_states(runs: Path, tmp_path: Path) -> None:
     state = list_states(runs / NAME)[-1]
     assert call(interop, state, "--to", tmp_path / "a.safetensors").exit_code == 0
     assert np.array_equal(
@@ -130,17 +130,9 @@ def test_other_doors_take_states(runs: Path, tmp_path: Path) -> None:
     assert open_source(state, torch.device("cpu")).count is None
     call(generate, "--network", state, "--seeds", 3, "--outdir", tmp_path)
     result = call(
-        projection,
-        tmp_path / "seed0003.png",
-        "--network",
-        state,
-        "--outdir",
-        tmp_path / "out",
-        "--steps",
-        1,
-        "--starts",
-        4,
-    )
+        projection, tmp_path / "seed0003.png", "--network", state, "--outdir", tmp_path / "out",
+        "--steps", 1, "--starts", 4,
+    )  # fmt: skip
     assert result.exit_code == 0 and f"features: the discriminator of {state}" in result.output
 
 
@@ -182,13 +174,13 @@ def test_a_newest_run_without_anything_is_named(runs: Path, tmp_path: Path) -> N
         f"00001-noise-v2-1gpu is the newest run in {tmp_path} and has no network or training "
         f"state yet: {NAME} is used."
     )
-    doors = (
+    commands = (
         (generate, "--network", tmp_path, "--seeds", 0, "--outdir", tmp_path / "out"),
         (interop, tmp_path),
         (metrics, "swd", "--network", tmp_path, "--data", runs / "noise", "--num-images", 8),
     )
-    for door, *words in doors:
-        result = call(door, *words)
+    for command, *words in commands:
+        result = call(command, *words)
         assert result.exit_code == 0 and note in result.stderr, result.output
     with pytest.warns(UserWarning, match="is the newest run in .* is used"):
         progan.load(tmp_path, "cpu")

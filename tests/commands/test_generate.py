@@ -33,15 +33,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = CliRunner().invoke(
         train,
         [
-            "--data",
-            str(dataset.path),
-            "--outdir",
-            str(folder),
-            "--conditional",
+            "--data", str(dataset.path), "--outdir", str(folder), "--conditional",
             *tiny_options(total_kimg=5, snapshot_ticks=2),
         ],
         catch_exceptions=False,
-    )
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     return folder / "00000-noise-v2-1gpu"
 
@@ -238,18 +234,9 @@ class TestFilms:
         if name.endswith("mp4"):
             pytest.importorskip("av", reason='no encoder: pip install ".[video]"')
         result = generate(
-            "--network",
-            run,
-            "--video",
-            name,
-            "--seconds",
-            "2.4",
-            "--fps",
-            "10",
-            *way,
-            "--outdir",
+            "--network", run, "--video", name, "--seconds", "2.4", "--fps", "10", *way, "--outdir",
             tmp_path / "new",
-        )
+        )  # fmt: skip
         assert result.exit_code == 0, result.output
         assert result.stdout.split() == [str(tmp_path / "new" / name)]
         fps, frames = self.frames(tmp_path / "new" / name)
@@ -274,18 +261,9 @@ class TestFilms:
         """From the first snapshot to the last."""
         count = len(find_networks(run))
         result = generate(
-            "--network",
-            run,
-            "--video",
-            "growth.gif",
-            "--growth",
-            "--seconds",
-            count,
-            "--fps",
-            "1",
-            "--outdir",
-            tmp_path,
-        )
+            "--network", run, "--video", "growth.gif", "--growth", "--seconds", count, "--fps", "1",
+            "--outdir", tmp_path,
+        )  # fmt: skip
         assert result.exit_code == 0, result.output
         fps, frames = self.frames(tmp_path / "growth.gif")
         assert (len(frames), frames[0].shape) == (count, (256, 384, 3)) and count > 1
@@ -346,19 +324,11 @@ def test_the_script_needs_no_dataset(run: Path, tmp_path: Path) -> None:
     network.write_bytes(find_network(run).read_bytes())
     done = subprocess.run(
         [
-            sys.executable,
-            ROOT / "generate.py",
-            "--network",
-            network,
-            "--seeds",
-            "0",
-            "--outdir",
+            sys.executable, ROOT / "generate.py", "--network", network, "--seeds", "0", "--outdir",
             tmp_path / "out",
         ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
     assert done.stdout.split() == [str(tmp_path / "out" / "seed0000.png")]
     assert f"--network {network}" in Image.open(tmp_path / "out" / "seed0000.png").text["Command"]
 
@@ -408,15 +378,9 @@ class TestMistakes:
     def test_a_file_that_is_no_network(self, tmp_path: Path) -> None:
         (tmp_path / "cat.safetensors").write_bytes(b"meow" * 100)
         text = message(
-            generate(
-                "--network",
-                tmp_path / "cat.safetensors",
-                "--seeds",
-                "0",
-                "--outdir",
-                tmp_path / "out",
-            )
-        )
+            generate("--network", tmp_path / "cat.safetensors", "--seeds", "0",
+                     "--outdir", tmp_path / "out"),
+        )  # fmt: skip
         assert "is a text file that begins with 'meow" in text
 
     def test_seeds_are_read_before_the_network(self, tmp_path: Path) -> None:

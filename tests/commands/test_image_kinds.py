@@ -29,15 +29,9 @@ def run(*arguments: object) -> Result:
 def create(source: Path, *options: object) -> tuple[np.ndarray, str]:
     """The images of the top level, and what was said."""
     result = run(
-        "create-from-images",
-        "--source",
-        source,
-        "--dest",
-        source.parent / "out",
-        "--labels",
-        "none",
-        *options,
-    )
+        "create-from-images", "--source", source, "--dest", source.parent / "out", "--labels",
+        "none", *options,
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     dataset = Dataset.open(source.parent / "out")
     return dataset.images(dataset.info.levels[-1], np.arange(len(dataset))), result.output
@@ -149,14 +143,9 @@ def test_a_white_level_without_effect_is_told(source: Path) -> None:
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "white"])
 def test_what_is_no_white_level(source: Path, value: str) -> None:
     result = run(
-        "create-from-images",
-        "--source",
-        source,
-        "--dest",
-        source.parent / "out",
-        "--white-level",
+        "create-from-images", "--source", source, "--dest", source.parent / "out", "--white-level",
         value,
-    )
+    )  # fmt: skip
     assert result.exit_code == 2 and "--white-level" in result.stderr
 
 

@@ -14,13 +14,9 @@ from progan.run_directory import list_states, load_config
 from tests.builders import message, noise_dataset, tiny_options
 
 BRIEF: dict[str, object] = dict(
-    total_kimg=0.5,
-    batch=16,
-    tick_kimg=0.25,
-    training_kimg=0.25,
-    transition_kimg=0.25,
+    total_kimg=0.5, batch=16, tick_kimg=0.25, training_kimg=0.25, transition_kimg=0.25,
     initial_resolution=16,
-)
+)  # fmt: skip
 
 
 def train(*words: object) -> Result:
@@ -55,17 +51,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def source(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run at 16x16, of three classes."""
     return trained(
-        "--data",
-        data,
-        "--outdir",
-        tmp_path_factory.mktemp("source"),
-        "--preset",
-        "demo",
-        "--conditional",
-        "--gp-weight",
-        7,
-        *tiny_options(**BRIEF),
-    )
+        "--data", data, "--outdir", tmp_path_factory.mktemp("source"), "--preset", "demo",
+        "--conditional", "--gp-weight", 7, *tiny_options(**BRIEF),
+    )  # fmt: skip
 
 
 def test_a_finished_network_grows_on(source: Path, data: Path, tmp_path: Path) -> None:
@@ -95,19 +83,9 @@ def test_a_run_that_began_elsewhere_resumes_exactly(
 ) -> None:
     """Neither reads the source again nor thaws what is frozen."""
     whole = trained(
-        "--init-from",
-        source,
-        "--outdir",
-        tmp_path,
-        "--freeze-d",
-        2,
-        "--total-kimg",
-        2.1,
-        "--tick-kimg",
-        1,
-        "--batch",
-        64,
-    )
+        "--init-from", source, "--outdir", tmp_path, "--freeze-d", 2, "--total-kimg", 2.1,
+        "--tick-kimg", 1, "--batch", 64,
+    )  # fmt: skip
     broken = tmp_path / "broken" / whole.name
     shutil.copytree(whole, broken)
     assert len(list_states(broken)) > 1
@@ -132,15 +110,9 @@ def test_a_run_that_began_elsewhere_resumes_exactly(
 def test_other_images_and_other_classes(source: Path, tmp_path: Path) -> None:
     other = noise_dataset(tmp_path / "other", classes=5).path
     result = train(
-        "--init-from",
-        list_states(source)[-1],
-        "--data",
-        other,
-        "--outdir",
-        tmp_path / "runs",
-        "--total-kimg",
-        0.1,
-    )
+        "--init-from", list_states(source)[-1], "--data", other, "--outdir", tmp_path / "runs",
+        "--total-kimg", 0.1,
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     rows = [" ".join(line.split()) for line in result.output.splitlines()]
     assert "blocks.4x4.dense 128x11 128x13 copied in part" in rows
@@ -164,19 +136,9 @@ def test_a_network_file_alone(source: Path, data: Path, tmp_path: Path) -> None:
         train("--init-from", file, "--outdir", tmp_path / "runs")
     )
     result = train(
-        "--init-from",
-        file,
-        "--data",
-        data,
-        "--outdir",
-        tmp_path / "runs",
-        "--resolution",
-        32,
-        "--preset",
-        "demo",
-        "--conditional",
-        *tiny_options(total_kimg=0.1, resolution=32),
-    )
+        "--init-from", file, "--data", data, "--outdir", tmp_path / "runs", "--resolution", 32,
+        "--preset", "demo", "--conditional", *tiny_options(total_kimg=0.1, resolution=32),
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "Warning:" in result.output and "holds no discriminator" in result.output
     (run,) = (tmp_path / "runs").iterdir()
@@ -186,14 +148,9 @@ def test_a_network_file_alone(source: Path, data: Path, tmp_path: Path) -> None:
 
 def test_a_subset_belongs_to_its_images(data: Path, tmp_path: Path) -> None:
     source = trained(
-        "--data",
-        data,
-        "--subset",
-        "class-1",
-        "--outdir",
-        tmp_path / "a",
+        "--data", data, "--subset", "class-1", "--outdir", tmp_path / "a",
         *tiny_options(**BRIEF | dict(total_kimg=0.1)),
-    )
+    )  # fmt: skip
     same = train("--init-from", source, "--outdir", tmp_path / "b", "--total-kimg", 0.1)
     assert "noise-class-1, 13 images" in same.output
     other = noise_dataset(tmp_path / "other").path
@@ -203,15 +160,9 @@ def test_a_subset_belongs_to_its_images(data: Path, tmp_path: Path) -> None:
 
 def test_a_dry_run_shows_plan_and_table_and_writes_nothing(source: Path, tmp_path: Path) -> None:
     result = train(
-        "--init-from",
-        source,
-        "--outdir",
-        tmp_path / "runs",
-        "--resolution",
-        32,
-        "--no-fade-first",
+        "--init-from", source, "--outdir", tmp_path / "runs", "--resolution", 32, "--no-fade-first",
         "--dry-run",
-    )
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "Preset demo: 16x16 to 32x32" in result.output
     assert "discriminator: " in result.output and "16→32" in result.output

@@ -67,15 +67,10 @@ def started(site: Path, place: Path, *words: str, code: int = 0, given: str = ""
     """What python says that is started in a place with the installed packages."""
     path = os.pathsep.join([str(site / "bin"), os.environ["PATH"]])
     done = subprocess.run(
-        [sys.executable, *words],
-        cwd=place,
-        input=given,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=300,
+        [sys.executable, *words], cwd=place, input=given, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, timeout=300,
         env={**os.environ, "PYTHONPATH": str(site), "PATH": path},
-    )
+    )  # fmt: skip
     assert done.returncode == code, done.stdout
     return done.stdout
 

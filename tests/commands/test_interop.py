@@ -1,4 +1,4 @@
-"""Networks of other programs at the doors: pictures, training, conversion; nothing is ever run."""
+"""Networks of other programs in all commands: images, training, conversion; nothing is ever run."""
 
 import json
 import pickle
@@ -27,8 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PICKLES = ("network-snapshot-001234-net32.pkl", "network-snapshot-001234-net32-proto4.pkl")
 
 
-def call(door: object, *words: object) -> Result:
-    return CliRunner().invoke(door, [str(word) for word in words], catch_exceptions=False)
+def call(command: object, *words: object) -> Result:
+    return CliRunner().invoke(command, [str(word) for word in words], catch_exceptions=False)
 
 
 @pytest.fixture
@@ -70,22 +70,9 @@ def test_training_goes_on_from_networks_of_others(
     source = official if kind == "official" else zoo_files.write(tmp_path / "zoo.pth")
     data = noise_dataset(tmp_path / "noise", resolution=resolution).path
     result = call(
-        train,
-        "--init-from",
-        source,
-        "--data",
-        data,
-        "--outdir",
-        tmp_path / "runs",
-        "--preset",
-        "demo",
-        "--total-kimg",
-        0.1,
-        "--batch",
-        16,
-        "--preflight",
-        "none",
-    )
+        train, "--init-from", source, "--data", data, "--outdir", tmp_path / "runs", "--preset",
+        "demo", "--total-kimg", 0.1, "--batch", 16, "--preflight", "none",
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "generator: 100.0 %" in result.output or resolution == 32
     assert "layers: 9 copied" in result.output and "Warning" not in result.output
@@ -200,9 +187,9 @@ def test_mistakes(official: Path, tmp_path: Path, words: tuple[str, ...], said: 
     assert (tmp_path / "taken.npz").read_text() == "mine"
 
 
-@pytest.mark.parametrize("door", ["generate", "train", "interop"])
+@pytest.mark.parametrize("command", ["generate", "train", "interop"])
 @pytest.mark.parametrize("name", ["posix.system", "builtins.eval", "numpy.*memmap"])
-def test_no_door_runs_what_a_pickle_asks_for(tmp_path: Path, door: str, name: str) -> None:
+def test_no_command_runs_what_a_pickle_asks_for(tmp_path: Path, command: str, name: str) -> None:
     proof = tmp_path / "proof"
     path = tmp_path / "evil.pkl"
     path.write_bytes(pickle.dumps((1, attacks.calls(proof)[name], 2), 2))
@@ -212,7 +199,7 @@ def test_no_door_runs_what_a_pickle_asks_for(tmp_path: Path, door: str, name: st
         ),
         "train": lambda: call(train, "--init-from", path, "--dry-run"),
         "interop": lambda: call(interop, path),
-    }[door]()
+    }[command]()
     lines = result.output.strip().splitlines()
     assert len(lines) == 1 and f"Error: {path} is refused. The pickle asks for " in lines[0]
     assert message(result) and list(tmp_path.iterdir()) == [path]
@@ -230,19 +217,11 @@ def test_the_source_inside_of_a_pickle_is_not_run(official: Path, tmp_path: Path
     """Through the real script: what the networks of these tests hold as source would end it."""
     done = subprocess.run(
         [
-            sys.executable,
-            ROOT / "generate.py",
-            "--network",
-            official,
-            "--seeds",
-            "0",
-            "--outdir",
+            sys.executable, ROOT / "generate.py", "--network", official, "--seeds", "0", "--outdir",
             tmp_path,
         ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
     assert done.stdout.split() == [str(tmp_path / "seed0000.png")]
     assert b"run!" in official.read_bytes()
 
@@ -251,20 +230,10 @@ def test_a_hostile_file_is_one_line_of_the_real_script(tmp_path: Path) -> None:
     path = tmp_path / "karras.pkl"
     path.write_bytes(attacks.by_hand(tmp_path / "proof")["os.system"])
     done = subprocess.run(
-        [
-            sys.executable,
-            ROOT / "generate.py",
-            "--network",
-            path,
-            "--seeds",
-            "0",
-            "--outdir",
-            tmp_path,
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        [sys.executable, ROOT / "generate.py", "--network", path, "--seeds", "0",
+         "--outdir", tmp_path],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.count("\n") == 1 and "asks for os.system" in done.stderr
     assert list(tmp_path.iterdir()) == [path]

@@ -39,14 +39,9 @@ def source(tmp_path: Path) -> Path:
 
 def command(source: Path) -> list[str]:
     return [
-        "create-from-images",
-        "--source",
-        str(source),
-        "--dest",
-        str(source.parent / "out"),
-        "--workers",
-        "1",
-    ]
+        "create-from-images", "--source", str(source), "--dest", str(source.parent / "out"),
+        "--workers", "1",
+    ]  # fmt: skip
 
 
 def left(source: Path) -> list[str]:
@@ -189,16 +184,11 @@ def test_a_report_can_go_to_a_pipe(source: Path) -> None:
     read, write = os.pipe()
     done = subprocess.run(
         [
-            sys.executable,
-            str(ROOT / "dataset_tool.py"),
-            "check",
-            str(source),
-            "--json",
+            sys.executable, str(ROOT / "dataset_tool.py"), "check", str(source), "--json",
             f"/dev/fd/{write}",
         ],
-        pass_fds=[write],
-        stdout=subprocess.DEVNULL,
-    )
+        pass_fds=[write], stdout=subprocess.DEVNULL,
+    )  # fmt: skip
     os.close(write)
     with os.fdopen(read) as file:
         assert json.load(file)["images"] == 40

@@ -11,13 +11,9 @@ from progan.cli.train import main as train
 from tests.builders import message, noise_dataset, tiny_options
 
 BRIEF: dict[str, object] = dict(
-    total_kimg=0.064,
-    batch=16,
-    tick_kimg=0.032,
-    training_kimg=0.032,
-    transition_kimg=0.032,
+    total_kimg=0.064, batch=16, tick_kimg=0.032, training_kimg=0.032, transition_kimg=0.032,
     initial_resolution=16,
-)
+)  # fmt: skip
 
 
 def run_command(command: object, *words: object) -> Result:
@@ -34,15 +30,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     data = noise_dataset(folder / "data", count=16).path
     result = run_command(
-        train,
-        "--data",
-        data,
-        "--outdir",
-        folder / "runs",
-        "--preset",
-        "demo",
+        train, "--data", data, "--outdir", folder / "runs", "--preset", "demo",
         *tiny_options(**BRIEF),
-    )
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     return folder
 

@@ -61,16 +61,10 @@ def test_latents_draw_what_was_found(network: Path, pictures: list[Path], tmp_pa
     drawn = CliRunner().invoke(
         generate,
         [
-            "--network",
-            str(network),
-            "--latents",
-            str(tmp_path / "projected.npy"),
-            "--class",
-            "dog",
-            "--outdir",
-            str(tmp_path / "again"),
+            "--network", str(network), "--latents", str(tmp_path / "projected.npy"), "--class",
+            "dog", "--outdir", str(tmp_path / "again"),
         ],
-    )
+    )  # fmt: skip
     assert drawn.exit_code == 0, drawn.output
     for row, name in enumerate(("me", "you")):
         found = pixels(tmp_path / f"{name}-projected.png")
@@ -87,19 +81,9 @@ def test_a_film_ends_with_what_was_found(
 ) -> None:
     film = tmp_path / "out" / "way.gif"
     result = project(
-        *pictures,
-        "--network",
-        network,
-        "--outdir",
-        tmp_path / "out",
-        "--resolution",
-        8,
-        "--video",
-        "way.gif",
-        "--fps",
-        10,
-        *QUICK,
-    )
+        *pictures, "--network", network, "--outdir", tmp_path / "out", "--resolution", 8, "--video",
+        "way.gif", "--fps", 10, *QUICK,
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1] == str(film)
     with Image.open(film) as frames:
@@ -125,15 +109,9 @@ def test_names_may_be_any_bytes(network: Path, pictures: list[Path], tmp_path: P
     picture = tmp_path / "me\udcff.png"
     picture.write_bytes(pictures[0].read_bytes())
     result = project(
-        picture,
-        "--network",
-        network,
-        "--outdir",
-        tmp_path / "out\udcff",
-        "--video",
-        "way.gif",
+        picture, "--network", network, "--outdir", tmp_path / "out\udcff", "--video", "way.gif",
         *QUICK,
-    )
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert Image.open(tmp_path / "out\udcff" / "me\udcff-projected.png").text["Target"] == "me?"
 
@@ -221,7 +199,7 @@ def test_pictures_are_never_written_over(
         film,
         *QUICK,
     )
-    assert f"{name} would be written over" in said
+    assert f"{name} is an input and would be overwritten" in said
     assert (tmp_path / name).read_bytes() == before
 
 
@@ -242,7 +220,7 @@ def test_bad_input_is_named_before_the_search(
     assert "No such file" in refused(pictures[0], "--network", "nowhere", "--outdir", tmp_path)
     assert "is a file" in refused(*usual[:-1], network)
     assert "Missing argument" in refused(*usual[1:])
-    assert "--fps is for films" in refused(*usual, "--fps", 3)
+    assert "--fps is for videos" in refused(*usual, "--fps", 3)
     assert "from 1 to 240" in refused(*usual, "--video", "x.gif", "--fps", "nan")
     assert "no such folder" in refused(*usual, "--video", "deep/x.gif")
     assert "No such file" in refused(*usual, "--detector", "nowhere.pth")
@@ -254,14 +232,9 @@ def test_a_film_needs_its_encoder(
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     said = refused(
-        pictures[0],
-        "--network",
-        network,
-        "--outdir",
-        tmp_path / "out",
-        "--video",
+        pictures[0], "--network", network, "--outdir", tmp_path / "out", "--video",
         tmp_path / "x.mp4",
-    )
+    )  # fmt: skip
     assert 'pip install "progan[video]"' in said
     assert not (tmp_path / "out").exists()
 

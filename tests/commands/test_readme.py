@@ -18,22 +18,17 @@ from progan.report.cli import main as report
 from tests.for_each import for_each
 
 ROOT = Path(__file__).resolve().parents[2]
-DOORS: dict[str, click.Command] = {
-    "dataset_tool.py": dataset,
-    "train.py": train,
-    "generate.py": generate,
-    "-m metrics": metrics,
-    "-m progan.diagnosis": diagnosis,
-    "-m progan.interop": interop,
-    "-m progan.projection": projection,
-    "-m progan.report": report,
-}
+COMMANDS_BY_NAME: dict[str, click.Command] = {
+    "dataset_tool.py": dataset, "train.py": train, "generate.py": generate, "-m metrics": metrics,
+    "-m progan.diagnosis": diagnosis, "-m progan.interop": interop,
+    "-m progan.projection": projection, "-m progan.report": report,
+}  # fmt: skip
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-SHOWN = re.compile(rf"^ {{4}}python ({'|'.join(map(re.escape, DOORS))}) (.*)$", re.M)
+SHOWN = re.compile(rf"^ {{4}}python ({'|'.join(map(re.escape, COMMANDS_BY_NAME))}) (.*)$", re.M)
 COMMANDS = [
-    (page.name, door, words)
+    (page.name, script, words)
     for page in PAGES
-    for door, words in SHOWN.findall(page.read_text("utf-8").replace("\\\n", " "))
+    for script, words in SHOWN.findall(page.read_text("utf-8").replace("\\\n", " "))
 ]
 
 
@@ -46,13 +41,13 @@ def parse(command: click.Command, words: list[str]) -> None:
         parse(chosen, rest)
 
 
-@for_each("page, door, words", COMMANDS)
-def test_a_shown_command_can_be_typed(page: str, door: str, words: str) -> None:
-    parse(DOORS[door], shlex.split(words, comments=True))
+@for_each("page, script, words", COMMANDS)
+def test_a_shown_command_can_be_typed(page: str, script: str, words: str) -> None:
+    parse(COMMANDS_BY_NAME[script], shlex.split(words, comments=True))
 
 
-def test_the_pages_show_every_door() -> None:
-    assert {door for page, door, _ in COMMANDS if page == "README.md"} >= {
+def test_the_pages_show_every_command() -> None:
+    assert {script for page, script, _ in COMMANDS if page == "README.md"} >= {
         "dataset_tool.py",
         "train.py",
         "generate.py",

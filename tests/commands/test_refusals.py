@@ -116,19 +116,9 @@ REFUSED = {
     "dataset display data --out none/x.png": "no such folder",
 }
 GROUPS = [
-    "",
-    "dataset",
-    "train",
-    "generate",
-    "metrics",
-    "metrics neighbours",
-    "metrics compare",
-    "metrics discrete-modes",
-    "diagnosis",
-    "report",
-    "interop",
-    "projection",
-]
+    "", "dataset", "train", "generate", "metrics", "metrics neighbours", "metrics compare",
+    "metrics discrete-modes", "diagnosis", "report", "interop", "projection",
+]  # fmt: skip
 ANSWERED = [
     f"{command} {option}".strip() for command in GROUPS for option in ("--help", "--version")
 ]
@@ -146,15 +136,10 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, st
     before = sorted(place.rglob("*"))
     lines = [*REFUSED, *ANSWERED]
     done = subprocess.run(
-        [sys.executable, "-c", RUNNER],
-        cwd=place,
-        text=True,
-        check=True,
-        input=json.dumps([line.split() for line in lines]),
-        timeout=300,
-        stdout=subprocess.PIPE,
+        [sys.executable, "-c", RUNNER], cwd=place, text=True, check=True,
+        input=json.dumps([line.split() for line in lines]), timeout=300, stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    )  # fmt: skip
     found: list[Any] = list(map(json.loads, done.stdout.splitlines()))
     assert sorted(place.rglob("*")) == before, "something was written"
     return {
@@ -181,12 +166,8 @@ def test_help_and_version_need_no_torch(answers: dict[str, tuple[int, str]], lin
 
 def test_torch_would_be_noticed(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", RUNNER],
-        cwd=tmp_path,
-        text=True,
-        check=True,
-        input=json.dumps([["metrics", "--images", ".", "--data", "."]]),
-        stdout=subprocess.PIPE,
+        [sys.executable, "-c", RUNNER], cwd=tmp_path, text=True, check=True,
+        input=json.dumps([["metrics", "--images", ".", "--data", "."]]), stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    )  # fmt: skip
     assert "torch was imported" in done.stdout

@@ -19,15 +19,9 @@ from tests.report.pages import Page
 from tests.report.runs import made_run, write_lines
 
 SECTIONS = (
-    "status",
-    "samples",
-    "curves",
-    "best-snapshot",
-    "growth",
-    "nearest-neighbours",
-    "settings",
+    "status", "samples", "curves", "best-snapshot", "growth", "nearest-neighbours", "settings",
     "machine",
-)
+)  # fmt: skip
 HOSTILE = "<script>window.hacked=1<"  # a name cannot have a slash
 
 
@@ -109,13 +103,13 @@ def test_a_run_that_has_just_begun(tmp_path: Path) -> None:
         if path.name != "config.json":
             path.unlink()
     page = page_of(directory)
-    assert "There is no status yet" in page.text["status"]
+    assert "No status yet" in page.text["status"]
     assert "no samples yet" in page.text["samples"]
     assert "no numbers yet" in page.text["curves"]
-    assert "no network yet" in page.text["best-snapshot"]
+    assert "No network yet" in page.text["best-snapshot"]
     assert "to come" in page.text["growth"]
     assert "They have not been looked up" in page.text["nearest-neighbours"]
-    assert "There is no log.txt" in page.text["machine"]
+    assert "log.txt and statistics are missing" in page.text["machine"]
 
 
 def test_a_run_that_is_training(made: Path) -> None:
@@ -239,16 +233,10 @@ def test_a_failing_run_says_so(made: Path) -> None:
 
 def test_what_the_metrics_have_looked_up_is_shown(made: Path) -> None:
     record = {
-        "metric": "neighbours",
-        "images": "n",
-        "reals": "mine",
-        "num_images": 9,
-        "num_training": 40,
-        "detector": "pixels",
-        "others": "held-out images",
-        "num_others": 5,
+        "metric": "neighbours", "images": "n", "reals": "mine", "num_images": 9, "num_training": 40,
+        "detector": "pixels", "others": "held-out images", "num_others": 5,
         "values": {"median": 1.0, "median_others": 2.0, "nearer": 0.9, "p_value": 0.00001},
-    }
+    }  # fmt: skip
     write_lines(made / "metric-neighbours.jsonl", record)
     shutil.copy(made / "reals.png", made / "neighbours.png")
     page = page_of(made)
@@ -264,7 +252,7 @@ def test_mistakes_are_one_message(made: Path, tmp_path: Path) -> None:
     assert "--neighbours 64" in message(report(made, "--data", tmp_path))
     assert "the dataset of the run" in message(report(made, "--neighbours", 4))
     (made / "config.json").unlink()
-    assert "There is no run in" in message(report(made))
+    assert "No run in" in message(report(made))
 
 
 @pytest.fixture(scope="module")
@@ -275,16 +263,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = CliRunner().invoke(
         train,
         [
-            "--data",
-            str(folder / "data"),
-            "--outdir",
-            str(folder / "runs"),
-            "--device",
-            "cpu",
+            "--data", str(folder / "data"), "--outdir", str(folder / "runs"), "--device", "cpu",
             *tiny_options(total_kimg=2, snapshot_ticks=1, metrics="swd8", best="swd"),
         ],
         catch_exceptions=False,
-    )
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     return folder / "runs" / "00000-data-v2-1gpu"
 

@@ -12,7 +12,6 @@ from progan.cli.train import main
 from progan.config import override
 from progan.presets import preset
 from progan.training import preflight as estimates
-from progan.training import start_checks
 from progan.training.preflight import cpu_note, estimate_seconds
 from tests.builders import message, noise_dataset, tiny_options
 
@@ -104,13 +103,13 @@ def test_what_cannot_be_scaled_is_refused(data: Path, words: tuple[object, ...],
 def test_a_preset_for_larger_images_says_what_its_total_means(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(start_checks, "estimate_seconds", lambda run, device: 0.0)
+    monkeypatch.setattr("progan.training.plan.estimate_seconds", lambda run, device: 0.0)
     plan = dry_run("--preset", "v2-1gpu", "--resolution", 64)
     assert "64x64 gets 60%. --total-kimg 6000 keeps that share" in plan
 
 
 def test_a_plan_for_gpus_says_how_long_it_takes_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(start_checks, "estimate_seconds", lambda run, device: 86400.0 * 12)
+    monkeypatch.setattr("progan.training.plan.estimate_seconds", lambda run, device: 86400.0 * 12)
     words = ("--preset", "v2-1gpu", "--resolution", 64)
     assert re.search(
         r"Preset v2-1gpu is made for GPUs; on cpu \(\d threads?\) this run would take "
@@ -128,14 +127,9 @@ def test_a_run_for_gpus_says_so_before_its_first_tick(
     monkeypatch.setattr(estimates, "SHORT_SECONDS", 0.0)
     for preflight, time in (("estimate", r"\S+ \(a rough estimate\)"), ("none", "long")):
         result = train(
-            "--data",
-            data,
-            "--outdir",
-            tmp_path,
-            "--device",
-            "cpu",
+            "--data", data, "--outdir", tmp_path, "--device", "cpu",
             *tiny_options(total_kimg=0.1, preflight=preflight),
-        )
+        )  # fmt: skip
         assert result.exit_code == 0, result.output
         before, _ = result.output.split("\ntick 1 ")
         assert re.search(f"Preset v2-1gpu is made for GPUs; .* would take {time}", before)
@@ -175,25 +169,10 @@ def test_what_was_trained_beyond_the_total_is_shown(
 
 def test_options_without_effect_are_told_and_others_are_not() -> None:
     plan = dry_run(
-        "--preset",
-        "cpu",
-        "--gp-target",
-        2,
-        "--objective",
-        "gan",
-        "--label-noise",
-        0.1,
-        "--augment-zoom",
-        0.5,
-        "--precision",
-        "fp16",
-        "--low-precision-from",
-        64,
-        "--batch-at",
-        "64:4,8:2",
-        "--batch",
-        8,
-    )
+        "--preset", "cpu", "--gp-target", 2, "--objective", "gan", "--label-noise", 0.1,
+        "--augment-zoom", 0.5, "--precision", "fp16", "--low-precision-from", 64, "--batch-at",
+        "64:4,8:2", "--batch", 8,
+    )  # fmt: skip
     for said in (
         "--gp-target has no effect without --objective wgan-gp or dragan.",
         "--augment-zoom has no effect without --augment fixed or adaptive.",
@@ -211,16 +190,9 @@ def test_options_without_effect_are_told_and_others_are_not() -> None:
 
 def test_the_log_of_a_run_tells_them_too(data: Path, tmp_path: Path) -> None:
     result = train(
-        "--data",
-        data,
-        "--outdir",
-        tmp_path,
-        "--preset",
-        "demo",
-        *tiny_options(total_kimg=0.1),
-        "--kernel",
-        5,
-    )
+        "--data", data, "--outdir", tmp_path, "--preset", "demo", *tiny_options(total_kimg=0.1),
+        "--kernel", 5,
+    )  # fmt: skip
     assert "--kernel has no effect" in result.output
     (run,) = tmp_path.iterdir()
     assert "--kernel has no effect" in (run / "log.txt").read_text()

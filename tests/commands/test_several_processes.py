@@ -24,33 +24,18 @@ ROOT = Path(__file__).resolve().parents[2]
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run")
 # Twenty iterations from 4x4 to 16x16, two fades on the way.
 OPTIONS = tiny_options(
-    batch=8,
-    total_kimg=0.16,
-    training_kimg=0.032,
-    transition_kimg=0.032,
-    tick_kimg=0.064,
-    stddev_group=4,
-    image_ticks=1,
-)
+    batch=8, total_kimg=0.16, training_kimg=0.032, transition_kimg=0.032, tick_kimg=0.064,
+    stddev_group=4, image_ticks=1,
+)  # fmt: skip
 
 
 def command(
     data: Path, outdir: Path, *launcher: str, options: list[str] | None = None
 ) -> list[str]:
     return [
-        *launcher,
-        str(ROOT / "train.py"),
-        "--data",
-        str(data),
-        "--outdir",
-        str(outdir),
-        "--preset",
-        "demo",
-        "--device",
-        "cpu",
-        "--mirror",
-        *(options or OPTIONS),
-    ]
+        *launcher, str(ROOT / "train.py"), "--data", str(data), "--outdir", str(outdir), "--preset",
+        "demo", "--device", "cpu", "--mirror", *(options or OPTIONS),
+    ]  # fmt: skip
 
 
 def torchrun(*words: str) -> tuple[str, ...]:
@@ -74,13 +59,9 @@ def finished(words: list[str] | tuple[str, ...]) -> subprocess.CompletedProcess[
 @contextmanager
 def started(*words: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        words,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
         start_new_session=True,
-    )
+    )  # fmt: skip
     try:
         yield process
     finally:
@@ -210,7 +191,7 @@ def test_a_process_that_is_killed_ends_all_with_one_message(data: Path, tmp_path
 
 def test_torchrun_continues_what_it_began(alone: Path, data: Path, tmp_path: Path) -> None:
     """The leader is killed after its first state; nobody gives another command."""
-    long = [*OPTIONS, "--total-kimg", "1.6", "--snapshot-ticks", "1"]
+    long = [*OPTIONS, "--total-kimg", "0.8", "--snapshot-ticks", "1"]
     with started(
         *command(data, tmp_path, *torchrun("--nproc-per-node=2", "--max-restarts=1"), options=long)
     ) as process:
@@ -222,7 +203,7 @@ def test_torchrun_continues_what_it_began(alone: Path, data: Path, tmp_path: Pat
     run = tmp_path / "00000-noise-demo"
     assert "from kimg 0 to" not in said and "Done." in said
     ticks = [row["progress/tick"] for row in statistics(run)]
-    assert ticks == list(range(1, len(ticks) + 1)) and ticks[-1] >= 25
+    assert ticks == list(range(1, len(ticks) + 1)) and ticks[-1] >= 12
 
 
 def test_a_signal_to_one_process_stops_all_at_the_same_step(data: Path, tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ WIDTH, HEIGHT = 24, 16
 TRAINING = tiny_options(total_kimg=0.6, training_kimg=0.1, transition_kimg=0.1, tick_kimg=0.1)
 
 
-def run(door: object, *words: object, exit_code: int = 0) -> Result:
-    result = CliRunner().invoke(door, [str(word) for word in words])  # type: ignore[arg-type]
+def run(command: object, *words: object, exit_code: int = 0) -> Result:
+    result = CliRunner().invoke(command, [str(word) for word in words])  # type: ignore[arg-type]
     assert result.exit_code == exit_code, result.output
     return result
 
@@ -79,15 +79,9 @@ def test_the_dataset_tool_shows_extracts_and_compares(data: Path, tmp_path: Path
     words = "extract", "--source", data, "--dest", tmp_path / "png"
     assert "40 images of 24x16" in run(dataset_tool, *words).stdout
     run(
-        dataset_tool,
-        "create-from-images",
-        "--source",
-        tmp_path / "png",
-        "--size",
-        "24x16",
-        "--dest",
-        tmp_path / "again",
-    )
+        dataset_tool, "create-from-images", "--source", tmp_path / "png", "--size", "24x16",
+        "--dest", tmp_path / "again",
+    )  # fmt: skip
     assert (
         "All 40 images are equal" in run(dataset_tool, "compare", data, tmp_path / "again").stdout
     )
@@ -115,18 +109,9 @@ def test_parts_make_the_whole(
     monkeypatch.setattr("progan.data.writer.COMPRESSED_FROM", 3)
     for number in (1, 2, 3):
         run(
-            dataset_tool,
-            "create-from-images",
-            "--source",
-            folder,
-            "--size",
-            "24x16",
-            "--dest",
-            tmp_path / "data",
-            "--shard",
-            f"{number}/3",
-            *how,
-        )
+            dataset_tool, "create-from-images", "--source", folder, "--size", "24x16", "--dest",
+            tmp_path / "data", "--shard", f"{number}/3", *how,
+        )  # fmt: skip
     said = run(dataset_tool, "verify", tmp_path / "data", "--merge").stdout
     assert "as they were written" in said
     assert "All 40 images are equal" in run(dataset_tool, "compare", data, tmp_path / "data").stdout
@@ -137,15 +122,9 @@ def test_parts_make_the_whole(
 
 def test_lower_levels_of_a_dataset_keep_its_shape(data: Path, tmp_path: Path) -> None:
     run(
-        dataset_tool,
-        "create-from-dataset",
-        "--source",
-        data,
-        "--resolution",
-        8,
-        "--dest",
+        dataset_tool, "create-from-dataset", "--source", data, "--resolution", 8, "--dest",
         tmp_path / "small",
-    )
+    )  # fmt: skip
     small = Dataset.open(tmp_path / "small")
     assert (small.resolution, small.info.top_size) == (8, (8, 12))
     rows = np.arange(40)
@@ -201,31 +180,15 @@ def test_metrics_measure_the_shape(data: Path, place: Path, tmp_path: Path) -> N
     said = run(metrics, "swd", "ms-ssim", "--network", place, *against).stdout
     assert "size: 24x16x3" in said and "SWDx1e3_16" in said and "MS-SSIM" in said
     run(
-        generate,
-        "--network",
-        place,
-        "--seeds",
-        "0-11",
-        "--outdir",
-        tmp_path / "small",
-        "--resolution",
-        8,
-    )
+        generate, "--network", place, "--seeds", "0-11", "--outdir", tmp_path / "small",
+        "--resolution", 8,
+    )  # fmt: skip
     said = run(metrics, "swd", "--images", tmp_path / "small", *against, exit_code=1).output
     assert "images of 12x8x3" in " ".join(said.split())  # the dataset shows that level
     run(
-        metrics,
-        "neighbours",
-        "--network",
-        place,
-        *against,
-        "--detector",
-        "pixels",
-        "--num-images",
-        4,
-        "--sheet",
-        tmp_path / "sheet.png",
-    )
+        metrics, "neighbours", "--network", place, *against, "--detector", "pixels", "--num-images",
+        4, "--sheet", tmp_path / "sheet.png",
+    )  # fmt: skip
     assert size_of(tmp_path / "sheet.png")[0] == 6 * (7 * 24 + 2)
 
 
@@ -234,15 +197,9 @@ def test_a_dataset_of_another_shape_is_no_way_to_resume(place: Path, tmp_path: P
         pixels = np.random.RandomState(number).randint(0, 256, (24, 16, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     run(
-        dataset_tool,
-        "create-from-images",
-        "--source",
-        tmp_path,
-        "--size",
-        "16x24",
-        "--dest",
+        dataset_tool, "create-from-images", "--source", tmp_path, "--size", "16x24", "--dest",
         tmp_path / "upright",
-    )
+    )  # fmt: skip
     said = run(
         train, "--resume", place, "--data", tmp_path / "upright", "--total-kimg", 1, exit_code=1
     ).output

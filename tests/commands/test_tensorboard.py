@@ -50,21 +50,11 @@ def board(run: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     server = subprocess.Popen(
         [
-            sys.executable,
-            "-m",
-            "tensorboard.main",
-            "--logdir",
-            str(run.parent),
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--load_fast",
-            "false",
+            sys.executable, "-m", "tensorboard.main", "--logdir", str(run.parent), "--host",
+            "127.0.0.1", "--port", str(port), "--load_fast", "false",
         ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     try:
         address = f"http://127.0.0.1:{port}"
         wait_for(f"{address}/data/runs", server, run.name)

@@ -110,9 +110,9 @@ def test_the_statistics_cover_all_that_is_watched(whole: Path) -> None:
     assert any(0 < row["schedule/alpha"] < 1 for row in rows)
 
 
-@pytest.mark.parametrize("kimg", [1, 2, 4, 5])
+@pytest.mark.parametrize("kimg", [2, 4])
 def test_a_resumed_run_ends_in_the_very_same_state(whole: Path, tmp_path: Path, kimg: int) -> None:
-    """Cut a copy of the run back to an early state, and continue it. 2 and 5 are inside a fade."""
+    """Cut a copy of the run back to an early state, and continue it. 2 is inside a fade."""
     run = crashed_copy(whole, tmp_path, kimg)
     result = train("--resume", "--outdir", tmp_path)
     assert result.exit_code == 0, result.output
@@ -125,16 +125,9 @@ def test_a_run_from_before_gp_resolution_resumes_exactly_as_it_began(
 ) -> None:
     """Its config.json has no such setting; it took gradients at the trained resolution."""
     result = train(
-        "--data",
-        data,
-        "--outdir",
-        tmp_path / "whole",
-        "--preset",
-        "demo",
-        *tiny_options(total_kimg=2.5),
-        "--gp-resolution",
-        "trained",
-    )
+        "--data", data, "--outdir", tmp_path / "whole", "--preset", "demo",
+        *tiny_options(total_kimg=2.5), "--gp-resolution", "trained",
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     whole = tmp_path / "whole" / "00000-noise-demo"
     run = crashed_copy(whole, tmp_path / "old", 1)
@@ -188,14 +181,15 @@ def test_resume_can_go_on_beyond_the_old_end(whole: Path, tmp_path: Path) -> Non
 def test_exchanged_images_are_told(tmp_path: Path) -> None:
     data = noise_dataset(tmp_path / "noise", count=16).path
     outdir = tmp_path / "runs"
-    first = train("--data", data, "--outdir", outdir, "--preset", "demo", *tiny_options())
+    options = tiny_options(total_kimg=0.2)
+    first = train("--data", data, "--outdir", outdir, "--preset", "demo", *options)
     assert first.exit_code == 0, first.output
     shutil.rmtree(data)
     noise_dataset(data, count=24)
-    result = train("--resume", "--outdir", outdir, "--total-kimg", 8)
+    result = train("--resume", "--outdir", outdir, "--total-kimg", 0.4)
     assert result.exit_code == 0
     assert f"The images of {data} are not those that the run was trained with" in result.output
-    assert "Changed: total_kimg: 7.5 -> 8.0.\n" in result.output
+    assert "Changed: total_kimg: 0.2 -> 0.4.\n" in result.output
 
 
 def test_a_preset_for_larger_images_begins_where_the_dataset_ends(data: Path) -> None:
@@ -341,7 +335,10 @@ def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["dcgan", "resnet", "autoencoder"])
-def test_networks_that_do_not_grow_are_planned_in_one_phase(kind: str) -> None:
+def test_networks_that_do_not_grow_are_planned_in_one_phase(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("progan.training.plan.estimate_seconds", lambda run, device: 0.0)
     result = train("--preset", "cifar10", "--kind", kind, "--d-norm", "batch", "--dry-run")
     assert result.exit_code == 0, result.output
     assert "32x32 to 32x32, 3 channels" in result.output
@@ -388,7 +385,7 @@ class TestMistakes:
         assert "has no classes" in message(train("--data", plain.path, "--subset", "0"))
 
     def test_resume_where_there_is_no_run(self, tmp_path: Path) -> None:
-        assert "There is no run in" in message(train("--resume", "--outdir", tmp_path))
+        assert "No run in" in message(train("--resume", "--outdir", tmp_path))
         missing = tmp_path / "nowhere"
         assert f"No such file or directory: {missing}" in message(train("--resume", missing))
 
@@ -440,19 +437,9 @@ def test_measuring_leaves_lines_plots_and_curves_and_the_training_as_it_is(
     data: Path, whole: Path, tmp_path: Path
 ) -> None:
     result = train(
-        "--data",
-        data,
-        "--outdir",
-        tmp_path,
-        "--preset",
-        "demo",
-        "--mirror",
-        *tiny_options(snapshot_ticks=3, **LAZY),
-        "--metrics",
-        "swd16,ms_ssim",
-        "--best",
-        "swd",
-    )
+        "--data", data, "--outdir", tmp_path, "--preset", "demo", "--mirror",
+        *tiny_options(snapshot_ticks=3, **LAZY), "--metrics", "swd16,ms_ssim", "--best", "swd",
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     run = tmp_path / "00000-noise-demo"
     names = {path.name for path in run.iterdir()}
@@ -511,30 +498,17 @@ def test_half_precision_goes_on_exactly_and_what_cannot_be_compiled_says_so(
     data: Path, tmp_path: Path, precision: str
 ) -> None:
     options = (
-        "--precision",
-        precision,
-        "--low-precision-from",
-        8,
-        "--acceleration",
-        "compile",
-        "--dropout",
-        0.2,
-    )
-    for name, more in (("whole", ()), ("cut", ("--total-kimg", 3))):
+        "--precision", precision, "--low-precision-from", 8, "--acceleration", "compile",
+        "--dropout", 0.2,
+    )  # fmt: skip
+    short = tiny_options(total_kimg=2.5, training_kimg=0.5, transition_kimg=0.5, tick_kimg=0.5)
+    for name, more in (("whole", ()), ("cut", ("--total-kimg", 1))):
         result = train(
-            "--data",
-            data,
-            "--outdir",
-            tmp_path / name,
-            "--preset",
-            "demo",
-            *tiny_options(**LAZY),
-            *options,
-            *more,
+            "--data", data, "--outdir", tmp_path / name, "--preset", "demo", *short, *options, *more
         )
         assert result.exit_code == 0, result.output
         assert "--acceleration compile: layers that draw random numbers" in result.output
-    result = train("--resume", "--outdir", tmp_path / "cut", "--total-kimg", 7.5)
+    result = train("--resume", "--outdir", tmp_path / "cut", "--total-kimg", 2.5)
     assert result.exit_code == 0, result.output
     ends = [list_states(tmp_path / name / "00000-noise-demo")[-1] for name in ("whole", "cut")]
     assert_same_state(*ends)

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from progan.data import device_cache, writer
-from progan.data.device_cache import DeviceImageCache, ReadingCancelled, cache_budget_bytes
-from progan.data.reader import Dataset, Rows
-from progan.data.splits import select_class
+from progan.data import loader, writer
+from progan.data.loader import DeviceImageCache, ReadingCancelled, cache_budget_bytes
+from progan.data.reader import Dataset, Rows, select_class
 from tests.builders import noise_dataset
 
 CPU = torch.device("cpu")
@@ -91,7 +90,7 @@ def test_images_do_not_depend_on_where_they_stay(
     dataset = datasets[name]
     images = DeviceImageCache(dataset, CPU, budget)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(device_cache, "CHUNK_BYTES", chunk_bytes)
+        patched.setattr(loader, "CACHE_CHUNK_BYTES", chunk_bytes)
         for level, listed in calls:
             numbers = np.array(listed, np.int64)
             found = images(level, numbers)
@@ -172,7 +171,7 @@ def test_other_errors_are_not_taken_for_it(
 def test_reading_a_level_ends_when_nobody_waits_any_more(
     counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device_cache, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(loader, "CACHE_CHUNK_BYTES", 1)
     images = DeviceImageCache(
         counted, CPU, 10**6, stopped=lambda: len(getattr(counted, "asked", ())) == 3
     )

@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from progan import schedule
 from progan.batch_split import Shard
 from progan.config import override
-from progan.data.device_cache import DeviceImageCache, ReadingCancelled
 from progan.data.loader import (
     MAX_PREFETCHED,
     Batch,
+    DeviceImageCache,
     Prefetcher,
+    ReadingCancelled,
     ShuffledRows,
     prefetch_batches,
     preprocess_reals,

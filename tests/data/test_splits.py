@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 from progan.data.image_source import ImageSource, Sample
 from progan.data.loader import read_batches
 from progan.data.pyramid import build_pyramid
-from progan.data.reader import Dataset
-from progan.data.splits import ClassSubset, compute_holdout_size, draw_holdout_rows, select_class
+from progan.data.reader import (
+    ClassSubset,
+    Dataset,
+    compute_holdout_size,
+    draw_holdout_rows,
+    select_class,
+)
 from progan.data.writer import write_dataset
 from progan.errors import UserError
 from tests.builders import noise_dataset, tiny_run
@@ -131,7 +136,7 @@ def test_compressed_images_are_those_of_the_class(
     packed = written(tmp_path / "zoo", compress=True)
     birds, rows = select_class(packed, "red bird"), np.array([8, 0, 3])
     np.testing.assert_array_equal(birds.images(3, rows), IMAGES[BIRDS[rows]])
-    assert birds.encoded(3, rows) == packed.encoded(3, BIRDS[rows])
+    assert birds.read_webp(3, rows) == packed.read_webp(3, BIRDS[rows])
 
 
 def test_labels_and_landmarks_stay_with_their_images(birds: Dataset) -> None:

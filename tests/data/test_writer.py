@@ -17,8 +17,7 @@ from progan.data.array_files import ArrayWriter
 from progan.data.format import DatasetInfo, SkippedImage
 from progan.data.image_source import ImageSource, Sample, UnreadableImage, select_rows
 from progan.data.pyramid import build_pyramid
-from progan.data.reader import Dataset
-from progan.data.splits import draw_holdout_rows
+from progan.data.reader import Dataset, draw_holdout_rows
 from progan.data.writer import write_dataset
 from progan.errors import UserError
 

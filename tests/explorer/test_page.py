@@ -21,7 +21,7 @@ pytest.importorskip("gradio", reason="gradio is not installed: there is no page"
             "No space left on device. Free some space",
         ),
         (OSError("odd"), "odd."),
-        (UnicodeEncodeError("utf-8", "\udcff", 0, 1, "odd"), "a mistake of this program"),
+        (UnicodeEncodeError("utf-8", "\udcff", 0, 1, "odd"), "a bug in progan"),
     ],
 )
 def test_a_failure_is_said(
@@ -39,6 +39,6 @@ def test_a_failure_is_said(
     monkeypatch.setattr(page, "save_image_and_latent", fail)
     here = make_renderer()
     html = _save(here, ViewState(latent=NamedLatent(7), target=8, level=4), here.file, {})
-    assert f"Not saved. {words}" in html or f"Not saved. That is {words}" in html
+    assert f"Not saved. {words}" in html or f"Not saved. This is {words}" in html
     assert "Errno" not in html
     assert ("Traceback" in capsys.readouterr().err) is isinstance(error, ValueError)

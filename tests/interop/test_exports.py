@@ -86,6 +86,7 @@ def assert_same(snapshot: Snapshot, run: Callable[..., Tensor]) -> None:
 
 @pytest.mark.parametrize(("classes", "alpha"), [((), 1.0), (("3", "7", "1"), 0.25)])
 @pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.filterwarnings("ignore:.torch.jit.load. is deprecated")
 def test_an_export_draws_what_the_network_draws(
     tmp_path: Path, suffix: str, classes: tuple[str, ...], alpha: float
 ) -> None:

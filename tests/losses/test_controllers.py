@@ -85,14 +85,9 @@ def test_convergence_is_best_where_reals_are_known_and_fakes_in_balance(
 def test_convergence_is_reported_with_the_loss() -> None:
     """Of mean energies 3 and 2: M = 3 + |0.5 * 3 - 2|, section 3.4.1."""
     _, parts = discriminator_loss(
-        of_one_pixel,
-        LossConfig(objective="began"),
-        noise=None,
-        reals=column([-1.0, -5.0]),
-        fakes=column([0.0, -4.0]),
-        labels=torch.zeros(2, 0),
-        controllers={"balance": tensor(0.3)},
-    )
+        of_one_pixel, LossConfig(objective="began"), noise=None, reals=column([-1.0, -5.0]),
+        fakes=column([0.0, -4.0]), labels=torch.zeros(2, 0), controllers={"balance": tensor(0.3)},
+    )  # fmt: skip
     assert math.isclose(parts["loss/convergence"], 3.5, rel_tol=1e-12)
 
 

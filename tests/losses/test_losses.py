@@ -79,15 +79,9 @@ class Leaves:
             tensor(self.s.targets).T if o.label_noise else None,
         )
         return discriminator_loss(
-            self.discriminator,
-            o,
-            reals=reals,
-            fakes=fakes,
-            labels=labels,
-            noise=noise,
-            controllers={"balance": tensor(self.s.k)},
-            only=only,
-        )
+            self.discriminator, o, reals=reals, fakes=fakes, labels=labels, noise=noise,
+            controllers={"balance": tensor(self.s.k)}, only=only,
+        )  # fmt: skip
 
 
 FORMULAS = {"critic": reference.discriminator_loss, "generator": reference.generator_loss}
@@ -185,14 +179,10 @@ def test_accuracies_count_the_images_on_their_side(
     reals, fakes = column([0.4, 0.3, 0.6, -3.0]), column([0.1, -0.2, 0.4, -0.12])
     o = LossConfig(objective=objective)
     _, parts = discriminator_loss(
-        of_one_pixel,
-        o,
-        reals=reals,
-        fakes=fakes,
-        labels=torch.zeros(4, 0),
+        of_one_pixel, o, reals=reals, fakes=fakes, labels=torch.zeros(4, 0),
         noise=draw_loss_noise(o, reals.shape, torch.Generator()),
         controllers={"balance": tensor(0.0)},
-    )
+    )  # fmt: skip
     assert (parts["accuracy/real"], parts["accuracy/fake"]) == (real, fake)
 
 
@@ -208,14 +198,9 @@ def test_dragan_looks_within_half_a_deviation_of_the_reals() -> None:
     o = LossConfig(objective="dragan")
     stream = torch.Generator().manual_seed(0)
     discriminator_loss(
-        spy,
-        o,
-        reals=reals,
-        fakes=fakes,
-        labels=torch.zeros(64, 0),
-        noise=draw_loss_noise(o, reals.shape, stream),
-        controllers={},
-    )
+        spy, o, reals=reals, fakes=fakes, labels=torch.zeros(64, 0),
+        noise=draw_loss_noise(o, reals.shape, stream), controllers={},
+    )  # fmt: skip
     (near,) = [
         images
         for images in seen
@@ -249,14 +234,10 @@ def test_mixed_batches_are_judged_together(objective: str, mixed: bool) -> None:
     reals, fakes = column([1.0, 2.0]), column([5.0, 12.0])
     o = LossConfig(objective=objective, mixed_batches=mixed)
     _, parts = discriminator_loss(
-        from_the_middle,
-        o,
-        reals=reals,
-        fakes=fakes,
-        labels=torch.zeros(2, 0),
+        from_the_middle, o, reals=reals, fakes=fakes, labels=torch.zeros(2, 0),
         controllers={"balance": tensor(0.5)},
         noise=draw_loss_noise(o, reals.shape, torch.Generator()),
-    )
+    )  # fmt: skip
     assert (parts["scores/real"], parts["scores/fake"]) == ((1.5 - 5, 8.5 - 5) if mixed else (0, 0))
 
 
@@ -269,14 +250,10 @@ def test_mixed_batches_keep_each_logit_and_code_with_its_image() -> None:
         return DiscriminatorOutput(value[:, 0], torch.cat([value, -value], dim=1), value)
 
     _, parts = discriminator_loss(
-        classifier,
-        LossConfig(objective="began", mixed_batches=True),
-        reals=reals,
-        fakes=fakes,
-        labels=tensor([[1.0, 0.0]] * 2),
-        noise=LossNoise(column([0, 0])),
+        classifier, LossConfig(objective="began", mixed_batches=True), reals=reals, fakes=fakes,
+        labels=tensor([[1.0, 0.0]] * 2), noise=LossNoise(column([0, 0])),
         controllers={"balance": tensor(0.0)},
-    )
+    )  # fmt: skip
     assert math.isclose(parts["loss/label-critic"], 18, rel_tol=1e-6)  # -log sigmoid(-18)
 
 
@@ -320,14 +297,9 @@ class Step:
             ("autoencoder", 4) if (objective.objective in AUTOENCODERS_ONLY) else ("dcgan", 8)
         )
         config = Network(
-            kind=kind,
-            resolution=side,
-            fmap_base=16,
-            fmap_max=4,
-            code_size=5,
-            label_size=2,
+            kind=kind, resolution=side, fmap_base=16, fmap_max=4, code_size=5, label_size=2,
             stddev_group=0,
-        )
+        )  # fmt: skip
         self.network, self.objective = nets.build_discriminator(config).double(), objective
         initialize(self.network, 0, "critic")
         random = np.random.RandomState(3)
@@ -344,14 +316,9 @@ class Step:
 
     def loss(self, balance: Tensor) -> Tensor:
         loss, _ = discriminator_loss(
-            self.discriminator(),
-            self.objective,
-            reals=self.reals,
-            fakes=self.fakes,
-            labels=self.labels,
-            noise=self.noise,
-            controllers={"balance": balance},
-        )
+            self.discriminator(), self.objective, reals=self.reals, fakes=self.fakes,
+            labels=self.labels, noise=self.noise, controllers={"balance": balance},
+        )  # fmt: skip
         return loss
 
     def gradients(self, function: Callable[[Tensor], Tensor], balance: float) -> list[Tensor]:

@@ -53,14 +53,10 @@ def discriminator_loss(
     labels: np.ndarray = NONE, **config: float
 ) -> tuple[float, dict[str, float]]:
     loss, parts = compute_discriminator_loss(
-        curved_discriminator,
-        LossConfig(**config),
-        reals=torch.from_numpy(REALS),
-        fakes=torch.from_numpy(FAKES),
-        labels=torch.from_numpy(labels),
-        noise=LossNoise(torch.from_numpy(MIX)),
-        controllers={},
-    )
+        curved_discriminator, LossConfig(**config), reals=torch.from_numpy(REALS),
+        fakes=torch.from_numpy(FAKES), labels=torch.from_numpy(labels),
+        noise=LossNoise(torch.from_numpy(MIX)), controllers={},
+    )  # fmt: skip
     return loss.item(), {name: part.item() for name, part in parts.items()}
 
 
@@ -137,14 +133,9 @@ class Step:
 
     def loss(self, alpha: Tensor | None) -> Tensor:
         loss, _ = compute_discriminator_loss(
-            lambda x: self.discriminator(x, 3, alpha),
-            self.objective,
-            reals=self.reals,
-            fakes=self.fakes,
-            labels=self.labels,
-            noise=LossNoise(self.mix),
-            controllers={},
-        )
+            lambda x: self.discriminator(x, 3, alpha), self.objective, reals=self.reals,
+            fakes=self.fakes, labels=self.labels, noise=LossNoise(self.mix), controllers={},
+        )  # fmt: skip
         return loss
 
     def gradients(

@@ -15,7 +15,7 @@ from PIL import Image
 
 from metrics.cli import main
 from metrics.evaluation import METRICS
-from metrics.names import DESCRIPTIONS
+from metrics.options import DESCRIPTIONS
 from metrics.sources import mirror_source, open_network_source, open_source, resize_source
 from progan import networks as nets
 from progan.cli.dataset import main as dataset_tool

@@ -10,14 +10,16 @@ import torch
 
 from metrics.comparison import (
     compare,
+    comparison_sheet,
     describe_mixed_reals,
     find_column,
     format_csv,
     format_markdown,
     rank_value,
+    render_samples,
     run_names,
 )
-from metrics.names import GOALS, LOWER_IS_BETTER
+from metrics.options import GOALS, LOWER_IS_BETTER
 from metrics.run_record import (
     MetricResult,
     RunRecord,
@@ -26,7 +28,6 @@ from metrics.run_record import (
     read_results,
     statistics_at,
 )
-from metrics.sheets import comparison_sheet, render_samples
 from progan.errors import UserError
 from progan.run_directory import save_config
 from progan.sampling.snapshot_file import save_network

@@ -120,7 +120,7 @@ def test_a_run_that_is_broken_is_named_and_the_others_go_on(place, runs, tmp_pat
     said = " ".join(result.stderr.split())
     assert f"{tmp_path / 'empty'} is left out: " in said
     assert f"{broken} is left out: " in said and "is a text file" in said
-    assert f"{tmp_path / 'none'} is left out: There is no" in said
+    assert f"{tmp_path / 'none'} is left out: " in said and f"{tmp_path / 'none'}. Name a" in said
 
 
 def test_the_best_networks_are_compared(runs, tmp_path):

@@ -1,4 +1,4 @@
-"""The discrete-mode test: its arithmetic, its classifier, and its door."""
+"""The discrete-mode test: its arithmetic, its classifier, and its command."""
 
 import json
 import math
@@ -14,11 +14,15 @@ from safetensors.torch import save_file
 
 from metrics.cli import main
 from metrics.detector import MetricContext, open_detector
-from metrics.digit_classifier import DigitClassifier, augment_digits, load_classifier
-from metrics.discrete_modes import count_modes_and_kl
+from metrics.discrete_modes import (
+    DigitClassifier,
+    augment_digits,
+    count_modes_and_kl,
+    load_classifier,
+)
 from metrics.evaluation import METRICS
 from progan import networks as nets
-from progan.cli.train import main as train_door
+from progan.cli.train import main as train_command
 from progan.config import Network
 from progan.data.reader import Dataset
 from progan.errors import UserError
@@ -332,7 +336,7 @@ def test_a_training_can_count_modes(place, tmp_path):
         *tiny_options(resolution=32, total_kimg=1),
     ]
     result = CliRunner().invoke(
-        train_door,
+        train_command,
         [*words, "--detector", str(place / "classifier.safetensors"), "--best", "discrete-modes"],
     )
     assert result.exit_code == 0, result.output
@@ -341,5 +345,5 @@ def test_a_training_can_count_modes(place, tmp_path):
     assert 1 <= line["values"]["modes"] <= 64 and line["reals"]["modes"] > 50
     assert (lines.parent / "network-best-discrete-modes64.safetensors").is_file()
     other = detector_file(tmp_path / "x.pt", Energies())
-    said = message(CliRunner().invoke(train_door, [*words, "--detector", str(other)]))
+    said = message(CliRunner().invoke(train_command, [*words, "--detector", str(other)]))
     assert "x.pt is none" in said and "--train-classifier" in said

@@ -1,13 +1,24 @@
 """Laplacian pyramids against the official code and against SciPy."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from metrics.filters import downsample, laplacian_pyramid, reconstruct, upsample
+from metrics.swd import downsample, laplacian_pyramid, upsample
 from tests.reference import paper_metrics
 
 NOISE = np.random.RandomState(0).randint(0, 256, (2, 3, 64, 32)).astype(np.float32)
+
+
+def reconstruct(levels: Sequence[Tensor]) -> Tensor:
+    """Return the images of a pyramid: the inverse of `laplacian_pyramid`."""
+    images = levels[-1]
+    for details in reversed(levels[:-1]):
+        images = upsample(images) + details
+    return images
 
 
 @pytest.fixture(scope="module")

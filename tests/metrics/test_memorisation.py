@@ -12,8 +12,8 @@ from PIL import Image
 from metrics.detector import MetricContext, pixel_detector
 from metrics.neighbours import (
     SUSPICIOUS,
+    CropBox,
     NeighbourSearch,
-    Window,
     compare_distances,
     plot_distances,
     search_training_images,
@@ -24,7 +24,7 @@ from progan.errors import UserError
 from tests.builders import source_of
 
 SETUP = MetricContext(seed=0, device=torch.device("cpu"), detector=pixel_detector())
-WHOLE = Window(0, 0, 8, 8)
+WHOLE = CropBox(0, 0, 8, 8)
 DISTANCES = st.lists(st.integers(0, 5), min_size=1, max_size=20)
 
 
@@ -146,7 +146,7 @@ def test_only_the_window_counts():
     images = images_of(2, 40)
     images[:, :, :4] = real[:40, :, :4]
     sources = source_of(images), source_of(real)
-    for window, suspicious in ((Window(0, 0, 8, 4), True), (Window(0, 4, 8, 4), False)):
+    for window, suspicious in ((CropBox(0, 0, 8, 4), True), (CropBox(0, 4, 8, 4), False)):
         found = search_training_images(*sources, SETUP, num_images=40, k=1, window=window)
         assert (found.p_value < SUSPICIOUS) == suspicious
 

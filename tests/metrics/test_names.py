@@ -3,7 +3,7 @@
 import pytest
 
 from metrics.evaluation import METRICS
-from metrics.names import DESCRIPTIONS, LOWER_IS_BETTER, parse_metrics
+from metrics.options import DESCRIPTIONS, LOWER_IS_BETTER, parse_metrics
 from progan.errors import UserError
 
 

@@ -1,14 +1,25 @@
 """Nearest neighbours against brute force, and the sheet that shows them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from metrics import neighbours
 from metrics.detector import MetricContext, pixel_detector
-from metrics.neighbours import Neighbours, NeighbourSearch, Window, find_nearest, parse_window
+from metrics.neighbours import (
+    CAPTION,
+    MAX_CELL,
+    MIN_CELL,
+    CropBox,
+    Neighbours,
+    NeighbourSearch,
+    find_nearest,
+    neighbour_sheet,
+    parse_crop,
+)
 from metrics.samples import ImageSample, Size, split_batches
-from metrics.sheets import CAPTION, MAX_NEIGHBOUR_CELL, MIN_NEIGHBOUR_CELL, neighbour_sheet
 from progan.errors import UserError
 from progan.images import Pixels, repeat_pixels
 from tests.builders import image_sample, source_of
@@ -27,10 +38,10 @@ def found_among(
     images: np.ndarray,
     training: ImageSample,
     k: int,
-    window: Window | None = None,
+    window: CropBox | None = None,
     own: np.ndarray | None = None,
 ) -> Neighbours:
-    window = window or Window(0, 0, *images.shape[:1:-1])
+    window = window or CropBox(0, 0, *images.shape[:1:-1])
     queries = neighbours.embed_window(image_sample(images), SETUP, window)
     return find_nearest(
         queries, np.full(len(images), NOBODY) if own is None else own, training, SETUP, k, window
@@ -103,7 +114,7 @@ def test_twins_are_neighbours():
 
 def test_only_the_window_is_compared():
     images, training = noise(1, 5), noise(2, 30)
-    window = Window(left=2, top=1, width=3, height=6)
+    window = CropBox(left=2, top=1, width=3, height=6)
     found = found_among(images, image_sample(training), 4, window)
     everything = distances(images[:, :, 1:7, 2:5], training[:, :, 1:7, 2:5])
     np.testing.assert_array_equal(found.rows, np.argsort(everything, axis=1)[:, :4])
@@ -119,15 +130,15 @@ def test_copies_are_at_no_distance():
 
 def test_windows_are_read():
     size = Size(20, 30, 3)
-    assert parse_window(None, size) == Window(0, 0, 30, 20)
-    assert parse_window("4,2,8x6", size) == Window(left=4, top=2, width=8, height=6)
-    assert parse_window("0,0,30x20", size) == Window(0, 0, 30, 20)
+    assert parse_crop(None, size) == CropBox(0, 0, 30, 20)
+    assert parse_crop("4,2,8x6", size) == CropBox(left=4, top=2, width=8, height=6)
+    assert parse_crop("0,0,30x20", size) == CropBox(0, 0, 30, 20)
 
 
 @pytest.mark.parametrize("text", ["", "1,2,3", "1,2,3x", "1,2,3x4x5", "a,b,cxd", "1.5,2,3x4"])
 def test_what_is_no_window_is_answered_with_one(text):
     with pytest.raises(UserError, match=f"--crop '{text}' is not X,Y,WIDTHxHEIGHT such as 16,8"):
-        parse_window(text, Size(20, 30, 3))
+        parse_crop(text, Size(20, 30, 3))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +146,7 @@ def test_what_is_no_window_is_answered_with_one(text):
 )
 def test_windows_outside_of_the_images_are_refused(text):
     with pytest.raises(UserError, match=f"--crop {text} does not lie inside of images of 30x20x3"):
-        parse_window(text, Size(20, 30, 3))
+        parse_crop(text, Size(20, 30, 3))
 
 
 def looked_up(images: np.ndarray, training: np.ndarray, k: int) -> NeighbourSearch:
@@ -149,6 +160,7 @@ def looked_up(images: np.ndarray, training: np.ndarray, k: int) -> NeighbourSear
         kind="others",
         nearer=0.5,
         p_value=1.0,
+        window=whole(images),
     )
 
 
@@ -160,8 +172,8 @@ def cells_of(sheet: Pixels, columns: int) -> Pixels:
     return cells[:, :, :-CAPTION, 1:-1]
 
 
-def whole(images: np.ndarray) -> Window:
-    return Window(0, 0, *images.shape[:1:-1])
+def whole(images: np.ndarray) -> CropBox:
+    return CropBox(0, 0, *images.shape[:1:-1])
 
 
 def test_the_most_suspicious_images_come_first_beside_their_neighbours():
@@ -170,22 +182,18 @@ def test_the_most_suspicious_images_come_first_beside_their_neighbours():
     images[4] = training[11]
     images[2] = np.maximum(training[3], 40)
     found = looked_up(images, training, 2)
-    sheet = neighbour_sheet(found, 3, whole(images))
-    assert sheet.shape == (3 * (MIN_NEIGHBOUR_CELL + CAPTION), 3 * (MIN_NEIGHBOUR_CELL + 2), 3)
+    sheet = neighbour_sheet(found, 3)
+    assert sheet.shape == (3 * (MIN_CELL + CAPTION), 3 * (MIN_CELL + 2), 3)
     cells = cells_of(sheet, 3)
     third = [place for place in np.argsort(found.nearest) if place not in (4, 2)][0]
     for line, place in zip(cells, (4, 2, third), strict=True):
         shown = np.concatenate([images[place : place + 1], training[found.neighbours.rows[place]]])
-        np.testing.assert_array_equal(
-            line, repeat_pixels(shown.transpose(0, 2, 3, 1), MIN_NEIGHBOUR_CELL)
-        )
+        np.testing.assert_array_equal(line, repeat_pixels(shown.transpose(0, 2, 3, 1), MIN_CELL))
 
 
 def test_a_sheet_has_no_more_rows_than_images():
     images = noise(1, 2)
-    assert (
-        len(cells_of(neighbour_sheet(looked_up(images, noise(2, 9), 1), 16, whole(images)), 2)) == 2
-    )
+    assert len(cells_of(neighbour_sheet(looked_up(images, noise(2, 9), 1), 16), 2)) == 2
 
 
 def is_red(cells: Pixels) -> np.ndarray:
@@ -196,33 +204,37 @@ def test_a_crop_is_framed_in_the_images_alone():
     images, training = noise(1, 2, values=200), noise(2, 9, values=200)
     found = looked_up(images, training, 3)
     framed = is_red(
-        cells_of(neighbour_sheet(found, 2, Window(left=2, top=1, width=3, height=4)), 4)
+        cells_of(
+            neighbour_sheet(replace(found, window=CropBox(left=2, top=1, width=3, height=4)), 2), 4
+        )
     )
     assert not framed[:, 1:].any()
-    scale = MIN_NEIGHBOUR_CELL // 8
-    expected = np.zeros((MIN_NEIGHBOUR_CELL, MIN_NEIGHBOUR_CELL), bool)
+    scale = MIN_CELL // 8
+    expected = np.zeros((MIN_CELL, MIN_CELL), bool)
     expected[scale : 5 * scale, 2 * scale : 5 * scale] = True
     expected[scale + 1 : 5 * scale - 1, 2 * scale + 1 : 5 * scale - 1] = False
     for cell in framed[:, 0]:
         np.testing.assert_array_equal(cell, expected)
-    assert not is_red(neighbour_sheet(found, 2, whole(images))).any()
+    assert not is_red(neighbour_sheet(found, 2)).any()
 
 
 def test_large_images_are_shown_small_and_so_are_their_frames():
     images, training = noise(1, 1, 200, side=1024), noise(2, 2, 200, side=1024)
     found = looked_up(images, training, 1)
-    sheet = neighbour_sheet(found, 1, Window(512, 256, 16, 24))
-    assert sheet.shape == (MAX_NEIGHBOUR_CELL + CAPTION, 2 * (MAX_NEIGHBOUR_CELL + 2), 3)
+    sheet = neighbour_sheet(replace(found, window=CropBox(512, 256, 16, 24)), 1)
+    assert sheet.shape == (MAX_CELL + CAPTION, 2 * (MAX_CELL + 2), 3)
     (frame,) = is_red(cells_of(sheet, 2))[:, 0]
     assert frame[64:70, 128:132].sum() == frame.sum() == 4 * 6 - 2 * 4
-    (point,) = is_red(cells_of(neighbour_sheet(found, 1, Window(512, 256, 1, 2)), 2))[:, 0]
+    (point,) = is_red(
+        cells_of(neighbour_sheet(replace(found, window=CropBox(512, 256, 1, 2)), 1), 2)
+    )[:, 0]
     assert point[64, 128] and point.sum() <= 2, "less than a pixel can still be seen"
 
 
 def test_images_need_not_be_square():
     images, training = noise(1, 2)[:, :, :4], noise(2, 9)[:, :, :4]
-    sheet = neighbour_sheet(looked_up(images, training, 1), 2, whole(images))
-    assert sheet.shape == (2 * (MIN_NEIGHBOUR_CELL + CAPTION), 2 * (2 * MIN_NEIGHBOUR_CELL + 2), 3)
+    sheet = neighbour_sheet(looked_up(images, training, 1), 2)
+    assert sheet.shape == (2 * (MIN_CELL + CAPTION), 2 * (2 * MIN_CELL + 2), 3)
 
 
 @pytest.mark.parametrize("channels", [1, 4])
@@ -230,7 +242,7 @@ def test_grey_and_transparent_images_are_shown_as_they_are_compared(channels):
     images = noise(1, 2, channels=channels)
     if channels == 4:
         images[:, 3] = 255 * (images[:, 3] > 127)
-    cells = cells_of(neighbour_sheet(looked_up(images, images, 1), 2, whole(images)), 2)
+    cells = cells_of(neighbour_sheet(looked_up(images, images, 1), 2), 2)
     expected = (
         images[:, :1].repeat(3, 1)
         if channels == 1
@@ -238,5 +250,5 @@ def test_grey_and_transparent_images_are_shown_as_they_are_compared(channels):
     )
     shown = {cell.tobytes() for cell in cells[:, 0]}
     assert shown == {
-        cell.tobytes() for cell in repeat_pixels(expected.transpose(0, 2, 3, 1), MIN_NEIGHBOUR_CELL)
+        cell.tobytes() for cell in repeat_pixels(expected.transpose(0, 2, 3, 1), MIN_CELL)
     }

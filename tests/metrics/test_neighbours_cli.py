@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from metrics.neighbours_cli import neighbours
+from metrics.cli import neighbours
 from progan.sampling.snapshot_file import save_network
 from tests.builders import (
     Energies,

@@ -31,14 +31,9 @@ def by_hand(config: Network, level: int) -> int:
 @for_each("level", [2, 3, 5])
 def test_every_multiplication_is_counted(level: int, height: int, width: int, fused: bool) -> None:
     config = Network(
-        resolution=32,
-        base_height=height,
-        base_width=width,
-        fmap_base=256,
-        label_size=3,
-        stddev_group=0,
-        fused_scaling=fused,
-    )
+        resolution=32, base_height=height, base_width=width, fmap_base=256, label_size=3,
+        stddev_group=0, fused_scaling=fused,
+    )  # fmt: skip
     assert multiply_adds(config, level) == by_hand(config, level)
 
 
@@ -46,16 +41,9 @@ def test_every_multiplication_is_counted(level: int, height: int, width: int, fu
 @pytest.mark.parametrize("output_kernel", [0, 5])
 def test_dcgan(kernel: int, output_kernel: int) -> None:
     config = Network(
-        kind="dcgan",
-        resolution=16,
-        latent_size=5,
-        fmap_base=16,
-        fmap_max=64,
-        kernel=kernel,
-        output_kernel=output_kernel,
-        channels=1,
-        stddev_group=0,
-    )
+        kind="dcgan", resolution=16, latent_size=5, fmap_base=16, fmap_max=64, kernel=kernel,
+        output_kernel=output_kernel, channels=1, stddev_group=0,
+    )  # fmt: skip
     taps = kernel**2  # at each pixel of the smaller side
     last = 2 if output_kernel else 1  # 8, 4 and perhaps 2 maps, or the image itself
     generator = (

@@ -26,25 +26,15 @@ SMALL = Network(resolution=16, latent_size=6, fmap_base=24, fmap_max=8, code_siz
 KINDS = tuple(nets.NETWORKS)
 
 OPTIONS = {
-    "plain": {},
-    "grey": dict(channels=1),
-    "rgba": dict(channels=4),
-    "labels": dict(label_size=3),
-    "not equalized": dict(equalized_lr=False),
-    "raw latents": dict(normalize_latents=False),
-    "no pixel norm": dict(g_norm="none"),
-    "batch norm": dict(g_norm="batch", d_norm="batch"),
-    "layer norm": dict(d_norm="layer"),
-    "relu": dict(g_activation="relu", d_activation="relu"),
+    "plain": {}, "grey": dict(channels=1), "rgba": dict(channels=4), "labels": dict(label_size=3),
+    "not equalized": dict(equalized_lr=False), "raw latents": dict(normalize_latents=False),
+    "no pixel norm": dict(g_norm="none"), "batch norm": dict(g_norm="batch", d_norm="batch"),
+    "layer norm": dict(d_norm="layer"), "relu": dict(g_activation="relu", d_activation="relu"),
     "two activations": dict(g_activation="elu", d_activation="relu"),
-    "elu": dict(d_activation="elu"),
-    "tanh": dict(output="tanh"),
-    "sigmoid": dict(output="sigmoid"),
-    "groups of 2": dict(stddev_group=2),
-    "no stddev": dict(stddev_group=0),
-    "wide critic": dict(d_fmap_base=40),
-    "unfused": dict(fused_scaling=False),
-}
+    "elu": dict(d_activation="elu"), "tanh": dict(output="tanh"), "sigmoid": dict(output="sigmoid"),
+    "groups of 2": dict(stddev_group=2), "no stddev": dict(stddev_group=0),
+    "wide critic": dict(d_fmap_base=40), "unfused": dict(fused_scaling=False),
+}  # fmt: skip
 OWN_OPTIONS = {
     "dcgan": {
         **{f"kernel {size}": dict(kernel=size) for size in (2, 3, 5, 6)},
@@ -213,17 +203,9 @@ class TestSizesFromThePapers:
         The discriminator is its mirror.
         """
         config = Network(
-            kind="dcgan",
-            resolution=64,
-            latent_size=100,
-            fmap_base=2048,
-            fmap_max=1024,
-            kernel=5,
-            stddev_group=0,
-            g_norm="batch",
-            d_norm="batch",
-            output="tanh",
-        )
+            kind="dcgan", resolution=64, latent_size=100, fmap_base=2048, fmap_max=1024, kernel=5,
+            stddev_group=0, g_norm="batch", d_norm="batch", output="tanh",
+        )  # fmt: skip
         with torch.device("meta"):
             generator, discriminator = (
                 nets.build_generator(config),
@@ -283,18 +265,10 @@ class TestSizesFromThePapers:
         """Berthelot et al., figure 1: n maps in the decoder; n, 2n, 3n … in the encoder."""
         n, h = 64, 64
         config = Network(
-            kind="autoencoder",
-            resolution=32,
-            fmap_base=n,
-            fmap_decay=0.0,
-            fmap_max=n,
-            latent_size=h,
-            code_size=h,
-            d_activation="elu",
-            g_activation="elu",
-            g_norm="none",
+            kind="autoencoder", resolution=32, fmap_base=n, fmap_decay=0.0, fmap_max=n,
+            latent_size=h, code_size=h, d_activation="elu", g_activation="elu", g_norm="none",
             stddev_group=0,
-        )
+        )  # fmt: skip
         with torch.device("meta"):
             generator, discriminator = (
                 nets.build_generator(config),

@@ -21,31 +21,26 @@ SMALL = Network(resolution=32, latent_size=16, fmap_base=64, fmap_max=16)  # 16,
 PAPER_MAPS = (512, 512, 512, 512, 256, 128, 64, 32, 16)
 
 VARIANTS = {
-    "grey": replace(SMALL, channels=1),
-    "rgba": replace(SMALL, channels=4),
-    "labels": replace(SMALL, label_size=5),
-    "not equalized": replace(SMALL, equalized_lr=False),
+    "grey": replace(SMALL, channels=1), "rgba": replace(SMALL, channels=4),
+    "labels": replace(SMALL, label_size=5), "not equalized": replace(SMALL, equalized_lr=False),
     "no pixel norm": replace(SMALL, g_norm="none"),
     "raw latents": replace(SMALL, normalize_latents=False),
-    "no stddev": replace(SMALL, stddev_group=0),
-    "groups of 2": replace(SMALL, stddev_group=2),
+    "no stddev": replace(SMALL, stddev_group=0), "groups of 2": replace(SMALL, stddev_group=2),
     "groups of 16": replace(SMALL, stddev_group=16),
     "relu": replace(SMALL, g_activation="relu", d_activation="relu"),
     "elu": replace(SMALL, g_activation="elu", d_activation="elu"),
     "two activations": replace(SMALL, g_activation="elu", d_activation="relu"),
-    "tanh": replace(SMALL, output="tanh"),
-    "sigmoid": replace(SMALL, output="sigmoid"),
+    "tanh": replace(SMALL, output="tanh"), "sigmoid": replace(SMALL, output="sigmoid"),
     "batch norm": replace(SMALL, g_norm="batch", d_norm="batch"),
     "layer norm": replace(SMALL, d_norm="layer"),
     "unfused batch norm": replace(SMALL, d_norm="batch", fused_scaling=False),
     "narrow critic": replace(SMALL, d_fmap_base=16),
     "neighbours": replace(SMALL, minibatch_kernels=3),
-    "unfused": replace(SMALL, fused_scaling=False),
-    "slow decay": replace(SMALL, fmap_decay=0.5),
+    "unfused": replace(SMALL, fused_scaling=False), "slow decay": replace(SMALL, fmap_decay=0.5),
     "landscape": replace(SMALL, base_height=4, base_width=6),
     "portrait": replace(SMALL, base_height=7, base_width=5),
     "landscape unfused": replace(SMALL, base_width=10, fused_scaling=False),
-}
+}  # fmt: skip
 PLACES = [(2, 1.0), *((level, alpha) for level in (3, 4, 5) for alpha in (0.3, 1.0))]
 
 

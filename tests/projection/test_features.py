@@ -9,13 +9,13 @@ from progan import networks
 from progan.cli.train import main as train
 from progan.config import Network
 from progan.errors import UserError
-from progan.projection.features import (
+from progan.projection.search import (
     discriminator_features,
     feature_distance,
     find_discriminator,
+    make_distance,
     vgg16_features,
 )
-from progan.projection.search import make_distance
 from progan.sampling.find_network import find_network
 from progan.sampling.snapshot_file import Snapshot, load_network
 from tests.builders import noise_dataset, tiny_options, tiny_snapshot

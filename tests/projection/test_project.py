@@ -70,7 +70,7 @@ def test_two_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     folders = tmp_path, tmp_path / "other"
     paths = [saved(folder / "me.png", noise(16, 16, 3)) for folder in folders]
-    with pytest.raises(UserError, match="2 pictures are called me"):
+    with pytest.raises(UserError, match="2 images are called me"):
         read_targets(paths, tiny_snapshot())
 
 
@@ -79,5 +79,5 @@ def test_names_that_are_one_on_many_disks_are_refused(
     tmp_path: Path, names: tuple[str, str]
 ) -> None:
     paths = [saved(tmp_path / f"{name}.png", noise(16, 16, 3)) for name in names]
-    with pytest.raises(UserError, match=f"2 pictures are called {' and '.join(sorted(names))},"):
+    with pytest.raises(UserError, match=f"2 images are called {' and '.join(sorted(names))},"):
         read_targets(paths, tiny_snapshot())

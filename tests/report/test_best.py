@@ -66,7 +66,7 @@ def test_the_metric_of_best_comes_first() -> None:
 def test_without_a_metric_it_is_the_newest() -> None:
     choice = choose_best_network(KNOWN, Measurements([]), None)
     assert choice.name == "network-snapshot-000005" and "the newest one, at kimg 5" in choice.reason
-    with pytest.raises(UserError, match="no network yet"):
+    with pytest.raises(UserError, match="No network yet"):
         choose_best_network({}, Measurements([]), None)
 
 

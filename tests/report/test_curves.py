@@ -8,10 +8,10 @@ import pytest
 
 from progan.diagnosis.curves import GrowthPhase
 from progan.report.curves import Chart, build_section, chart_data, downsample, make_charts
+from progan.report.facts import hours_at, shaded_phases
 from progan.report.metrics import read_measurements
 from progan.report.page import render_section
 from progan.report.run_data import read_rows, read_run
-from progan.report.settings import hours_at, shaded_phases
 from tests.builders import tiny_run
 from tests.report.pages import Page
 from tests.report.runs import made_run, write_lines

@@ -1,4 +1,4 @@
-"""A command that has nothing to do: see test_early_signals.py."""
+"""A command that has nothing to do: see test_signals.py."""
 
 import click
 

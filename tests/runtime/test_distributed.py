@@ -23,13 +23,9 @@ from progan.runtime.distributed import (
 from tests.training.equal_steps import Threads
 
 TORCHRUN = {
-    "RANK": "3",
-    "WORLD_SIZE": "4",
-    "LOCAL_RANK": "1",
-    "LOCAL_WORLD_SIZE": "2",
-    "TORCHELASTIC_RESTART_COUNT": "2",
-    "TORCHELASTIC_RUN_ID": "mine",
-}
+    "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2",
+    "TORCHELASTIC_RESTART_COUNT": "2", "TORCHELASTIC_RUN_ID": "mine",
+}  # fmt: skip
 
 
 def test_what_torchrun_says() -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progan.runtime.log import Log, human_percent, human_rate, human_seconds
+from progan.runtime.log import Log
+from progan.runtime.text import human_percent, human_rate, human_seconds
 
 STAMPED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  (.*)")
 UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}

@@ -30,19 +30,15 @@ PYTHON_2 = (
 )
 
 values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False)
-    | st.text()
-    | st.binary(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
+    | st.text() | st.binary(),
     lambda inner: (
         st.lists(inner)
         | st.lists(inner).map(tuple)
         | st.dictionaries(st.text() | st.binary() | st.integers(), inner)
     ),
     max_leaves=20,
-)
+)  # fmt: skip
 
 
 @given(value=values, protocol=st.sampled_from(PROTOCOLS))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.test_early_signals import COMMANDS, PROGAN, ROOT
+from tests.runtime.test_signals import COMMANDS, PROGAN, ROOT
 
 UNBUFFERED = "PYTHONUNBUFFERED"
 FULL = Path("/dev/full")
@@ -24,15 +24,10 @@ def ended(
     """Run Python with another standard output; none if it is to be closed."""
     environment = {name: value for name, value in os.environ.items() if name != UNBUFFERED}
     return subprocess.run(
-        [sys.executable, *words],
-        cwd=ROOT,
-        text=True,
-        timeout=60,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        env=environment | ({UNBUFFERED: "1"} if unbuffered else {}),
+        [sys.executable, *words], cwd=ROOT, text=True, timeout=60, stdout=stdout,
+        stderr=subprocess.PIPE, env=environment | ({UNBUFFERED: "1"} if unbuffered else {}),
         preexec_fn=(lambda: os.close(1)) if stdout is None else None,
-    )
+    )  # fmt: skip
 
 
 @needs_full

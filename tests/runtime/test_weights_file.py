@@ -16,40 +16,12 @@ from progan.runtime.weights_file import (
 
 NUMBERS = torch.arange(6, dtype=torch.float32)
 DIFFERENT = [
-    None,
-    0,
-    0.0,
-    False,
-    "",
-    "0",
-    [],
-    {},
-    [[]],
-    [{}],
-    {"a": 1},
-    {"a": 1.0},
-    {"b": 1},
-    {1: "a"},
-    {"a": 1, "b": 2},
-    {"b": 2, "a": 1},
-    ["ab", "c"],
-    ["a", "bc"],
-    [1, [2]],
-    [[1], 2],
-    NUMBERS,
-    NUMBERS.view(2, 3),
-    NUMBERS.view(3, 2),
-    NUMBERS.double(),
-    NUMBERS.to(torch.bfloat16),
-    NUMBERS.int(),
-    -NUMBERS,
-    torch.zeros(()),
-    torch.zeros(0),
-    torch.zeros(0, 3),
-    torch.tensor(True),
-    [NUMBERS[:3], NUMBERS[3:]],
-    [NUMBERS[:2], NUMBERS[2:]],
-]
+    None, 0, 0.0, False, "", "0", [], {}, [[]], [{}], {"a": 1}, {"a": 1.0}, {"b": 1}, {1: "a"},
+    {"a": 1, "b": 2}, {"b": 2, "a": 1}, ["ab", "c"], ["a", "bc"], [1, [2]], [[1], 2], NUMBERS,
+    NUMBERS.view(2, 3), NUMBERS.view(3, 2), NUMBERS.double(), NUMBERS.to(torch.bfloat16),
+    NUMBERS.int(), -NUMBERS, torch.zeros(()), torch.zeros(0), torch.zeros(0, 3), torch.tensor(True),
+    [NUMBERS[:3], NUMBERS[3:]], [NUMBERS[:2], NUMBERS[2:]],
+]  # fmt: skip
 HEADER = {"format": "test", "version": 1, "names": ["é"]}
 
 

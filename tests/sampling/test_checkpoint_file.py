@@ -50,13 +50,12 @@ def test_a_state_of_version_1_is_read_whole() -> None:
     assert loaded.controllers["augmentation"].item() == pytest.approx(0.3663, abs=1e-4)
     assert not loaded.stat_sums.sums
     raw = torch.load(path, weights_only=True)
-    for name in checkpoint.NETWORKS:
+    for name, network in loaded.networks.items():
         assert all(
-            torch.equal(value, raw[name][key])
-            for key, value in getattr(loaded, name).state_dict().items()
+            torch.equal(value, raw[name][key]) for key, value in network.state_dict().items()
         )
-    for name in checkpoint.OPTIMIZERS:
-        moments = getattr(loaded, name).state_dict()["state"]
+    for name, optimizer in loaded.optimizers.items():
+        moments = optimizer.state_dict()["state"]
         assert moments.keys() == raw[name]["state"].keys() and moments
         assert all(
             torch.equal(value, raw[name]["state"][key][part])

@@ -265,7 +265,7 @@ def test_levels_are_named_with_their_size_where_that_is_another() -> None:
 
 def test_networks_that_do_not_grow_have_one_resolution() -> None:
     snapshot = Snapshot(
-        build_generator=build_generator(Network(kind="dcgan", resolution=16, fmap_base=64)),
+        generator=build_generator(Network(kind="dcgan", resolution=16, fmap_base=64)),
         level=4,
         alpha=1.0,
         images_seen=0,

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progan.errors import UserError
-from progan.sampling.options import parse_grid
-from progan.sampling.sheets import (
+from progan.sampling.image_files import (
     GAP,
     caption_below,
     caption_in_corner,
@@ -17,6 +16,7 @@ from progan.sampling.sheets import (
     sheet_cell,
     sheet_layout,
 )
+from progan.sampling.options import parse_grid
 from progan.sizes import Size
 
 NOISE = np.random.RandomState(0).randint(0, 256, (3, 8, 12, 4)).astype(np.uint8)

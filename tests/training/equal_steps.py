@@ -23,17 +23,9 @@ from tests.builders import tiny_run
 CPU = torch.device("cpu")
 LEVEL = 3
 COMMON: dict[str, Any] = dict(
-    resolution=8,
-    latent_size=6,
-    fmap_base=32,
-    fmap_max=8,
-    batch=8,
-    stddev_group=4,
-    label_size=3,
-    mirror=True,
-    g_lr=0.01,
-    d_lr=0.01,
-)
+    resolution=8, latent_size=6, fmap_base=32, fmap_max=8, batch=8, stddev_group=4, label_size=3,
+    mirror=True, g_lr=0.01, d_lr=0.01,
+)  # fmt: skip
 # Every objective and every kind of networks that couple no images beyond a group. Those of
 # wgan-gp that grow to 16x16 are trained at 8x8, where its gradient norms are divided by 2.
 RUNS: dict[str, dict[str, Any]] = {

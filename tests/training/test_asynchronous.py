@@ -22,13 +22,11 @@ from progan.runtime.distributed import Group
 from progan.schedule import Stage
 from progan.training import guard, preflight
 from progan.training.cuda_graph import WARM_UP_STEPS, cuda_graph_steps
-from progan.training.gradients import BatchSplit, part_rows
+from progan.training.gradients import BatchSplit, MicroBatchSizes, part_rows
 from progan.training.guard import CHECK_ROUNDS, Guard
 from progan.training.loop import train_round
-from progan.training.micro_batches import MicroBatchSizes
-from progan.training.state import create_state
+from progan.training.state import StepStats, create_state
 from progan.training.step import EAGER_STEPS, Steps, make_steps
-from progan.training.step_stats import StepStats
 from tests.builders import tiny_run
 from tests.training.fake_gpu import GPU, Asynchronous, NotAsynchronous, fake_gpu
 
@@ -107,14 +105,9 @@ def no_cached_rows() -> Iterator[None]:
 @pytest.mark.parametrize("precision", ("fp32", "fp16"))
 def test_micro_batches_wait_once_at_each_level(precision: str) -> None:
     run = tiny_run(
-        **COMMON,
-        objective="gan",
-        label_size=3,
-        augment="adaptive",
-        augment_kinds="flip",
-        precision=precision,
-        micro_batch=4,
-    )
+        **COMMON, objective="gan", label_size=3, augment="adaptive", augment_kinds="flip",
+        precision=precision, micro_batch=4,
+    )  # fmt: skip
     sizes = MicroBatchSizes(run, pytest.fail)
     train_asynchronously(run, make_steps(BatchSplit(sizes)), warm_up=1)
 
@@ -134,13 +127,9 @@ def test_processes_that_share_a_batch_wait_for_each_other_and_not_for_their_gpu(
 @pytest.mark.parametrize("precision", ("fp32", "bf16", "fp16"))
 def test_a_step_that_is_recorded_waits_for_nothing(precision: str) -> None:
     run = tiny_run(
-        **COMMON,
-        objective="gan",
-        augment="adaptive",
-        augment_kinds="flip",
-        label_size=3,
+        **COMMON, objective="gan", augment="adaptive", augment_kinds="flip", label_size=3,
         precision=precision,
-    )
+    )  # fmt: skip
     recorded = list[Tensor]()
 
     def record(work: Callable[[], Tensor]) -> CapturedGraph:
@@ -167,7 +156,7 @@ def test_rounds_wait_only_where_the_guard_looks(monkeypatch: pytest.MonkeyPatch)
                 if number < 1:  # all are alike
                     train_round(run, state, stage, itertools.repeat(batch), meter)
                 look.check(state, stage, meter, now=False)
-            with pytest.raises(NotAsynchronous, match="local_scalar_dense.*step_stats.py"):
+            with pytest.raises(NotAsynchronous, match="local_scalar_dense.*state.py"):
                 look.check(state, stage, meter, now=False)
 
 
@@ -191,27 +180,22 @@ def on_gpu(*size: int) -> Tensor:
 
 
 WAITS: dict[str, Callable[[], object]] = {
-    "item": lambda: on_gpu().item(),
-    "bool": lambda: bool(on_gpu() > 0),
-    "float": lambda: float(on_gpu()),
-    "list": lambda: on_gpu(3).tolist(),
+    "item": lambda: on_gpu().item(), "bool": lambda: bool(on_gpu() > 0),
+    "float": lambda: float(on_gpu()), "list": lambda: on_gpu(3).tolist(),
     "mask": lambda: on_gpu(3)[on_gpu(3) > 0],
     "mask set": lambda: on_gpu(3).__setitem__(on_gpu(3) > 0, on_gpu(3)),
     "nonzero": lambda: on_gpu(3).nonzero(),
     "masked_select": lambda: on_gpu(3).masked_select(on_gpu(3) > 0),
-    "unique": lambda: on_gpu(3).unique(),
-    "equal": lambda: torch.equal(on_gpu(3), on_gpu(3)),
-    "to the CPU": lambda: on_gpu(3).cpu(),
-    "from the CPU": lambda: torch.ones(3).to(GPU),
+    "unique": lambda: on_gpu(3).unique(), "equal": lambda: torch.equal(on_gpu(3), on_gpu(3)),
+    "to the CPU": lambda: on_gpu(3).cpu(), "from the CPU": lambda: torch.ones(3).to(GPU),
     "copy_": lambda: on_gpu(3).copy_(torch.ones(3)),
-    "tensor": lambda: torch.tensor(0.5, device=GPU),
-    "index by a list": lambda: on_gpu(3)[[0, 1]],
+    "tensor": lambda: torch.tensor(0.5, device=GPU), "index by a list": lambda: on_gpu(3)[[0, 1]],
     "mixture": lambda: on_gpu(3) + torch.ones(3),
     "mixture with a 0-d tensor": lambda: on_gpu(3) + torch.tensor(2.0),
     "generator of the CPU": lambda: torch.rand(
         3, generator=torch.Generator().manual_seed(1), device=GPU
     ),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)

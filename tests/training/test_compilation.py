@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch._dynamo.callback import CallbackTrigger, callback_handler
 
-from progan.runtime.stop_signal import StopSignal
+from progan.runtime.signals import StopSignal
 from progan.training.acceleration import Compilation, CompiledFunction
 from progan.training.step_inputs import LevelAlpha
 from tests.builders import tiny_run

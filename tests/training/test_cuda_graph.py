@@ -12,9 +12,8 @@ from progan.runtime.cuda_prefetch import CapturedGraph, cuda_graph_capture
 from progan.training import step as training_steps
 from progan.training.checkpoint import copy_to_cpu
 from progan.training.cuda_graph import WARM_UP_STEPS, cuda_graph_steps
-from progan.training.gradients import FULL_BATCH, BatchSplit
+from progan.training.gradients import FULL_BATCH, BatchSplit, MicroBatchSizes
 from progan.training.guard import restore
-from progan.training.micro_batches import MicroBatchSizes
 from progan.training.optim import reset_optimizer
 from progan.training.step import EAGER_STEPS, Steps, make_steps
 from tests.builders import tiny_run

@@ -9,8 +9,7 @@ from progan.batch_split import Shard
 from progan.errors import UserError
 from progan.runtime.distributed import SINGLE_PROCESS, Group
 from progan.training.data_parallel import broadcast_state, require_same_weights
-from progan.training.gradients import BatchSplit
-from progan.training.micro_batches import MicroBatchSizes
+from progan.training.gradients import BatchSplit, MicroBatchSizes
 from progan.training.state import create_state
 from tests.builders import descend, tiny_run
 from tests.training.equal_steps import (
@@ -82,18 +81,11 @@ def test_each_network_costs_one_message_a_step() -> None:
 
 def test_processes_may_send_their_shares_in_micro_batches_of_different_sizes() -> None:
     run = tiny_run(
-        **(
-            dict(
-                resolution=8,
-                latent_size=6,
-                fmap_base=32,
-                fmap_max=8,
-                batch=24,
-                stddev_group=4,
-                label_size=3,
-            )
-        )
-    )
+        **dict(
+            resolution=8, latent_size=6, fmap_base=32, fmap_max=8, batch=24, stddev_group=4,
+            label_size=3,
+        ),
+    )  # fmt: skip
     alone = Recorded()
     iterations(run, born(run), 1, alone)
 
@@ -120,15 +112,11 @@ def test_everybody_begins_with_the_state_of_the_leader(optimizer: str) -> None:
     def work(group: Group) -> Any:
         state = create_state(
             tiny_run(
-                objective="began",
-                kind="autoencoder",
-                g_norm="none",
-                augment="adaptive",
-                optimizer=optimizer,
-                seed=group.rank,
+                objective="began", kind="autoencoder", g_norm="none", augment="adaptive",
+                optimizer=optimizer, seed=group.rank,
             ),
             CPU,
-        )
+        )  # fmt: skip
         if group.is_main:  # as after a resume: clocks, controllers, and some moments
             state.images_seen, state.tick, state.seconds = 640, 3, 1 / 3
             state.controllers["balance"].fill_(0.25)

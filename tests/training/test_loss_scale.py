@@ -12,22 +12,19 @@ from torch import Tensor
 from progan.batch_split import Shard
 from progan.config import Run, override
 from progan.runtime.distributed import Group
-from progan.training import checkpoint
+from progan.training import checkpoint, precision
 from progan.training import gradients as module
 from progan.training import state as states
-from progan.training.gradients import (
+from progan.training.gradients import BatchSplit, Gradients, MicroBatchSizes, all_reduce
+from progan.training.guard import find_divergence
+from progan.training.precision import (
     DISCRIMINATOR,
     GENERATOR,
     INITIAL_LOG2_SCALE,
     MIN_SCALE,
-    BatchSplit,
-    Gradients,
-    all_reduce,
     mask_overflow,
     scale_of,
 )
-from progan.training.guard import find_divergence
-from progan.training.micro_batches import MicroBatchSizes
 from progan.training.state import TrainState
 from tests.builders import noise_dataset, tiny_run
 from tests.training.equal_steps import COMMON, CPU, RUNS, Threads, born, iterations, tensors
@@ -207,7 +204,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_skipped_steps_are_no_reason_to_go_back(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "INITIAL_LOG2_SCALE", 22.0)
+    monkeypatch.setattr(precision, "INITIAL_LOG2_SCALE", 22.0)
     result = train(data, tmp_path, "--precision", "fp16")
     assert result.exit_code == 0, result.output
     assert not list((tmp_path / RUN).glob("rollback-*"))

@@ -10,8 +10,13 @@ from torch import nn
 
 from progan.errors import UserError
 from progan.training import gradients as module
-from progan.training.gradients import BatchSplit, gradients_of_part, images_of_part
-from progan.training.micro_batches import MicroBatchSizes, require_micro_batch
+from progan.training.gradients import (
+    BatchSplit,
+    MicroBatchSizes,
+    gradients_of_part,
+    images_of_part,
+    require_micro_batch,
+)
 from tests.builders import tiny_run
 from tests.training.equal_steps import (
     COMMON,

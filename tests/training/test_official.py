@@ -53,14 +53,10 @@ def discriminator_loss(golden, networks, lod, **objective):
         fakes = generator(tensors["latents_D"], torch.zeros(8, 0), position.level, position.alpha)
     # The golden reals were not blended for lod 0.4: the loss gets them as they are.
     return compute_discriminator_loss(
-        lambda x: discriminator(x, position.level, position.alpha),
-        LossConfig(**objective),
-        reals=tensors["reals"],
-        fakes=fakes,
-        labels=torch.zeros(8, 0),
-        noise=LossNoise(tensors["mix"]),
-        controllers={},
-    )
+        lambda x: discriminator(x, position.level, position.alpha), LossConfig(**objective),
+        reals=tensors["reals"], fakes=fakes, labels=torch.zeros(8, 0),
+        noise=LossNoise(tensors["mix"]), controllers={},
+    )  # fmt: skip
 
 
 def assert_gradients(loss, network, golden, prefix):

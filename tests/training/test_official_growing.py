@@ -34,13 +34,9 @@ from tests.training.equal_steps import born
 BATCH, GROUP = 8, 4
 MAX_LEVEL = 5
 SMALL: dict[str, Any] = dict(
-    resolution=1 << MAX_LEVEL,
-    latent_size=6,
-    fmap_base=64,
-    fmap_max=8,
-    batch=BATCH,
+    resolution=1 << MAX_LEVEL, latent_size=6, fmap_base=64, fmap_max=8, batch=BATCH,
     stddev_group=GROUP,
-)
+)  # fmt: skip
 LODS = [3.0, 2.7, 2.0, 1.25, 1.0, 0.4, 0.0]
 NETWORKS = {"g": "generator", "d": "discriminator", "g_ema": "average"}
 
@@ -107,16 +103,9 @@ def test_the_discriminator_loss_is_that_at_the_final_resolution(
     state, run, shown, position = example_step(lod, label_size, gp_target=target)
     weights = weights_of(state, "discriminator")
     expected, norms = official.d_loss(
-        weights,
-        enlarged(shown.reals, lod),
-        enlarged(shown.fakes, lod),
-        shown.labels,
-        shown.loss_noise.mix,
-        max_level=MAX_LEVEL,
-        lod=lod,
-        group=GROUP,
-        target=target,
-    )
+        weights, enlarged(shown.reals, lod), enlarged(shown.fakes, lod), shown.labels,
+        shown.loss_noise.mix, max_level=MAX_LEVEL, lod=lod, group=GROUP, target=target,
+    )  # fmt: skip
     loss, terms = discriminator_loss(state, run, position, "both", shown)
     assert math.isclose(loss.item(), expected.item(), rel_tol=1e-9)
     np.testing.assert_allclose(terms["gradient/norm"], norms, rtol=1e-9)

@@ -14,8 +14,7 @@ from progan.errors import UserError
 from progan.presets import preset
 from progan.runtime import devices
 from progan.training import preflight
-from progan.training.gradients import BatchSplit
-from progan.training.micro_batches import MicroBatchSizes
+from progan.training.gradients import BatchSplit, MicroBatchSizes
 from progan.training.preflight import (
     LevelCost,
     Preflight,
@@ -36,13 +35,9 @@ GIB = 2**30
 def look(run: Run, state: Any = None, **settings: Any) -> Preflight:
     sizes = MicroBatchSizes(run, report=lambda line: None)
     return Preflight(
-        run=run,
-        state=state or create_state(run, CPU),
-        device=CPU,
-        micro_batches=sizes,
-        steps=make_steps(BatchSplit(sizes)),
-        **settings,
-    )
+        run=run, state=state or create_state(run, CPU), device=CPU, micro_batches=sizes,
+        steps=make_steps(BatchSplit(sizes)), **settings,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("how", ["step", "estimate"])
@@ -198,7 +193,7 @@ def test_free_memory_is_that_of_the_container(
 def test_none_looks_at_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     from progan.runtime.distributed import SINGLE_PROCESS
     from progan.runtime.log import NullLog
-    from progan.training import execution
+    from progan.training import acceleration as execution
 
     monkeypatch.setattr(preflight.Preflight, "__call__", pytest.fail)
     run = tiny_run(preflight="none")

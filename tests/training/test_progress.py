@@ -124,14 +124,9 @@ def simulate(
 
 
 GROWING = tiny_run(
-    resolution=32,
-    total_kimg=100,
-    training_kimg=10,
-    transition_kimg=10,
-    batch=16,
-    minibatch_repeats=2,
-    tick_kimg=2,
-)
+    resolution=32, total_kimg=100, training_kimg=10, transition_kimg=10, batch=16,
+    minibatch_repeats=2, tick_kimg=2,
+)  # fmt: skip
 TRUE = {2: 0.02, 3: 0.04, 4: 0.1, 5: 0.25}  # 200 s at 4x4, 10000 s at 32x32
 ONE_LEVEL = tiny_run(
     resolution=32, initial_resolution=32, total_kimg=20, tick_kimg=2, batch=4, minibatch_repeats=2

@@ -14,121 +14,59 @@ from progan.data.reader import Dataset
 from progan.training import state as states
 from progan.training.checkpoint import COUNTERS, load_state, save_state
 from progan.training.loop import train_round
-from progan.training.state import TrainState
-from progan.training.step_stats import StepStats
+from progan.training.state import StepStats, TrainState
 from tests.builders import noise_dataset, tiny_run
 
 CPU = torch.device("cpu")
 CLASSES = 3
 
 COMMON: dict[str, Any] = dict(
-    resolution=8,
-    latent_size=6,
-    fmap_base=32,
-    fmap_max=8,
-    batch=8,
-    total_kimg=0.096,
-    minibatch_repeats=2,
-    g_lr=0.01,
-    d_lr=0.01,
-)
+    resolution=8, latent_size=6, fmap_base=32, fmap_max=8, batch=8, total_kimg=0.096,
+    minibatch_repeats=2, g_lr=0.01, d_lr=0.01,
+)  # fmt: skip
 RUNS: dict[str, dict[str, Any]] = {
     "dcgan, gan": dict(
-        kind="dcgan",
-        kernel=5,
-        objective="gan",
-        dropout=0.4,
-        label_noise=0.1,
-        label_smoothing=0.1,
-        optimizer="rmsprop",
-        clip_gradients=1e-3,
-        lr_decay=5.0,
-        g_norm="batch",
-        d_norm="batch",
-        output="tanh",
-        label_size=CLASSES,
+        kind="dcgan", kernel=5, objective="gan", dropout=0.4, label_noise=0.1, label_smoothing=0.1,
+        optimizer="rmsprop", clip_gradients=1e-3, lr_decay=5.0, g_norm="batch", d_norm="batch",
+        output="tanh", label_size=CLASSES,
     ),
     "dcgan, lsgan": dict(
-        kind="dcgan",
-        objective="lsgan",
-        adaptive_noise=True,
-        beta1=0.5,
-        output_kernel=3,
-        fake_weight=0.1,
-        d_lr=0.05,
+        kind="dcgan", objective="lsgan", adaptive_noise=True, beta1=0.5, output_kernel=3,
+        fake_weight=0.1, d_lr=0.05,
     ),
     "resnet, wgan-gp": dict(
-        kind="resnet",
-        objective="wgan-gp",
-        g_norm="batch",
-        d_norm="layer",
-        d_repeats=2,
-        output="tanh",
-        resolution=16,
+        kind="resnet", objective="wgan-gp", g_norm="batch", d_norm="layer", d_repeats=2,
+        output="tanh", resolution=16,
     ),
     "autoencoder, began": dict(
-        kind="autoencoder",
-        objective="began",
-        code_size=6,
-        g_norm="none",
-        balance_rate=0.5,
-        g_activation="elu",
-        d_activation="elu",
-        equalized_lr=False,
-        weight_stddev=0.05,
-        g_lr=1e-4,
+        kind="autoencoder", objective="began", code_size=6, g_norm="none", balance_rate=0.5,
+        g_activation="elu", d_activation="elu", equalized_lr=False, weight_stddev=0.05, g_lr=1e-4,
         d_lr=1e-4,
     ),
     "autoencoder, ebgan": dict(
-        kind="autoencoder",
-        objective="ebgan",
-        code_size=6,
-        energy="l2",
-        margin=1.0,
-        pulling_away=0.1,
-        mixed_batches=True,
+        kind="autoencoder", objective="ebgan", code_size=6, energy="l2", margin=1.0,
+        pulling_away=0.1, mixed_batches=True,
     ),
     "dcgan, wgan": dict(
-        kind="dcgan",
-        objective="wgan",
-        drift=0.0,
-        optimizer="rmsprop",
-        clip_weights=0.01,
-        d_repeats=3,
-        equalized_lr=False,
+        kind="dcgan", objective="wgan", drift=0.0, optimizer="rmsprop", clip_weights=0.01,
+        d_repeats=3, equalized_lr=False,
     ),
     "dcgan, dragan": dict(kind="dcgan", objective="dragan", mirror=True),
     "dcgan, r1": dict(kind="dcgan", objective="r1", equalized_lr=False, weight_stddev=0.02),
     "progressive, relativistic": dict(
-        objective="relativistic",
-        training_kimg=0.032,
-        transition_kimg=0.032,
-        mirror=True,
+        objective="relativistic", training_kimg=0.032, transition_kimg=0.032, mirror=True,
         minibatch_kernels=2,
     ),
     "frozen, wgan-gp": dict(freeze_d=1, training_kimg=0.032, transition_kimg=0.032),
     "progressive, adaptive augmentation": dict(
-        augment="adaptive",
-        augment_p=0.4,
-        augment_steps=5,
-        augment_kinds="flip,zoom,color",
-        training_kimg=0.032,
-        transition_kimg=0.032,
-        mirror=True,
-        d_repeats=2,
-        ema_decay=0.9,
+        augment="adaptive", augment_p=0.4, augment_steps=5, augment_kinds="flip,zoom,color",
+        training_kimg=0.032, transition_kimg=0.032, mirror=True, d_repeats=2, ema_decay=0.9,
     ),
     "stacked-mnist, wgan-gp": dict(
-        kind="stacked-mnist",
-        objective="wgan-gp",
-        fmap_base=16,
-        d_fmap_base=8,
-        g_norm="batch",
-        training_kimg=0.032,
-        transition_kimg=0.032,
-        label_size=CLASSES,
+        kind="stacked-mnist", objective="wgan-gp", fmap_base=16, d_fmap_base=8, g_norm="batch",
+        training_kimg=0.032, transition_kimg=0.032, label_size=CLASSES,
     ),
-}
+}  # fmt: skip
 every_run = pytest.mark.parametrize("name", RUNS)
 
 
@@ -172,13 +110,9 @@ class Training:
             states.enter_phase(self.state, stage, self.run)
             end = self.state.images_seen + count * stage.batch
             train_round(
-                self.run,
-                self.state,
-                stage,
-                batches,
-                self.meter,
+                self.run, self.state, stage, batches, self.meter,
                 lambda end=end: self.state.images_seen >= end,
-            )
+            )  # fmt: skip
             count = (end - self.state.images_seen) // stage.batch
             if not count:
                 return

@@ -12,7 +12,7 @@ from PIL import Image
 from progan.run_directory import kimg_name
 from progan.runtime.devices import choose_device
 from progan.runtime.log import Log
-from progan.runtime.stop_signal import StopSignal
+from progan.runtime.signals import StopSignal
 from progan.sampling.snapshot_file import Snapshot, save_network
 from progan.training.checkpoint_writer import CheckpointWriter
 from progan.training.snapshot_metrics import Metric, SnapshotMetrics
@@ -26,14 +26,9 @@ ALL = len(SCORES)
 
 def measurements(directory: Path, measures: dict[str, Metric], seen: int = 0) -> SnapshotMetrics:
     return SnapshotMetrics(
-        measures,
-        tiny_run(),
-        directory,
-        StatsLogger(directory, seen),
-        Log(directory / "log.txt"),
-        StopSignal(),
-        CheckpointWriter(directory, tiny_run()),
-    )
+        measures, tiny_run(), directory, StatsLogger(directory, seen), Log(directory / "log.txt"),
+        StopSignal(), CheckpointWriter(directory, tiny_run()),
+    )  # fmt: skip
 
 
 def measure_all(directory: Path, measures: dict[str, Metric], count: int = ALL) -> None:

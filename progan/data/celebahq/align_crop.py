@@ -1,7 +1,6 @@
-"""From five landmarks to a rectangle, to whole pixels, and to the face that is cut out.
+"""Align and crop a face by its five landmarks, as appendix C of the paper and the official code.
 
-Everything here is numbers: the picture itself is touched in `cutting`. With the eyes e0, e1 and
-the corners of the mouth m0, m1, appendix C of the paper chooses a square, turned with the face:
+With the eyes e0, e1 and the corners of the mouth m0, m1, the paper chooses a rotated square:
 
     x' = e1 - e0                                from eye to eye
     y' = (e0 + e1)/2 - (m0 + m1)/2              from mouth to eyes
@@ -11,7 +10,7 @@ the corners of the mouth m0, m1, appendix C of the paper chooses a square, turne
     y  = rotate90(x)                            whose y points down
 
 (The paper's y' points up, as in a drawing; below it points down, as the official code has it.)
-How the pixels get there is not in the paper but in the official code; see `CropPlan`.
+The resampling is not in the paper but in the official code; see `CropPlan`.
 """
 
 from dataclasses import dataclass
@@ -26,11 +25,12 @@ Points = npt.NDArray[np.float32]  # [n,2] or [2]: x, y in px
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 _PIXEL_CENTRE = np.float32(0.5)  # CelebA numbers pixels: a landmark (3, 5) is at (3.5, 5.5)
-_SAMPLING_OFFSET = np.float32(0.5)  # the official code's, of the transformed picture
-_BORDER = 0.1  # of the side: kept around the rectangle
+_SAMPLING_OFFSET = np.float32(0.5)  # offset of the official code in the transformed image
+# Fractions of the side:
+_BORDER = 0.1  # kept around the rectangle
+_PADDING = 0.3  # least width of the padding, where there is any
+_BLUR = 0.02  # standard deviation of the Gaussian in the padding
 _LEAST_BORDER = 3  # px
-_PADDING = 0.3  # of the side: least width of a margin, where there is any
-_BLUR = 0.02  # of the side: standard deviation in the margins
 _LEAST_SIDE = 2.0  # px of the rectangle: less is no face but a mistake in the landmarks
 _LANCZOS = Image.Resampling.LANCZOS
 _SUPERSAMPLING = 4  # 4096 px for a result of 1024
@@ -38,35 +38,22 @@ _SUPERSAMPLING = 4  # 4096 px for a result of 1024
 
 @dataclass(frozen=True, slots=True)
 class CropPlan:
-    """How a square of `side` px is cut out of a picture, step by step.
+    """Steps that cut a square of `side` px out of an image, in their order."""
 
-    Attributes:
-        side: Of the result, px.
-        original: Width and height of the picture, px.
-        shrunk: Size that the picture is resized to first, or None: rectangles of more than four
-            times the side are brought down by a whole factor.
-        crop: What is kept then: the rectangle and a tenth of the side around it.
-        enlargement: Whole factor, a power of two, that the crop is enlarged by then.
-        padding: Widths of the margins that are added on each side then, or None.
-        blur: Standard deviation of the Gaussian in the padding, px.
-        quad: Corners of the rectangle in what is there then, float32 [4,2]: upper left, lower
-            left, lower right, upper right of the face.
-    """
-
-    side: int
-    original: tuple[int, int]
-    shrunk: tuple[int, int] | None
-    crop: Box
-    enlargement: int
-    padding: Box | None
-    blur: float
-    quad: Points
+    side: int  # side of the result, px
+    original: tuple[int, int]  # width and height of the image, px
+    shrunk: tuple[int, int] | None  # 1. resize by a whole factor; if the rectangle is 4x too large
+    crop: Box  # 2. crop to the rectangle and a border around it
+    enlargement: int  # 3. enlarge by a power of two
+    padding: Box | None  # 4. add padding, if the rectangle reaches outside
+    blur: float  # standard deviation of the Gaussian in the padding, px
+    quad: Points  # 5. sample the rectangle between these corners of the face, float32 [4,2]: upper
+    # left, lower left, lower right, upper right
 
     def map_points(self, points: npt.NDArray[np.floating]) -> Points:
-        """Where points of the original picture are in the result, px of both.
+        """Map points from px of the original image to px of the result.
 
-        Both count from the upper left corner of the picture: the first pixel's centre is at
-        (0.5, 0.5).
+        Both count from the upper left corner: the first pixel's centre is at (0.5, 0.5).
         """
         size = self.shrunk or self.original
         moved = points.astype(np.float64) * size / self.original - self.crop[:2]
@@ -78,12 +65,12 @@ class CropPlan:
 
 
 def pixels_to_points(landmarks: npt.NDArray[np.floating]) -> Points:
-    """Numbers of pixels, as CelebA has them -> points of the plane."""
+    """Convert pixel indices, as CelebA has them, to points of the plane."""
     return np.asarray(landmarks, dtype=np.float32) + _PIXEL_CENTRE
 
 
 def face_rectangle(landmarks: Points) -> Points:
-    """The oriented square around a face (see above) -> its corners, float32 [4,2].
+    """Compute the corners of the rotated square around a face (see above), float32 [4,2].
 
     Args:
         landmarks: Eyes, nose, corners of the mouth, float32 [5,2]: points of the plane.
@@ -120,15 +107,15 @@ def length(vector: Points) -> float:
 
 
 def plan_crop(landmarks: Points, size: tuple[int, int], side: int) -> CropPlan:
-    """How to cut a face out of a picture of `size` (width, height) px.
+    """Plan the crop of a face from an image of `size` (width, height) px.
 
     Args:
         landmarks: Points of the plane, float32 [5,2].
-        side: Of the result; every length of the official code, which makes 1024 px, is taken in
-            proportion.
+        side: Side of the result; every length of the official code, which makes 1024 px, is
+            scaled.
 
     Raises:
-        ValueError: The landmarks have no extent, or the face lies outside of the picture.
+        ValueError: The landmarks have no extent, or the face lies outside of the image.
     """
     quad = face_rectangle(landmarks)
     zoom = side / (2 * length((quad[3] - quad[0]) / np.float32(2)))  # px of result per px
@@ -150,7 +137,7 @@ def plan_crop(landmarks: Points, size: tuple[int, int], side: int) -> CropPlan:
 
 
 def _bounds(quad: Points) -> Box:
-    """The smallest box of whole pixels around a quadrilateral."""
+    """Compute the smallest box of whole pixels around a quadrilateral."""
     (left, top), (right, bottom) = quad.min(axis=0), quad.max(axis=0)
     return floor(left), floor(top), ceil(right), ceil(bottom)
 
@@ -164,15 +151,15 @@ def _crop_box(bounds: Box, size: tuple[int, int], border: int) -> Box:
         min(bottom + border, size[1]),
     )
     if crop[0] >= crop[2] or crop[1] >= crop[3]:
-        raise ValueError("the landmarks lie outside of the picture")
+        raise ValueError("the landmarks lie outside of the image")
     return crop
 
 
 def _padding_widths(bounds: Box, size: tuple[int, int], border: int, least: int) -> Box | None:
-    """How much has to be added on each side; None if the picture reaches far enough.
+    """Compute the padding to add on each side; None if the image reaches far enough.
 
-    `border` is compared in pixels of the enlarged picture, though it was measured before: so the
-    official code has it.
+    `border` is compared in pixels of the enlarged image, though it was measured before, as in the
+    official code.
     """
     left, top, right, bottom = bounds
     lacking = (
@@ -183,12 +170,8 @@ def _padding_widths(bounds: Box, size: tuple[int, int], border: int, least: int)
     )
     if max(lacking) <= border - 4:
         return None
-    return (
-        max(lacking[0], least),
-        max(lacking[1], least),
-        max(lacking[2], least),
-        max(lacking[3], least),
-    )
+    before_x, before_y, after_x, after_y = (max(width, least) for width in lacking)
+    return before_x, before_y, after_x, after_y
 
 
 def add_blurred_padding(
@@ -196,13 +179,13 @@ def add_blurred_padding(
 ) -> npt.NDArray[np.uint8]:
     """Add mirrored padding, which becomes blurred and then the median colour outwards.
 
-    With u, 0 at the inner edge of a margin, 1 at the outer one and negative further inside, the
+    With u, 0 at the inner edge of the padding, 1 at the outer one and negative further inside, the
     colour is mixed with its Gaussian by clip(3u + 1, 0, 1) and then with the median by
-    clip(u, 0, 1): a depth of field that begins a third of a margin inside of the picture.
+    clip(u, 0, 1): a depth of field that begins a third of the padding inside of the image.
 
     Args:
         image: uint8 [H,W,3].
-        padding: Widths of the left, top, right and bottom margin, px, at least 1.
+        padding: Width on the left, top, right and bottom, px, at least 1.
         blur: Standard deviation of the Gaussian, px.
 
     Returns:
@@ -222,30 +205,30 @@ def add_blurred_padding(
 
 
 def _ramp(size: int, before: int, after: int) -> npt.NDArray[np.float32]:
-    """Distance to the nearer end in units of its margin: 0 at the ends, 1 where margins begin."""
+    """Distance to the nearer end in units of its padding: 0 at the ends, 1 at the inner edge."""
     position = np.arange(size, dtype=np.float32)
     to_start, to_end = position / np.float32(before), position[::-1] / np.float32(after)
     nearer: npt.NDArray[np.float32] = np.minimum(to_start, to_end)
     return nearer
 
 
-def crop_face(picture: Image.Image, plan: CropPlan) -> npt.NDArray[np.uint8]:
-    """Follow the plan: RGB picture -> uint8 [side,side,3].
+def crop_face(image: Image.Image, plan: CropPlan) -> npt.NDArray[np.uint8]:
+    """Apply a plan: RGB image -> uint8 [side,side,3].
 
-    The rectangle is sampled bilinearly at four times the side and brought down with a Lanczos
-    filter. The paper speaks of a box filter there; the official code, whose results the deltas
+    The rectangle is sampled bilinearly at four times the side and downsampled with a Lanczos
+    filter. The paper names a box filter there; the official code, whose results the deltas
     belong to, uses Lanczos, and so does golden data made with it.
     """
     if plan.shrunk:
-        picture = picture.resize(plan.shrunk, _LANCZOS)
-    picture = picture.crop(plan.crop)
+        image = image.resize(plan.shrunk, _LANCZOS)
+    image = image.crop(plan.crop)
     if plan.enlargement > 1:
-        width, height = picture.size
-        picture = picture.resize((width * plan.enlargement, height * plan.enlargement), _LANCZOS)
+        width, height = image.size
+        image = image.resize((width * plan.enlargement, height * plan.enlargement), _LANCZOS)
     if plan.padding:
-        picture = Image.fromarray(add_blurred_padding(np.asarray(picture), plan.padding, plan.blur))
+        image = Image.fromarray(add_blurred_padding(np.asarray(image), plan.padding, plan.blur))
     large = (_SUPERSAMPLING * plan.side, _SUPERSAMPLING * plan.side)
     # As float32: Pillow takes their differences in Python, and so they are rounded as they were.
     corners = list((plan.quad + np.float32(0.5)).flatten())
-    picture = picture.transform(large, Image.Transform.QUAD, corners, Image.Resampling.BILINEAR)
-    return np.asarray(picture.resize((plan.side, plan.side), _LANCZOS))
+    image = image.transform(large, Image.Transform.QUAD, corners, Image.Resampling.BILINEAR)
+    return np.asarray(image.resize((plan.side, plan.side), _LANCZOS))

@@ -1,4 +1,4 @@
-"""Build one face of CelebA-HQ by its number: crop, enhance, apply the delta."""
+"""Build one face of CelebA-HQ by its number: crop, enhance, apply the delta, rate its quality."""
 
 import os
 import warnings
@@ -21,7 +21,6 @@ from progan.data.celebahq.deltas import (
     apply_delta,
     decrypt_delta,
 )
-from progan.data.celebahq.quality import spectral_quality
 from progan.data.celebahq.report import Report, Status
 from progan.data.celebahq.source_files import CelebaFiles, FaceLists, read_face_lists
 from progan.data.image_source import Sample, UnreadableImage
@@ -35,19 +34,82 @@ if TYPE_CHECKING:
     import torch
 
 
+MIN_SIDE = 32  # px: below, there are too few rings
+_LOWEST = 4.0  # cycles per image
+_SECTORS = 8
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
+_INVISIBLE = 1.0  # grey levels squared: variance of white noise that is ignored
+
+
+def spectral_quality(image: npt.NDArray[np.uint8]) -> float:
+    """Rate an image by its power spectrum: uint8 [S,S,3], S >= 32 -> 0 (one colour) to 1.
+
+    Appendix C of the paper prefers "images whose power spectrum contains a broad range of
+    frequencies and is approximately radially symmetric", which excludes blurred images and halftone
+    patterns. It gives no formula; this is one. E(r, a): mean power of the luminance, under a Hann
+    window, in ring r (half octaves from 4 cycles per image to the Nyquist frequency) and sector a
+    (eight of the half circle); f(r): middle frequency of the ring. Sharp photographs have
+    E ~ f^-2; so
+
+        p(r)     = f(r)^2 E(r) / sum of it over all rings,          E(r) = mean over a of E(r, a)
+        breadth  = exp(-sum over r of p(r) log p(r)) / rings        1: all frequencies alike
+        symmetry = sum over r of p(r) exp(mean over a of log E(r, a)) / E(r)   1: radially symmetric
+        quality  = breadth * symmetry
+    """
+    side = len(image)
+    luminance = image.astype(np.float32) @ _LUMA
+    hann = np.hanning(side).astype(np.float32)
+    mean_square = float((hann**2).mean()) ** 2
+    windowed = (luminance - luminance.mean()) * hann[:, None] * hann
+    power = np.abs(np.fft.rfft2(windowed)) ** 2 / (side**2 * mean_square)
+    cells, frequencies = _spectrum_cells(side)
+    rings = len(frequencies)
+    counts = np.bincount(cells.ravel(), minlength=rings * _SECTORS + 1)[:-1]
+    sums = np.bincount(cells.ravel(), power.ravel(), minlength=rings * _SECTORS + 1)[:-1]
+    energy = (sums / counts).reshape(rings, _SECTORS)
+    if energy.max() <= _INVISIBLE:
+        return 0.0
+    energy = np.maximum(energy, _INVISIBLE)
+    whitened = frequencies**2 * (energy.mean(axis=1) - _INVISIBLE)
+    share = whitened / whitened.sum()
+    breadth = np.exp(-np.sum(share * np.log(np.maximum(share, 1e-12)))) / rings
+    symmetry = np.sum(share * np.exp(np.log(energy).mean(axis=1)) / energy.mean(axis=1))
+    return float(breadth * symmetry)
+
+
+@lru_cache(maxsize=2)
+def _spectrum_cells(side: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Assign the values of rfft2 to rings and sectors; frequencies in cycles per image.
+
+    Returns:
+        Ring * 8 + sector, rings * 8 for what is in no ring, int64 [side, side//2+1]; and float64
+        [rings].
+    """
+    rings = int(2 * np.log2(side / 2 / _LOWEST))
+    down = np.fft.fftfreq(side, 1 / side)[:, None]
+    right = np.fft.rfftfreq(side, 1 / side)
+    radius = np.hypot(down, right)
+    ring = np.floor(2 * np.log2(np.maximum(radius, 1e-9) / _LOWEST)).astype(np.int64)
+    angle = np.arctan2(down, right) / np.pi + 0.5  # in [0, 1]
+    # Shifted by half a sector: both axes, with the traces of cameras and JPEG, are in its middle.
+    sector = np.floor(angle * _SECTORS + 0.5).astype(np.int64) % _SECTORS
+    cells = np.where((ring >= 0) & (ring < rings), ring * _SECTORS + sector, rings * _SECTORS)
+    return cells, _LOWEST * 2 ** ((np.arange(rings) + 0.5) / 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Enhancer:
     """A TorchScript network: uint8 [N,3,H,W] -> [N,3,kH,kW], uint8 or floating 0…255.
 
     The paper used two there: one that removes artifacts of JPEG, and super-resolution by k = 4.
-    It runs on the CPU; the file is a program, so it should come from somebody whom you trust.
+    It runs on the CPU; the file is a program and must come from a trusted source.
     """
 
     path: Path
     threads: int
 
     def __call__(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """uint8 [H,W,3] -> uint8 [kH,kW,3]; raises UserError if the network does other things."""
+        """Enhance uint8 [H,W,3] -> uint8 [kH,kW,3]; UserError for any other output."""
         import torch
 
         network = _load_enhancer(self.path, self.threads, os.getpid())
@@ -69,12 +131,8 @@ class Enhancer:
 
         height, width, _ = before
         grown = tuple(made.shape[2:]) if isinstance(made, torch.Tensor) and made.ndim == 4 else ()
-        if (
-            not grown
-            or made.shape[:2] != (1, 3)
-            or grown[0] * width != grown[1] * height
-            or (grown[0] < height)
-        ):
+        is_scaled = grown and grown[0] * width == grown[1] * height and grown[0] >= height
+        if not is_scaled or made.shape[:2] != (1, 3):
             shape = list(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
             raise UserError(
                 f"--enhance {self.path} makes {shape} of an image [1,3,{height},"
@@ -89,7 +147,7 @@ class Enhancer:
 
 @lru_cache(maxsize=1)
 def _load_enhancer(path: Path, threads: int, process: int) -> Any:
-    """The network; each process loads its own, for a forked one would share torch's threads."""
+    """Load the network, once per process: a forked one would share torch's threads."""
     import torch
 
     set_cpu_threads(threads)
@@ -114,24 +172,17 @@ class FaceBuildError(UnreadableImage):
 
 @dataclass(frozen=True, slots=True)
 class FaceBuilder:
-    """Makes faces by their numbers in the lists.
-
-    Attributes:
-        collection: All inputs.
-        resolution: Of the faces, px.
-        enhancer: Improves the pictures first.
-        strict: Take only exact ones.
-    """
+    """Make faces by their numbers in the lists."""
 
     collection: CelebaFiles
-    resolution: int
-    enhancer: Enhancer | None = None
-    strict: bool = False
+    resolution: int  # side of the faces, px
+    enhancer: Enhancer | None = None  # applied to the images first
+    strict: bool = False  # accept exact faces only
 
     def __call__(self, face: int) -> tuple[Sample, Status, dict[str, Any]]:
-        """Return a face with landmarks, its status, and what else is known of it.
+        """Return a face with landmarks, its status and details for the report.
 
-        Raises NotMade.
+        Raises FaceBuildError.
         """
         faces = read_face_lists(self.collection)
         name = faces.names[face]
@@ -149,18 +200,19 @@ class FaceBuilder:
     def _align_crop(
         self, data: bytes, name: str, pixels: Points, side: int
     ) -> tuple[npt.NDArray[np.uint8], Points]:
-        """A face from its picture, uint8 [side,side,3], and its landmarks there, float32 [5,2]."""
-        picture = _decode_rgb(data, name)
+        """Crop the face of a JPEG, uint8 [side,side,3]; return its landmarks too, float32 [5,2]."""
+        with open_image(data, name, load=True) as opened:  # not turned by EXIF: nor are landmarks
+            image = convert_mode(opened, 3)
         landmarks = pixels_to_points(pixels)
         if self.enhancer:
-            before = picture.size
-            picture = Image.fromarray(self.enhancer(np.asarray(picture)))
-            landmarks = landmarks * np.float32(picture.width / before[0])
+            width_before = image.width
+            image = Image.fromarray(self.enhancer(np.asarray(image)))
+            landmarks = landmarks * np.float32(image.width / width_before)
         try:
-            plan = plan_crop(landmarks, picture.size, side)
+            plan = plan_crop(landmarks, image.size, side)
         except ValueError as error:
             raise FaceBuildError(name, str(error)) from error
-        return crop_face(picture, plan), plan.map_points(landmarks)
+        return crop_face(image, plan), plan.map_points(landmarks)
 
     def _restore_face(
         self, faces: FaceLists, face: int, jpeg: bytes
@@ -189,52 +241,38 @@ class FaceBuilder:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class FaceReader:
-    """Makes the chosen faces by their rows, and keeps a report of them."""
+def read_face(
+    build: FaceBuilder, chosen: npt.NDArray[np.int32], report: Report, row: int
+) -> Sample:
+    """Make the face `chosen[row]` of the lists, and report it."""
+    face = int(chosen[row])
+    name = read_face_lists(build.collection).names[face]
+    try:
+        sample, status, details = build(face)
+    except FaceBuildError as error:
+        report.add(face, name, error.status, reason=error.reason)
+        raise
+    report.add(face, name, status, **details)
+    return sample
 
-    build: FaceBuilder
-    chosen: npt.NDArray[np.int32]  # row -> number in the lists
-    report: Report
 
-    def __call__(self, row: int) -> Sample:
-        face = int(self.chosen[row])
-        name = read_face_lists(self.build.collection).names[face]
+def score_faces(
+    build: FaceBuilder, faces: Sequence[int]
+) -> list[tuple[int, float | FaceBuildError]]:
+    """Return each of some faces with its quality, or with the reason why it cannot be made."""
+    scored: list[tuple[int, float | FaceBuildError]] = []
+    for face in faces:
         try:
-            sample, status, details = self.build(face)
+            scored.append((face, float(build(face)[2]["quality"])))
         except FaceBuildError as error:
-            self.report.add(face, name, error.status, reason=error.reason)
-            raise
-        self.report.add(face, name, status, **details)
-        return sample
-
-
-@dataclass(frozen=True, slots=True)
-class FaceScorer:
-    """Judges faces: -> each with its quality, or with why it cannot be made."""
-
-    build: FaceBuilder
-
-    def __call__(self, faces: Sequence[int]) -> list[tuple[int, float | FaceBuildError]]:
-        return [(face, self._score(face)) for face in faces]
-
-    def _score(self, face: int) -> float | FaceBuildError:
-        try:
-            return float(self.build(face)[2]["quality"])
-        except FaceBuildError as error:
-            return error
-
-
-def _decode_rgb(data: bytes, name: str) -> Image.Image:
-    """A picture as RGB. It is not turned as its EXIF says: CelebA's landmarks are not either."""
-    with open_image(data, name, load=True) as picture:
-        return convert_mode(picture, 3)
+            scored.append((face, error))
+    return scored
 
 
 def _box_downsample(
     image: npt.NDArray[np.uint8], points: Points, resolution: int
 ) -> tuple[npt.NDArray[np.uint8], Points]:
-    """Exact box averages of a face, and where its landmarks are then."""
+    """Downsample a face by exact box averages, and scale its landmarks."""
     if resolution == len(image):
         return image, points
     smaller = build_pyramid(image[None])[level_of(resolution)][0]

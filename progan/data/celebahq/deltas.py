@@ -18,7 +18,7 @@ final - (made - e) = s, that is where the true change is less than 128 levels, t
     otherwise:      it has wrapped, and clip(t, 0, 255) is at most |e| off, since final is in range.
 
 The other reason for t to be out of range is a true change of 128 levels or more, which no wrapping
-has spoilt. Neighbours tell one from the other: of clip(t) and t mod 256, which are far apart, the
+has spoilt. The neighbours decide: of clip(t) and t mod 256, which are far apart, the
 one closer to the median of the neighbours in range (5x5, same colour) is taken; without such
 neighbours, the clipped one.
 """
@@ -38,9 +38,6 @@ Pixels = npt.NDArray[np.uint8]
 
 DELTA_SIDE = 1024  # px
 ROUNDS = 100_000
-CRYPTOGRAPHY_EXTRA = (
-    "--deltas needs the package cryptography. Install it: pip install cryptography."
-)
 _REACH = 2  # px: 5x5 neighbours
 
 
@@ -54,20 +51,14 @@ class BadDelta(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DeltaResult:
-    """A face of CelebA-HQ, and how sure it is.
+    """A face of CelebA-HQ and its exactness."""
 
-    Attributes:
-        image: uint8 [H,W,3].
-        status: 'exact' if its MD5 is the published one, 'approximate' if the JPEG was decoded
-            otherwise than then.
-        num_unwrapped: Values of colours that had wrapped around.
-        least_error: Lower bounds of the largest and of the mean error at these values, in grey
-            levels: how far t is out of range. The errors of all the others cannot be known.
-    """
-
-    image: Pixels
+    image: Pixels  # uint8 [H,W,3]
+    # 'exact' if its MD5 is the published one, 'approximate' if the JPEG was decoded differently.
     status: Literal["exact", "approximate"]
-    num_unwrapped: int = 0
+    num_unwrapped: int = 0  # number of colour values that had wrapped around
+    # Lower bounds of the largest and of the mean error at these values, in grey levels: the
+    # distance of t from its range. The errors of all others are unknown.
     least_error: tuple[int, float] = (0, 0.0)
 
 
@@ -75,11 +66,13 @@ def require_cryptography() -> None:
     try:
         import cryptography.fernet  # noqa: F401
     except ImportError as error:
-        raise UserError(CRYPTOGRAPHY_EXTRA) from error
+        raise UserError(
+            "--deltas needs the package cryptography. Install it: pip install cryptography."
+        ) from error
 
 
 def fernet_key(jpeg: bytes, name: str) -> bytes:
-    """The key of a delta from the original JPEG; `name` as in 000001.jpg."""
+    """Derive the key of a delta from the original JPEG; `name` as in 000001.jpg."""
     derived = hashlib.pbkdf2_hmac("sha256", jpeg, name.encode("ascii"), ROUNDS, dklen=32)
     return base64.urlsafe_b64encode(derived)
 
@@ -105,13 +98,13 @@ def decrypt_delta(token: bytes, jpeg: bytes, name: str, side: int = DELTA_SIDE) 
 
 
 def planes_md5(image: Pixels) -> str:
-    """The MD5 by which the published list knows an image, uint8 [H,W,3]: of its colour planes."""
+    """Compute the MD5 of the colour planes of an image, uint8 [H,W,3], as in the published list."""
     planes = np.ascontiguousarray(image.transpose(2, 0, 1))
     return hashlib.md5(planes.tobytes(), usedforsecurity=False).hexdigest()
 
 
 def apply_delta(made: Pixels, delta: Pixels, proc_md5: str, final_md5: str) -> DeltaResult:
-    """Add a delta to the face that was made, and tell what came out (see above).
+    """Add a delta to the face that was made, and unwrap it if it is not exact (see above).
 
     Args:
         made: uint8 [H,W,3].
@@ -129,11 +122,8 @@ def apply_delta(made: Pixels, delta: Pixels, proc_md5: str, final_md5: str) -> D
     signed = made.astype(np.int16) + delta.view(np.int8).transpose(1, 2, 0)
     outside = np.maximum(-signed, signed - 255)
     wrapped = _find_wrapped(signed, final, outside)
-    largest, mean = (
-        (int(outside[wrapped].max()), float(outside[wrapped].mean()))
-        if (wrapped.any())
-        else (0, 0.0)
-    )
+    errors = outside[wrapped]
+    largest, mean = (int(errors.max()), float(errors.mean())) if errors.size else (0, 0.0)
     final[wrapped] = np.clip(signed[wrapped], 0, 255)
     return DeltaResult(final, "approximate", int(wrapped.sum()), (largest, round(mean, 3)))
 
@@ -141,7 +131,7 @@ def apply_delta(made: Pixels, delta: Pixels, proc_md5: str, final_md5: str) -> D
 def _find_wrapped(
     signed: npt.NDArray[np.int16], final: Pixels, outside: npt.NDArray[np.int16]
 ) -> npt.NDArray[np.bool_]:
-    """Where clip(t) is to be taken instead of t mod 256, bool [H,W,3]."""
+    """Find the values where clip(t) replaces t mod 256, bool [H,W,3]."""
     rows, columns, colours = doubtful = np.nonzero(outside > 0)
     known = np.where(outside > 0, np.nan, signed).astype(np.float32)
     known = np.pad(known, ((_REACH, _REACH), (_REACH, _REACH), (0, 0)), constant_values=np.nan)

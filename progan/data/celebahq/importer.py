@@ -2,112 +2,113 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Generator, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
 from progan.data.celebahq.build_face import (
+    MIN_SIDE,
     Enhancer,
     FaceBuilder,
     FaceBuildError,
-    FaceReader,
-    FaceScorer,
+    read_face,
+    score_faces,
 )
-from progan.data.celebahq.preflight import check_inputs
-from progan.data.celebahq.quality import MIN_SIDE
+from progan.data.celebahq.deltas import require_cryptography
 from progan.data.celebahq.report import Report
+from progan.data.celebahq.source_files import (
+    IMAGES,
+    LANDMARKS,
+    LIST_FILE,
+    CelebaFiles,
+    FaceLists,
+    delta_name,
+    delta_names,
+    image_names,
+    read_face_lists,
+    zip_name,
+)
 from progan.data.format import SkippedImage
-from progan.data.image_source import ImageSource, OnError, require_readable, select_rows
+from progan.data.image_source import ImageSource, OnError, Say, require_readable, select_rows
 from progan.errors import UserError
+from progan.runtime.files import require_free_space
 from progan.runtime.text import format_count, pluralize
-from progan.runtime.worker_pool import in_order, worker_pool
-from progan.sizes import require_resolution
+from progan.runtime.workers import in_order, worker_pool
+from progan.sizes import MIN_LEVEL, level_of, require_resolution
 
-Say = Callable[[str], None]
-_AT_ONCE = 16  # faces that a worker judges before it hands them over
+_NUM_NAMED = 3
+_CHUNK_FACES = 16  # faces that a worker scores before it returns them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CelebaHqOptions:
-    """What to make of CelebA.
-
-    Attributes:
-        resolution: Of the faces, px.
-        max_images: Keep at most so many: the best ones, or with deltas those of the list's
-            beginning, or drawn with `seed`.
-        strict: Take only faces that are bit by bit those of CelebA-HQ.
-        workers: Processes.
-    """
-
     deltas: Path | None = None
     enhance: Path | None = None
-    resolution: int = 1024
-    max_images: int | None = None
+    resolution: int = 1024  # side of the faces, px
+    max_images: int | None = None  # the best faces; with deltas the first, or drawn with `seed`
     seed: int | None = None
-    strict: bool = False
+    strict: bool = False  # only faces that equal those of CelebA-HQ bit by bit
     on_error: OnError = "stop"
-    workers: int = 1
+    workers: int = 1  # processes
+
+
+class Inputs(NamedTuple):
+    """The input files that were found."""
+
+    collection: CelebaFiles
+    faces: FaceLists
+    absent: dict[int, str]  # row of `faces` -> description of the missing files
 
 
 def import_celebahq(
     source: Path, dest: Path, options: CelebaHqOptions, report: Report, say: Say
 ) -> ImageSource:
-    """Check all inputs, choose the faces, and tell how they will be made.
+    """Check all inputs and choose the faces, which are made when they are read.
 
-    Without deltas and with `max_images`, every face is made and judged first, and the best ones
-    are made again, for all of them would not fit on most disks. Judgements that the report knows
-    already are not repeated.
+    Without deltas and with `max_images`, every face is made and scored first, and the best ones
+    are made again, for all of them would not fit on most disks. Scores that the report has are
+    not computed again.
 
     Args:
-        report: Receives what becomes of each face.
+        report: Receives a line for each face.
         say: Receives one line for each step.
 
     Raises:
         UserError: Options that contradict each other, or missing inputs.
     """
     _validate_options(options)
-    inputs = check_inputs(
-        source,
-        options.deltas,
-        options.enhance,
-        dest=dest,
-        resolution=options.resolution,
-        max_images=options.max_images,
-        partial=options.on_error == "skip",
-    )
-    build = FaceBuilder(inputs.collection, options.resolution, _enhancer(options), options.strict)
-    total = len(inputs.faces.names)
-    there = np.setdiff1d(np.arange(total, dtype=np.int32), list(inputs.absent)).astype(np.int32)
+    inputs = check_inputs(source, dest, options)
+    names = inputs.faces.names
+    enhancer = None
+    if options.enhance:
+        enhancer = Enhancer(options.enhance, max((os.cpu_count() or 1) // options.workers, 1))
+    build = FaceBuilder(inputs.collection, options.resolution, enhancer, options.strict)
+    present = np.setdiff1d(np.arange(len(names), dtype=np.int32), list(inputs.absent))
+    present = present.astype(np.int32)
     say(
-        f"{len(there):,} of {format_count(total, 'face')} "
-        f"{pluralize(len(there), 'has all its', 'have all their')} files."
+        f"{len(present):,} of {format_count(len(names), 'face')} "
+        f"{pluralize(len(present), 'has all its', 'have all their')} files."
     )
-    skipped = [
-        SkippedImage(inputs.faces.names[face], reason) for face, reason in inputs.absent.items()
-    ]
+    skipped = [SkippedImage(names[face], reason) for face, reason in inputs.absent.items()]
     for face, reason in inputs.absent.items():
-        report.add(face, inputs.faces.names[face], "missing", reason=reason)
-    if options.deltas:
-        faces = there[select_rows(len(there), options.max_images, options.seed)]
-    elif options.max_images is None or options.max_images >= len(there):
-        faces = there
-    else:
-        say(f"Judging {format_count(len(there), 'face')} to keep the best {options.max_images:,}.")
-        faces, unmade = _select_best(build, there, options, inputs.faces.names, report)
-        skipped += unmade
+        report.add(face, names[face], "missing", reason=reason)
+    faces, unmade = _choose_faces(build, present, options, names, report, say)
     return ImageSource(
         description=_description(source, options),
         resolution=options.resolution,
         channels=3,
         count=len(faces),
-        read=FaceReader(build, faces, report),
+        read=partial(read_face, build, faces, report),
         has_landmarks=True,
         identity=hashlib.sha256(faces.tobytes()).hexdigest(),
-        skipped=tuple(skipped),
+        skipped=(*skipped, *unmade),
         in_processes=True,
     )
 
@@ -122,15 +123,127 @@ def _validate_options(options: CelebaHqOptions) -> None:
     if options.deltas and options.enhance:
         raise UserError(
             "--deltas and --enhance exclude each other: the deltas belong to the "
-            "pictures as they are. Leave one of them out."
+            "images as they are. Leave one of them out."
         )
     if options.strict and not options.deltas:
         raise UserError("--strict needs --deltas: without them, nothing can be exact.")
 
 
-def _enhancer(options: CelebaHqOptions) -> Enhancer | None:
-    threads = max((os.cpu_count() or 1) // options.workers, 1)
-    return Enhancer(options.enhance, threads) if options.enhance else None
+def check_inputs(source: Path, dest: Path, options: CelebaHqOptions) -> Inputs:
+    """Find all inputs, and check the free space on the disk of `dest`.
+
+    Raises:
+        UserError: Everything that is missing, in one message; with --on-error skip, images and
+            deltas may be missing.
+    """
+    deltas = options.deltas
+    images, landmarks = _first_existing(source, IMAGES), _first_existing(source, LANDMARKS)
+    problems = _missing_places(source, images, landmarks, deltas, options.enhance)
+    if deltas:
+        problems += _error_message(require_cryptography)
+    faces, absent = None, dict[int, str]()
+    if images and landmarks and (deltas is None or (deltas / LIST_FILE).is_file()):
+        collection = CelebaFiles(images, landmarks, deltas)
+        try:
+            faces = read_face_lists(collection)
+            absent = _find_missing_files(collection, faces)
+        except UserError as error:
+            problems.append(str(error))
+    if faces:
+        if absent and options.on_error == "stop":
+            problems.append(_describe_missing(faces, absent))
+        count = len(faces.names) - len(absent)
+        count = count if options.max_images is None else min(count, options.max_images)
+        levels = range(MIN_LEVEL, level_of(options.resolution) + 1)
+        num_bytes = count * 3 * sum(4**level for level in levels)
+        problems += _error_message(
+            lambda: require_free_space(dest, num_bytes, f"The dataset {dest}")
+        )
+    if problems or faces is None:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        raise UserError(f"CelebA-HQ cannot be made yet:\n{listed}")
+    if len(absent) == len(faces.names):
+        raise UserError(f"No face of {len(faces.names):,} has all its files: {absent[0]}.")
+    return Inputs(collection, faces, absent)
+
+
+def _error_message(check: Callable[[], None]) -> list[str]:
+    try:
+        check()
+    except UserError as error:
+        return [str(error)]
+    return []
+
+
+def _first_existing(source: Path, names: Sequence[str]) -> Path | None:
+    return next((source / name for name in names if (source / name).exists()), None)
+
+
+def _missing_places(
+    source: Path,
+    images: Path | None,
+    landmarks: Path | None,
+    deltas: Path | None,
+    enhance: Path | None,
+) -> list[str]:
+    problems = []
+    if images is None:
+        packed = " (its 7z archive is: unpack it)" * any(source.glob("**/img_celeba.7z*"))
+        problems.append(
+            f"There is no folder img_celeba and no img_celeba.zip in --source "
+            f"{source}{packed}. They are CelebA's images in the wild, 202,599 JPEGs."
+        )
+    if landmarks is None:
+        problems.append(
+            f"There is no {LANDMARKS[0]} in --source {source}. It is among CelebA's annotations."
+        )
+    if deltas and not (deltas / LIST_FILE).is_file():
+        problems.append(
+            f"There is no {LIST_FILE} in --deltas {deltas}. It comes with "
+            f"{zip_name(0)} and the others."
+        )
+    if enhance and not _is_torchscript(enhance):
+        problems.append(
+            f"--enhance {enhance} is no TorchScript file, as torch.jit.save() writes it."
+        )
+    return problems
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Check if a file looks like TorchScript, without loading torch."""
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as file:
+        return any("/code/" in name for name in file.namelist())
+
+
+def _find_missing_files(collection: CelebaFiles, faces: FaceLists) -> dict[int, str]:
+    present = image_names(collection.images)
+    absent = {
+        row: f"{collection.images.name} has no {name}"
+        for row, name in enumerate(faces.names)
+        if name not in present
+    }
+    if collection.deltas:
+        deltas = delta_names(collection.deltas)
+        for row, entry in enumerate(faces.entries):
+            if delta_name(entry.index) not in deltas:
+                absent.setdefault(
+                    row,
+                    f"there is neither {zip_name(entry.index)} with, nor a "
+                    f"loose {delta_name(entry.index)}",
+                )
+    return absent
+
+
+def _describe_missing(faces: FaceLists, absent: dict[int, str]) -> str:
+    shown = "; ".join(list(absent.values())[:_NUM_NAMED])
+    more = "; …" * (len(absent) > _NUM_NAMED)
+    return (
+        f"{len(absent):,} of {format_count(len(faces.names), 'face')} "
+        f"{pluralize(len(absent), 'lacks', 'lack')} a file: {shown}{more}. "
+        "Fetch them, or leave such faces out with --on-error skip."
+    )
 
 
 def _description(source: Path, options: CelebaHqOptions) -> str:
@@ -140,18 +253,24 @@ def _description(source: Path, options: CelebaHqOptions) -> str:
     return f"CelebA, {source.resolve()}, faces cut out as for CelebA-HQ{improved}"
 
 
-def _select_best(
+def _choose_faces(
     build: FaceBuilder,
-    there: npt.NDArray[np.int32],
+    present: npt.NDArray[np.int32],
     options: CelebaHqOptions,
     names: Sequence[str],
     report: Report,
+    say: Say,
 ) -> tuple[npt.NDArray[np.int32], list[SkippedImage]]:
-    """The best faces in the order of the list, and those that cannot be made."""
-    scores = report.qualities()
-    scores = {int(face): scores[face] for face in there if face in scores}
+    """Return the faces to keep in the order of the list, and those that cannot be made."""
+    if options.deltas:
+        return present[select_rows(len(present), options.max_images, options.seed)], []
+    if options.max_images is None or options.max_images >= len(present):
+        return present, []
+    say(f"Judging {format_count(len(present), 'face')} to keep the best {options.max_images:,}.")
+    known = report.qualities()
+    scores = {int(face): known[face] for face in present if face in known}
     unmade = []
-    others = np.array([face for face in there if face not in scores], dtype=np.int32)
+    others = np.array([face for face in present if face not in scores], dtype=np.int32)
     for face, result in _score_faces(build, others, options.workers):
         if isinstance(result, FaceBuildError):
             unmade.append(SkippedImage(result.path, result.reason))
@@ -160,7 +279,7 @@ def _select_best(
             scores[face] = result
             report.add(face, names[face], "judged", quality=result)
     if options.on_error == "stop":
-        require_readable(build.collection.images, len(there), unmade)
+        require_readable(build.collection.images, len(present), unmade)
     ranked = sorted(scores, key=lambda face: (-scores[face], face))
     for face in ranked[options.max_images :]:
         report.add(face, names[face], "not selected", quality=scores[face])
@@ -169,14 +288,14 @@ def _select_best(
 
 def _score_faces(
     build: FaceBuilder, faces: npt.NDArray[np.int32], workers: int
-) -> Generator[tuple[int, float | FaceBuildError]]:
-    """Yield each face with its quality, or with why it cannot be made."""
-    step = max(1, min(_AT_ONCE, len(faces) // (4 * workers)))
+) -> Iterator[tuple[int, float | FaceBuildError]]:
+    """Yield each face with its quality, or with the reason why it cannot be made."""
+    step = max(1, min(_CHUNK_FACES, len(faces) // (4 * workers)))
     ranges = [faces[start : start + step].tolist() for start in range(0, len(faces), step)]
     with (
         tqdm(total=len(faces), unit="img", desc="judging", disable=None) as progress,
         worker_pool(workers, in_processes=True) as pool,
     ):
-        for results in in_order(pool, FaceScorer(build), ranges, ahead=2 * workers):
+        for results in in_order(pool, partial(score_faces, build), ranges, ahead=2 * workers):
             yield from results
             progress.update(len(results))

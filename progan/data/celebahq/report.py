@@ -1,14 +1,14 @@
-"""What became of each face: lines of JSON that several processes write."""
+"""Report of each face: lines of JSON that several processes write."""
 
 import hashlib
 import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from progan.errors import UserError
 from progan.runtime.files import named_errors, staging_path, write_atomically
@@ -16,6 +16,7 @@ from progan.runtime.files import named_errors, staging_path, write_atomically
 REPORT_FILE = "celebahq.jsonl"
 
 Status = Literal[
+    # fmt: off
     "exact",
     "approximate",
     "made",
@@ -24,19 +25,12 @@ Status = Literal[
     "bad delta",
     "unreadable",
     "missing",
+    "not selected",
     "judged",
-    "not selected",
+    # fmt: on
 ]
-KEPT: tuple[Status, ...] = ("exact", "approximate", "made")
-ORDER: tuple[Status, ...] = (
-    *KEPT,
-    "only approximate",
-    "wrong JPEG",
-    "bad delta",
-    "unreadable",
-    "missing",
-    "not selected",
-)
+ORDER = get_args(Status)[:-1]  # in the summary
+KEPT = ORDER[:3]  # statuses of the faces in the dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,37 +50,39 @@ class Report:
             os.close(handle)
 
     def lines(self) -> list[dict[str, Any]]:
-        """What is known of each face, in their order; those in the dataset have their `row`."""
+        """Return the last line of each face, sorted; those in the dataset have their `row`."""
         text = self.path.read_text("utf-8") if self.path.is_file() else ""
-        latest = {line["face"]: line for line in map(_parse_line, text.splitlines()) if line}
+        latest: dict[int, dict[str, Any]] = {}
+        for written in text.splitlines():
+            with suppress(ValueError):  # a line torn by a crash
+                line = json.loads(written)
+                latest[line["face"]] = line
         lines = [latest[face] for face in sorted(latest)]
         for row, line in enumerate(line for line in lines if line["status"] in KEPT):
             line["row"] = row
         return lines
 
     def qualities(self) -> dict[int, float]:
-        """Face -> quality, of those that were judged before an interruption."""
+        """Return face -> quality of those that were judged before an interruption."""
         return {line["face"]: line["quality"] for line in self.lines() if "quality" in line}
 
     def has_scores(self) -> bool:
-        """Whether faces were judged to choose among them: the work of hours."""
+        """Check if faces were judged to choose among them, which takes hours."""
         return any(line["status"] in ("judged", "not selected") for line in self.lines())
 
 
 @contextmanager
 def temporary_report(dest: Path, options: Mapping[str, Any]) -> Iterator[Report]:
-    """A hidden file beside `dest`, with what an interrupted attempt with these options left.
+    """Yield a report in a hidden file beside `dest`, that of an interrupted attempt if any.
 
-    Once the work is done, it is removed; after a mistake of the user's, too, unless something
-    can be continued.
+    The file is removed after success, and after a UserError unless work can be continued.
     """
-    deciding = {
-        name: options[name] for name in sorted(options) if name not in ("on_error", "holdout")
-    }
+    names = sorted(set(options) - {"on_error", "holdout"})
+    deciding = {name: options[name] for name in names}
     key = hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:8]
     dest = dest.resolve()
     report = Report(dest.with_name(f".{dest.name}.{key}.{REPORT_FILE}"))
-    made = [folder for folder in report.path.parents if not folder.exists()]
+    created = [folder for folder in report.path.parents if not folder.exists()]
     report.path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield report
@@ -97,26 +93,17 @@ def temporary_report(dest: Path, options: Mapping[str, Any]) -> Iterator[Report]
     else:
         report.path.unlink(missing_ok=True)
     finally:
-        for folder in made:
+        for folder in created:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
 
 def write_report(report: Report, dataset: Path) -> str:
-    """Write the report into the dataset, and return one line that sums it up."""
+    """Write the report into the dataset, and return a summary in one line."""
     lines = report.lines()
     write_atomically(dataset / REPORT_FILE, "".join(json.dumps(line) + "\n" for line in lines))
     counts = Counter(line["status"] for line in lines)
-    told = ", ".join(f"{counts[status]:,} {status}" for status in ORDER if counts[status])
+    summary = ", ".join(f"{counts[status]:,} {status}" for status in ORDER if counts[status])
     unwrapped = sum(line.get("unwrapped", 0) for line in lines)
     wraps = f" ({unwrapped:,} values unwrapped at black and white)" * bool(unwrapped)
-    return f"{told}{wraps}; each face is in {dataset / REPORT_FILE}."
-
-
-def _parse_line(text: str) -> dict[str, Any] | None:
-    """A line, or None for what a crash has torn."""
-    try:
-        line: dict[str, Any] = json.loads(text)
-    except ValueError:
-        return None
-    return line
+    return f"{summary}{wraps}; each face is in {dataset / REPORT_FILE}."

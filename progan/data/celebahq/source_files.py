@@ -1,11 +1,11 @@
-"""Where CelebA and the deltas lie on disk, and how their lists and files are read.
+"""Find and read the lists and files of CelebA and of the deltas.
 
 Worker processes get only the few paths of a `CelebaFiles`; each reads the lists once for itself.
 """
 
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -30,7 +30,7 @@ _PER_ZIP = 1000  # deltas00000.zip has deltas 0 to 999
 
 
 def read_landmarks(path: Path) -> Mapping[str, Points]:
-    """Read the list: -> {file name: pixel numbers, float32 [5,2]}, in the order of the list.
+    """Read the list: {file name: pixel indices, float32 [5,2]}, in the order of the list.
 
     Its first line has the number of faces, its second one titles, and each other one a file
     name and ten numbers. Raises UserError if it does not.
@@ -60,19 +60,12 @@ def read_landmarks(path: Path) -> Mapping[str, Points]:
 
 @dataclass(frozen=True, slots=True)
 class DeltaEntry:
-    """One image of CelebA-HQ.
+    """One image of CelebA-HQ in the list of the deltas."""
 
-    Attributes:
-        index: Its number in CelebA-HQ.
-        name: File of CelebA that it is made from.
-        proc_md5: Of the face that was cut out (`proc_md5`).
-        final_md5: Of the face with its delta.
-    """
-
-    index: int
-    name: str
-    proc_md5: str
-    final_md5: str
+    index: int  # its number in CelebA-HQ
+    name: str  # file of CelebA that it is made from
+    proc_md5: str  # MD5 of the cropped face
+    final_md5: str  # MD5 of the face with its delta
 
 
 def read_image_list(path: Path) -> tuple[DeltaEntry, ...]:
@@ -106,20 +99,14 @@ def _parse_entry(line: dict[str, str], path: Path) -> DeltaEntry:
 
 @dataclass(frozen=True, slots=True)
 class CelebaFiles:
-    """The places of all inputs.
+    """Paths of all inputs."""
 
-    Attributes:
-        images: Folder or zip file with the JPEGs of CelebA in the wild.
-        landmarks: Their list of landmarks.
-        deltas: Folder of the deltas and their list, or None.
-    """
-
-    images: Path
-    landmarks: Path
-    deltas: Path | None = None
+    images: Path  # folder or zip file with the JPEGs of CelebA in the wild
+    landmarks: Path  # their list of landmarks
+    deltas: Path | None = None  # folder of the deltas and their list
 
     def read_image(self, name: str) -> bytes:
-        """The content of an image's file; raises UnreadableImage."""
+        """Read the file of an image; raises UnreadableImage."""
         try:
             if self.images.is_dir():
                 return (self.images / name).read_bytes()
@@ -132,7 +119,7 @@ class CelebaFiles:
             raise UnreadableImage(name, f"damaged in the zip file ({error})") from error
 
     def read_delta(self, index: int) -> bytes:
-        """The content of a delta file; raises UnreadableImage."""
+        """Read a delta file; raises UnreadableImage."""
         assert self.deltas is not None
         name = delta_name(index)
         try:
@@ -149,17 +136,11 @@ class CelebaFiles:
 
 @dataclass(frozen=True, slots=True)
 class FaceLists:
-    """All faces that the lists name.
+    """All faces that the lists name."""
 
-    Attributes:
-        names: Files of CelebA: in the order of the deltas, or else of the landmarks.
-        landmarks: Pixel numbers, float32 [N,5,2].
-        listed: What the deltas' list says of each; () without deltas.
-    """
-
-    names: tuple[str, ...]
-    landmarks: Points
-    entries: tuple[DeltaEntry, ...] = ()
+    names: tuple[str, ...]  # files of CelebA: in the order of the deltas, or else of the landmarks
+    landmarks: Points  # pixel indices, float32 [N,5,2]
+    entries: tuple[DeltaEntry, ...] = ()  # lines of the list of the deltas; () without
 
 
 @lru_cache(maxsize=1)
@@ -172,11 +153,9 @@ def read_face_lists(collection: CelebaFiles) -> FaceLists:
     listed = read_image_list(path)
     unknown = [entry.name for entry in listed if entry.name not in landmarks]
     if unknown or not listed:
-        what = (
-            f"{format_count(len(unknown), 'image')} without landmarks, such as {unknown[0]}"
-            if unknown
-            else "no images"
-        )
+        what = "no images"
+        if unknown:
+            what = f"{format_count(len(unknown), 'image')} without landmarks, such as {unknown[0]}"
         raise UserError(
             f"{path} lists {what}. It does not belong to {collection.landmarks}: fetch both again."
         )
@@ -185,28 +164,24 @@ def read_face_lists(collection: CelebaFiles) -> FaceLists:
 
 
 def image_names(images: Path) -> set[str]:
-    """Names of all files in the folder or zip file of images."""
+    """List all files in the folder or zip file of images."""
     if images.is_dir():
         return set(os.listdir(images))
     return set(_members(images))
 
 
 def delta_names(deltas: Path) -> set[str]:
-    """Names of all deltas, loose ones, in folders and in zip files; raises UserError."""
-    return set(_delta_names(deltas))
-
-
-def _delta_names(deltas: Path) -> Iterator[str]:
-    yield from (path.name for path in deltas.glob("delta*.dat"))
-    yield from (path.name for path in deltas.glob("deltas*/delta*.dat"))
+    """List all deltas, loose ones, in folders and in zip files; raises UserError."""
+    names = {path.name for path in (*deltas.glob("delta*.dat"), *deltas.glob("deltas*/delta*.dat"))}
     for path in sorted(deltas.glob("deltas*.zip")):
         try:
             with zipfile.ZipFile(path) as file:
-                yield from _plain_names(file)
+                names |= set(_plain_names(file))
         except (zipfile.BadZipFile, OSError) as error:
             raise UserError(
                 f"{path} is not a readable zip file ({error}). Fetch it again."
             ) from error
+    return names
 
 
 def delta_name(index: int) -> str:
@@ -218,7 +193,7 @@ def zip_name(index: int) -> str:
 
 
 def _plain_names(file: zipfile.ZipFile) -> dict[str, str]:
-    """{name without folders, which some programs end with backslashes: name in the zip file}."""
+    """Map names without folders, which some programs end with backslashes, to names in the zip."""
     return {PurePosixPath(name.replace("\\", "/")).name: name for name in file.namelist()}
 
 
@@ -229,7 +204,7 @@ def _members(path: Path) -> Mapping[str, str]:
 
 @lru_cache(maxsize=1)
 def _archive(path: Path, process: int) -> zipfile.ZipFile:
-    """An open zip file; each process its own, for a forked one would share the place in it."""
+    """Open a zip file, once per process: a forked one would share the file position."""
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:

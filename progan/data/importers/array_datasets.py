@@ -1,7 +1,7 @@
 """MNIST, MNIST-RGB (stacked MNIST), CIFAR and SVHN: arrays of small images -> ImageSource at 32x32.
 
 MNIST-RGB: three random digits of MNIST as red, green and blue. A thousand classes that a network
-can tell apart show which modes a generator has lost.
+can distinguish show which modes a generator has lost.
 """
 
 import gzip
@@ -9,11 +9,10 @@ import struct
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +24,9 @@ from progan.runtime.text import format_count
 
 MNIST_IMAGES = "train-images-idx3-ubyte"
 MNIST_LABELS = "train-labels-idx1-ubyte"
-MNIST_PADDING = 2  # px on each side: 28 -> 32
+MNIST_PADDING = [(0, 0), (2, 2), (2, 2)]  # 28 -> 32 px, of [N,28,28]
+Images = npt.NDArray[np.uint8]
+ClassIndices = npt.NDArray[np.int64]
 _TORCHVISION_FOLDER = Path("MNIST/raw")
 _IDX_UINT8 = 8  # code of the element type
 _DIGITS = tuple("0123456789")
@@ -35,31 +36,26 @@ SVHN_FILE = "train_32x32.mat"
 _SVHN_HINT = f"Name {SVHN_FILE}, or the folder that it is in."
 
 
-@dataclass(frozen=True, slots=True)
-class _ArrayReader:
-    images: npt.NDArray[np.uint8]  # [N,32,32,C], in any memory order
-    rows: npt.NDArray[np.int64]
-
-    def __call__(self, row: int) -> Sample:
-        return Sample(np.ascontiguousarray(self.images[self.rows[row]]))
-
-
 def _array_source(
     description: str,
-    images: npt.NDArray[np.uint8],
-    labels: npt.NDArray[np.int64],
+    images: Images,
+    labels: ClassIndices,
     label_names: tuple[str, ...],
     max_images: int | None,
     seed: int | None,
 ) -> ImageSource:
     """Make a source of images [N,32,32,C] in memory."""
     rows = select_rows(len(images), max_images, seed)
+
+    def read(row: int) -> Sample:
+        return Sample(np.ascontiguousarray(images[rows[row]]))
+
     return ImageSource(
         description=description,
         resolution=32,
         channels=images.shape[-1],
         count=len(rows),
-        read=_ArrayReader(images, rows),
+        read=read,
         labels=labels[rows],
         label_names=label_names,
     )
@@ -70,7 +66,7 @@ def import_mnist(
 ) -> ImageSource:
     """Read the training digits of the folder `source`; raises UserError for wrong files."""
     digits, labels = read_digits(source)
-    images = np.pad(digits, [(0, 0), *2 * [(MNIST_PADDING, MNIST_PADDING)]])[..., np.newaxis]
+    images = np.pad(digits, MNIST_PADDING)[..., np.newaxis]
     return _array_source(f"MNIST, {source.resolve()}", images, labels, _DIGITS, max_images, seed)
 
 
@@ -84,28 +80,22 @@ def import_mnist_rgb(source: Path, *, num_images: int, seed: int) -> ImageSource
     if not len(digits):
         raise UserError(f"There is no digit in --source {source}. Fetch MNIST again.")
     rows = np.random.RandomState(seed).randint(len(digits), size=(num_images, 3))
+
+    def read(row: int) -> Sample:
+        return Sample(np.pad(digits[rows[row]], MNIST_PADDING).transpose(1, 2, 0))
+
     return ImageSource(
         description=f"MNIST-RGB of seed {seed}, {source.resolve()}",
         resolution=32,
         channels=3,
         count=num_images,
-        read=_DigitStacker(digits, rows),
+        read=read,
         labels=labels[rows] @ np.array([100, 10, 1]),
         label_names=tuple(f"{number:03d}" for number in range(1000)),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _DigitStacker:
-    digits: npt.NDArray[np.uint8]  # [N,28,28]
-    rows: npt.NDArray[np.int64]  # [num_images,3]
-
-    def __call__(self, row: int) -> Sample:
-        image = np.pad(self.digits[self.rows[row]], [(0, 0), *2 * [(MNIST_PADDING, MNIST_PADDING)]])
-        return Sample(image.transpose(1, 2, 0))
-
-
-def read_digits(source: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def read_digits(source: Path) -> tuple[Images, ClassIndices]:
     """Return all training digits of MNIST, uint8 [N,28,28], and their labels, int64 [N], 0 … 9."""
     images = read_idx(_find_mnist_file(source, MNIST_IMAGES), num_axes=3)
     labels = read_idx(_find_mnist_file(source, MNIST_LABELS), num_axes=1)
@@ -116,15 +106,14 @@ def read_digits(source: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int
         )
     if len(images) != len(labels) or (labels > 9).any():
         raise UserError(
-            f"{source / MNIST_LABELS} does not hold one digit from 0 to 9 for each "
-            f"of the {format_count(len(images), 'image')}, but "
-            f"{format_count(len(labels), 'number')} up to {labels.max(initial=0)}. "
-            "Fetch both files again from one place."
+            f"{source / MNIST_LABELS} does not hold one digit from 0 to 9 for each of the "
+            f"{format_count(len(images), 'image')}, but {format_count(len(labels), 'number')} up "
+            f"to {labels.max(initial=0)}. Fetch both files again from one place."
         )
     return images, labels.astype(np.int64)
 
 
-def read_idx(path: Path, *, num_axes: int) -> npt.NDArray[np.uint8]:
+def read_idx(path: Path, *, num_axes: int) -> Images:
     """Read an IDX file of bytes, gzipped if its name ends in .gz; raises UserError."""
     try:
         data = path.read_bytes()
@@ -157,8 +146,7 @@ def _find_mnist_file(folder: Path, name: str) -> Path:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class CifarVariant:
+class CifarVariant(NamedTuple):
     """Names that distinguish CIFAR-10 from CIFAR-100."""
 
     name: str
@@ -168,14 +156,6 @@ class CifarVariant:
     names_key: str
     folder: str
     archive: str
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        return (*self.image_files, self.names_file)
-
-    @property
-    def hint(self) -> str:
-        return f"Name the folder {self.folder} or the file {self.archive}."
 
 
 CIFAR10 = CifarVariant(
@@ -205,15 +185,17 @@ def import_cifar(
 
     It is the folder or the archive that the variant names, or a folder that has one of them.
     """
+    hint = f"Name the folder {variant.folder} or the file {variant.archive}."
     if not source.exists():
-        raise UserError(f"--source {source} does not exist. {variant.hint}")
+        raise UserError(f"--source {source} does not exist. {hint}")
     candidates = (source / variant.folder, source / variant.archive)
     source = next((path for path in candidates if path.exists()), source)
     read = _read_archive if source.is_file() else _read_folder
-    content = dict(read(source, variant.files))
-    missing = [name for name in variant.files if name not in content]
+    files = (*variant.image_files, variant.names_file)
+    content = dict(read(source, files))
+    missing = [name for name in files if name not in content]
     if missing:
-        raise UserError(f"--source {source} has no {', '.join(missing)}. {variant.hint}")
+        raise UserError(f"--source {source} has no {', '.join(missing)}. {hint}")
     batches = [
         _parse_cifar_batch(content[name], variant, f"{source}: {name}")
         for name in variant.image_files
@@ -240,7 +222,7 @@ import_cifar100 = partial(import_cifar, variant=CIFAR100)
 
 def _parse_cifar_batch(
     content: Any, variant: CifarVariant, where: str
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+) -> tuple[Images, ClassIndices]:
     """Return the images, uint8 [n,3,32,32], and labels, int64 [n], of one batch file."""
     try:
         images = np.asarray(content["data"]).reshape(-1, *_CIFAR_SHAPE)
@@ -288,7 +270,7 @@ def import_svhn(
     return _array_source(f"SVHN, {path.resolve()}", images, labels, _DIGITS, max_images, seed)
 
 
-def _read_svhn(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def _read_svhn(path: Path) -> tuple[Images, ClassIndices]:
     """Return the images, uint8 [N,32,32,3], and their digits, int64 [N], of a MATLAB file."""
     from scipy.io import loadmat  # slow to import
 

@@ -1,4 +1,4 @@
-"""Importers of known datasets and file formats by name, and downloads of the original files.
+"""Importers by name: known datasets, file formats and datasets of progan; downloads.
 
 Only this file imports torchvision, and only to download: a CPU-only torch cannot import it.
 """
@@ -8,7 +8,9 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from progan.data.image_source import ImageSource
+import numpy as np
+
+from progan.data.image_source import ImageSource, Sample, Say, select_rows
 from progan.data.importers.array_datasets import (
     import_cifar10,
     import_cifar100,
@@ -16,13 +18,59 @@ from progan.data.importers.array_datasets import (
     import_mnist_rgb,
     import_svhn,
 )
-from progan.data.importers.celeba import import_celeba
-from progan.data.importers.cub200 import import_cub200
 from progan.data.importers.hdf5 import import_hdf5
-from progan.data.importers.lsun import import_lsun
-from progan.data.importers.progan_dataset import import_dataset
+from progan.data.importers.photo_datasets import import_celeba, import_cub200, import_lsun
 from progan.data.importers.tfrecords import import_tfrecords
+from progan.data.reader import Dataset
 from progan.errors import UserError
+from progan.runtime.text import format_count, pluralize
+from progan.sizes import MIN_LEVEL
+
+
+def import_dataset(
+    source: Path,
+    *,
+    resolution: int | None = None,
+    max_images: int | None = None,
+    seed: int | None = None,
+) -> ImageSource:
+    """Take the levels up to `resolution`, with labels, landmarks and what is held out.
+
+    Raises:
+        UserError: No whole dataset, no such level, or only images that are held out.
+    """
+    dataset = Dataset.open(source)
+    level = dataset.level_named(resolution)
+    rows = select_rows(len(dataset), max_images, seed)
+    held_out = np.flatnonzero(np.isin(rows, dataset.held_out_rows))
+    if len(held_out) == len(rows):
+        raise UserError(
+            f"The {format_count(len(rows), 'image')} taken of {source} "
+            f"{pluralize(len(rows), 'is', 'are')} held out there, so that none "
+            "would be left to train on. Take more of them."
+        )
+
+    def read(row: int) -> Sample:
+        one = rows[row : row + 1]
+        smaller = {lower: dataset.images(lower, one)[0] for lower in range(MIN_LEVEL, level)}
+        points = None
+        if dataset.info.has_landmarks:
+            points = dataset.landmarks(one)[0] * np.float32(2**level / dataset.resolution)
+        return Sample(dataset.images(level, one)[0], points, smaller)
+
+    return ImageSource(
+        description=f"dataset {dataset.path.resolve()} of {dataset.info.source}",
+        resolution=1 << level,
+        base=dataset.info.base,
+        channels=dataset.channels,
+        count=len(rows),
+        read=read,
+        labels=dataset.labels(rows) if dataset.label_size else None,
+        label_names=dataset.label_names,
+        has_landmarks=dataset.info.has_landmarks,
+        held_out=held_out,
+    )
+
 
 IMPORTERS: dict[str, Callable[..., ImageSource]] = {
     "mnist": import_mnist,
@@ -41,48 +89,31 @@ IMPORTERS: dict[str, Callable[..., ImageSource]] = {
 
 class _Download(NamedTuple):
     title: str
-    files: str  # that are needed
-    fetch: Callable[[Any, str], object]  # takes torchvision.datasets, and the folder
+    files: str  # the files that are needed
+    class_name: str  # class of torchvision.datasets, and its options
+    options: dict[str, Any]
 
 
-_DOWNLOADS: dict[str, _Download] = {
+_DOWNLOADS = {
     "mnist": _Download(
         "MNIST",
         "train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz",
-        lambda datasets, root: datasets.MNIST(root, train=True, download=True),
+        "MNIST",
+        {"train": True},
     ),
-    "cifar10": _Download(
-        "CIFAR-10",
-        "cifar-10-python.tar.gz",
-        lambda datasets, root: datasets.CIFAR10(root, train=True, download=True),
-    ),
-    "cifar100": _Download(
-        "CIFAR-100",
-        "cifar-100-python.tar.gz",
-        lambda datasets, root: datasets.CIFAR100(root, train=True, download=True),
-    ),
-    "svhn": _Download(
-        "SVHN",
-        "train_32x32.mat",
-        lambda datasets, root: datasets.SVHN(root, split="train", download=True),
-    ),
-    "celeba": _Download(
-        "CelebA",
-        "img_align_celeba.zip",
-        lambda datasets, root: datasets.CelebA(root, split="all", download=True),
-    ),
+    "cifar10": _Download("CIFAR-10", "cifar-10-python.tar.gz", "CIFAR10", {"train": True}),
+    "cifar100": _Download("CIFAR-100", "cifar-100-python.tar.gz", "CIFAR100", {"train": True}),
+    "svhn": _Download("SVHN", "train_32x32.mat", "SVHN", {"split": "train"}),
+    "celeba": _Download("CelebA", "img_align_celeba.zip", "CelebA", {"split": "all"}),
 }
 
 
-def import_by_name(
-    name: str, source: Path, options: Mapping[str, Any], say: Callable[[str], None]
-) -> ImageSource:
+def import_by_name(name: str, source: Path, options: Mapping[str, Any], say: Say) -> ImageSource:
     """Call an importer with those options that it has parameters for, and `say` if it logs."""
     importer = IMPORTERS[name]
-    accepted = {**options, "say": say}
-    for option in set(accepted) - set(signature(importer).parameters):
-        del accepted[option]
-    return importer(source, **accepted)
+    parameters = signature(importer).parameters
+    given = {**options, "say": say}
+    return importer(source, **{name: given[name] for name in given if name in parameters})
 
 
 def download_files(name: str, folder: Path) -> None:
@@ -103,7 +134,7 @@ def download_files(name: str, folder: Path) -> None:
             f"--download needs torchvision, which cannot be imported here ({error}). {by_hand}"
         ) from error
     try:
-        known.fetch(datasets, str(folder))
+        getattr(datasets, known.class_name)(str(folder), download=True, **known.options)
     except Exception as error:  # urllib, http, md5 sums and Google Drive each have errors
         reason = " ".join(str(error).split()).rstrip(" .") or type(error).__name__
         raise UserError(f"Cannot download {known.title}: {reason}. {by_hand}") from error

@@ -18,7 +18,7 @@ from progan.data.importers.color import (
 )
 from progan.data.importers.file_source import FileSource, open_file_source
 from progan.data.importers.ignored_files import IgnoredFile, describe_ignored
-from progan.data.importers.image_headers import read_header
+from progan.data.importers.image_headers import PROGRESS_BAR, read_header
 from progan.data.importers.images import (
     CONSTANT,
     describe_oversize,
@@ -28,7 +28,7 @@ from progan.data.importers.images import (
 )
 from progan.data.importers.pixels import load_upright
 from progan.runtime.text import format_count
-from progan.runtime.worker_pool import in_order, worker_pool
+from progan.runtime.workers import in_order, worker_pool
 from progan.sizes import Size
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ class ImageProblem:
 
 @dataclass(frozen=True, slots=True)
 class CheckedImage:
-    """What one image is; the size is (0, 0), and there are no channels, if it is unreadable."""
+    """Problems and kind of one image; size (0, 0) and 0 channels if it is unreadable."""
 
     path: str
     digest: str
@@ -109,31 +109,23 @@ class CheckReport:
 
     @property
     def loses_something(self) -> bool:
-        """Whether create-from-images would stop, or lose an image or all labels."""
+        """True if create-from-images would stop, or lose an image or all labels."""
         return any(problem.severity == "error" for problem in self.problems) or any(
             item.kind.loses_images for item in self.ignored
         )
 
 
 def check_images(source: Path, *, size: Size | None, workers: int) -> CheckReport:
-    """Decode every image below `source`; raises UserError if there is none.
+    """Decode every image below `source`; raises UserError without any.
 
     Args:
-        size: What the images are wanted for; None: nothing is too small.
+        size: Size of the dataset to make; None: nothing is too small.
         workers: Threads that decode.
     """
     tree, paths, ignored = open_file_source(source)
     with worker_pool(workers, in_processes=False) as pool:
-        found = [
-            *tqdm(
-                in_order(pool, lambda path: check_image(tree, path), paths, ahead=4 * workers),
-                total=len(paths),
-                unit="img",
-                desc="checking",
-                disable=None,
-                leave=False,
-            )
-        ]
+        checked = in_order(pool, lambda path: check_image(tree, path), paths, ahead=4 * workers)
+        found = list(tqdm(checked, total=len(paths), **PROGRESS_BAR))
     problems = [
         *(problem for item in found for problem in item.problems),
         *find_duplicate_problems(found),
@@ -180,7 +172,7 @@ def check_image(tree: FileSource, path: str) -> CheckedImage:
 
 
 def find_dark_images(images: Sequence[CheckedImage]) -> Iterator[ImageProblem]:
-    """16-bit images of a set that uses only the lower bits."""
+    """Yield the 16-bit images of a set that uses only the lower bits."""
     kinds: tuple[BitDepth, ...] = ("grey", "colour")
     for kind in kinds:
         peaks = {item.path: item.peak for item in images if item.depth == kind}
@@ -190,35 +182,29 @@ def find_dark_images(images: Sequence[CheckedImage]) -> Iterator[ImageProblem]:
 
 
 def find_duplicate_problems(images: Sequence[CheckedImage]) -> Iterator[ImageProblem]:
-    """Files with the content of an earlier one."""
+    """Yield the files with the content of an earlier one."""
     found = find_duplicates((item.path, item.digest) for item in images if item.channels)
     yield from (ImageProblem(path, "duplicate", detail) for path, detail in found.items())
 
 
 def find_outliers(images: Sequence[CheckedImage]) -> Iterator[ImageProblem]:
-    """Images of another size than nearly all others have, or of another kind than most."""
+    """Yield the images of another size than nearly all others, or of another kind than most."""
     readable = [item for item in images if item.channels]
-    size = _common([item.size for item in readable], COMMON)
-    channels = _common([item.channels for item in readable], 0)
+    size = _most_common([item.size for item in readable], COMMON)
+    channels = _most_common([item.channels for item in readable], 0)
     for item in readable:
         if size and item.size != size:
-            yield ImageProblem(
-                item.path,
-                "size",
-                f"{item.size[0]}x{item.size[1]}, while most images are {size[0]}x{size[1]}",
-            )
+            detail = f"{item.size[0]}x{item.size[1]}, while most images are {size[0]}x{size[1]}"
+            yield ImageProblem(item.path, "size", detail)
         if channels and item.channels != channels:
-            yield ImageProblem(
-                item.path,
-                "kind",
-                f"{KINDS[item.channels]}, while most images are {KINDS[channels]}",
-            )
+            detail = f"{KINDS[item.channels]}, while most images are {KINDS[channels]}"
+            yield ImageProblem(item.path, "kind", detail)
 
 
 def find_small_images(
     images: Sequence[CheckedImage], wanted: Size | None
 ) -> Iterator[ImageProblem]:
-    """Images with fewer pixels than they are wanted for."""
+    """Yield the images with fewer pixels than `wanted`."""
     for item in images:
         width, height = item.size
         if wanted and item.channels and (width < wanted.width or height < wanted.height):
@@ -226,16 +212,16 @@ def find_small_images(
 
 
 def find_unlabeled_images(paths: Sequence[str]) -> Iterator[ImageProblem]:
-    """Images outside of the folders in which nearly all others lie."""
+    """Yield the images outside of the folders in which nearly all others lie."""
     depths = [path.count("/") for path in paths]
-    depth = _common(depths, COMMON)
+    depth = _most_common(depths, COMMON)
     for path, own in zip(paths, depths, strict=True):
         if depth and own < depth:
             yield ImageProblem(path, "label", "lies in no folder of a class, while most images do")
 
 
-def _common(values: Sequence[T], share: float) -> T | None:
-    """The most frequent value, if `share` of all have it; None if not, or if all have it."""
+def _most_common(values: Sequence[T], share: float) -> T | None:
+    """Return the most frequent value if `share` of all have it, but not all; else None."""
     if not values:
         return None
     value, count = Counter(values).most_common(1)[0]
@@ -243,7 +229,7 @@ def _common(values: Sequence[T], share: float) -> T | None:
 
 
 def format_report(source: Path, report: CheckReport) -> str:
-    """The report for people: every problem with what mends it, and how many of each kind."""
+    """Format the report for people: each problem with its remedy, and the count of each kind."""
     counts = Counter(problem.kind for problem in report.problems)
     lines = []
     for kind, count in counts.most_common():
@@ -278,35 +264,22 @@ def _summary(report: CheckReport) -> str:
 
 
 def report_to_json(source: Path, report: CheckReport) -> str:
-    """The report for programs: what is found in the images, and what is not imported."""
-    problems = [
-        {
-            "path": item.path,
-            "kind": item.kind,
-            "severity": item.severity,
-            "detail": item.detail,
-            "remedy": item.remedy,
-        }
-        for item in report.problems
-    ]
-    ignored = [
-        {
-            "path": item.path,
-            "kind": item.kind.noun,
-            "remedy": item.kind.remedy,
-            "loses_images": item.kind.loses_images,
-        }
-        for item in report.ignored
-    ]
-    return (
-        json.dumps(
+    """Format the report as JSON: problems of the images, and files that are not imported."""
+    document = {
+        "source": str(source),
+        "images": report.count,
+        "problems": [
+            {key: getattr(item, key) for key in ("path", "kind", "severity", "detail", "remedy")}
+            for item in report.problems
+        ],
+        "ignored": [
             {
-                "source": str(source),
-                "images": report.count,
-                "problems": problems,
-                "ignored": ignored,
-            },
-            indent=1,
-        )
-        + "\n"
-    )
+                "path": item.path,
+                "kind": item.kind.noun,
+                "remedy": item.kind.remedy,
+                "loses_images": item.kind.loses_images,
+            }
+            for item in report.ignored
+        ],
+    }
+    return json.dumps(document, indent=1) + "\n"

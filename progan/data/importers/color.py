@@ -14,63 +14,40 @@ from PIL import Image, ImageCms
 INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _BLACK_POINT_COMPENSATION: Any = 0x2000  # ImageCms.Flags is not there before Pillow 10.3
 _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # mode -> colour space of fitting profiles
-_PLAIN = {  # modes -> the mode with the same colours that a profile can be applied to
-    "I": "L",
-    "I;16": "L",
-    "I;16B": "L",
-    "I;16L": "L",
-    "I;16N": "L",
-    "L": "L",
-    "LA": "L",
-    "La": "L",
-    "P": "RGB",
-    "PA": "RGB",
-    "RGB": "RGB",
-    "RGBA": "RGB",
-    "RGBa": "RGB",
-    "RGBX": "RGB",
-    "YCbCr": "RGB",
-    "HSV": "RGB",
+# Modes -> the mode with the same colours that a profile can be applied to.
+_PLAIN = {
+    **dict.fromkeys(("I", "I;16", "I;16B", "I;16L", "I;16N", "L", "LA", "La"), "L"),
+    **dict.fromkeys(("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr", "HSV"), "RGB"),
     "CMYK": "CMYK",
 }
-_UNNOTICED = 2  # of 255: a profile that changes no colour by more is taken for sRGB
+_MAX_UNNOTICED = 2  # levels out of 255; a profile that changes less is taken for sRGB
 _BROKEN = "broken"
 WHITE_16_BIT = 65535
-BitDepth = Literal["", "grey", "colour", "float"]  # of pixels above 8 bits; '' of all others
+BitDepth = Literal["", "grey", "colour", "float"]  # kind of pixels above 8 bits; '': 8 bits
 _PARTIAL = (8, 10, 12, 14)  # bits that cameras, scanners and depth sensors deliver in 16
 _MOST_PARTIAL = 16383
 _SET = 0.9  # share of the images that makes a set dark; a single dark image does not
 
 
 class ProfileConversion(NamedTuple):
-    """What becomes of the colour profile of an image.
+    """The conversion by the colour profile of an image, if any."""
 
-    Attributes:
-        transform: Applied to the image; None if there is nothing to do.
-        name: Of the profile that is applied.
-        fault: Why the profile is ignored; '' if it is not.
-    """
-
-    transform: ImageCms.ImageCmsTransform | None = None
-    name: str = ""
-    fault: str = ""
+    transform: ImageCms.ImageCmsTransform | None = None  # None: nothing to do
+    name: str = ""  # name of the profile that is applied
+    fault: str = ""  # reason why the profile is ignored
 
 
 NOTHING = ProfileConversion()
 
 
 def plan_profile_conversion(image: Image.Image) -> ProfileConversion:
-    """Decide what becomes of the profile in `image.info`."""
-    if "icc_profile" not in image.info or image.mode not in _PLAIN:
+    """Plan the conversion by the profile in `image.info`."""
+    profile = image.info.get("icc_profile", b"")
+    if profile == b"" or image.mode not in _PLAIN:
         return NOTHING
-    profile = image.info["icc_profile"]
-    if profile == b"":
-        return NOTHING
-    return (
-        _planned(profile, _PLAIN[image.mode])
-        if isinstance(profile, bytes)
-        else ProfileConversion(fault=_BROKEN)
-    )
+    if not isinstance(profile, bytes):
+        return ProfileConversion(fault=_BROKEN)
+    return _plan_profile(profile, _PLAIN[image.mode])
 
 
 def apply_profile(image: Image.Image, conversion: ProfileConversion) -> Image.Image:
@@ -83,7 +60,7 @@ def apply_profile(image: Image.Image, conversion: ProfileConversion) -> Image.Im
         image = image.convert("RGBA")
     alpha = image.getchannel("A") if "A" in image.getbands() else None
     plain = "L" if image.mode in ("L", "LA") else str(conversion.transform.input_mode)
-    converted = conversion.transform.apply(_flat(image, plain))
+    converted = conversion.transform.apply(image if image.mode == plain else image.convert(plain))
     if conversion.transform.input_mode == "L":
         converted = converted.convert("L")
     if alpha is not None:
@@ -92,58 +69,50 @@ def apply_profile(image: Image.Image, conversion: ProfileConversion) -> Image.Im
 
 
 def lab_to_srgb(image: Image.Image) -> Image.Image:
-    """Convert CIELAB pixels to sRGB."""
     return _lab_transform().apply(image)
-
-
-def _flat(image: Image.Image, mode: str) -> Image.Image:
-    return image if image.mode == mode else image.convert(mode)
-
-
-@lru_cache(1)
-def _srgb() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
 @lru_cache(1)
 def _lab_transform() -> ImageCms.ImageCmsTransform:
-    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-    return _transform(lab, "LAB")
+    return _transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")
 
 
 def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     return ImageCms.ImageCmsTransform(
-        profile, _srgb(), mode, "RGB", INTENT, flags=_BLACK_POINT_COMPENSATION
+        profile, srgb, mode, "RGB", INTENT, flags=_BLACK_POINT_COMPENSATION
     )
 
 
 @lru_cache(32)  # the images of a set share a few profiles
-def _planned(data: bytes, mode: str) -> ProfileConversion:
-    """Plan for a profile and one of the modes of _SPACES."""
+def _plan_profile(data: bytes, mode: str) -> ProfileConversion:
+    """Plan the conversion from a profile, for pixels of one of the modes of _SPACES."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
         space = profile.profile.xcolor_space.strip()
         if space != _SPACES[mode]:
-            return _unfitting(profile, space, mode)
+            return _plan_mismatched_profile(profile, space, mode)
         transform = _transform(profile, mode)
         if mode != "CMYK" and _is_identity(transform, mode):
             return NOTHING
-        return ProfileConversion(transform, _name(profile))
+        return ProfileConversion(transform, _profile_name(profile))
     except ImportError:
         return ProfileConversion(fault="not read, as this Pillow has no LittleCMS")
     except Exception:  # LittleCMS names no kinds of errors
         return ProfileConversion(fault=_BROKEN)
 
 
-def _unfitting(profile: ImageCms.ImageCmsProfile, space: str, mode: str) -> ProfileConversion:
-    """Plan for a profile of other pixels; sRGB in a grey image says what is true without it."""
+def _plan_mismatched_profile(
+    profile: ImageCms.ImageCmsProfile, space: str, mode: str
+) -> ProfileConversion:
+    """Plan for a profile of other pixels; sRGB in a grey image changes nothing."""
     if (space, mode) == ("RGB", "L") and _is_identity(_transform(profile, "RGB"), "RGB"):
         return NOTHING
     return ProfileConversion(fault=f"made for {space}, not for {_SPACES[mode]} pixels")
 
 
 def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether colours from all over the cube, or all greys, stay as they are."""
+    """Check that colours from all over the cube, or all greys, stay as they are."""
     if mode == "L":
         before = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2)
         after = np.asarray(transform.apply(Image.fromarray(before[:, :, 0])))
@@ -151,10 +120,10 @@ def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
         axis = np.arange(0, 256, 15, dtype=np.uint8)
         before = np.stack(np.meshgrid(axis, axis, axis), -1).reshape(1, -1, 3)
         after = np.asarray(transform.apply(Image.fromarray(before)))
-    return int(np.abs(after.astype(int) - before).max()) <= _UNNOTICED
+    return int(np.abs(after.astype(int) - before).max()) <= _MAX_UNNOTICED
 
 
-def _name(profile: ImageCms.ImageCmsProfile) -> str:
+def _profile_name(profile: ImageCms.ImageCmsProfile) -> str:
     try:
         text = ImageCms.getProfileDescription(profile)
     except ImageCms.PyCMSError:
@@ -164,30 +133,17 @@ def _name(profile: ImageCms.ImageCmsProfile) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PartialRange:
-    """A set of 16-bit images that nearly all use only the lower bits.
+    """A set of 16-bit images that nearly all use only the lower bits."""
 
-    Attributes:
-        kind: 'grey' or 'colour'.
-        paths: The dark images.
-        total: Images of that kind, dark or not.
-        peak: Largest value in the dark ones.
-        bits: The smallest usual number of bits that holds it.
-    """
-
-    kind: BitDepth
-    paths: tuple[str, ...]
-    total: int
-    peak: int
-    bits: int
-
-    @property
-    def white(self) -> int:
-        """Largest value of so many bits."""
-        return int(2**self.bits - 1)
+    kind: BitDepth  # 'grey' or 'colour'
+    paths: tuple[str, ...]  # the dark images
+    total: int  # images of that kind, dark or not
+    peak: int  # largest value in the dark ones
+    bits: int  # the smallest usual number of bits that holds it
 
     @property
     def explanation(self) -> str:
-        """What is wrong with all of them, for people."""
+        """Describe the problem of all of them to people."""
         seen = "dark" if self.peak > _MOST_PARTIAL // 4 else "almost black"
         return (
             f"no value above {self.peak} of {WHITE_16_BIT}, as of {self.bits} bits stored in "
@@ -196,9 +152,10 @@ class PartialRange:
 
     @property
     def remedy(self) -> str:
-        """How to convert them, for people."""
+        """Describe to people how to convert them."""
         if self.kind == "grey":
-            return f"--white-level {self.white} makes {self.white} white"
+            white = 2**self.bits - 1
+            return f"--white-level {white} makes {white} white"
         return (
             "scale them first, such as with ImageMagick: magick IN.png -evaluate multiply "
             f"{2 ** (16 - self.bits)} OUT.png"
@@ -206,12 +163,12 @@ class PartialRange:
 
 
 def exceeds_14_bits(peak: float) -> bool:
-    """Whether an image with this largest value uses more than the lower 14 bits of 16."""
+    """Check if an image with this largest value uses more than the lower 14 bits of 16."""
     return peak > _MOST_PARTIAL
 
 
 def find_partial_range(kind: BitDepth, peaks: Mapping[str, float]) -> PartialRange | None:
-    """Decide by all 16-bit images of a kind, {path: largest value}, whether they are dark."""
+    """Find a set of dark 16-bit images by all images of a kind, {path: largest value}."""
     dark = {path: int(peak) for path, peak in peaks.items() if not exceeds_14_bits(peak)}
     peak = max(dark.values(), default=0)
     if not peak or len(dark) < _SET * len(peaks):
@@ -255,7 +212,7 @@ def scale_to_8_bits(image: Image.Image, white: float = WHITE_16_BIT) -> Image.Im
 
 
 def describe_white_level_fault(image: Image.Image, white: float | None) -> str:
-    """Say why grey values of 32 bits or of floating point cannot be used; '' if they can."""
+    """Return why grey values of 32 bits or of floating point cannot be used; '' if they can."""
     if image.mode not in ("I", "F"):
         return ""
     values = np.asarray(image)

@@ -4,10 +4,10 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from progan.data.image_source import UnreadableImage
 from progan.data.importers.ignored_files import (
@@ -29,25 +29,13 @@ from progan.data.importers.ignored_files import (
     is_image_path,
 )
 from progan.errors import UserError
-from progan.runtime.worker_pool import call_interruptibly
+from progan.runtime.workers import call_interruptibly
 
 _ENCRYPTED = 1  # bit of a member's flags
 # https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, section 4.4.5.
-_METHODS = {
-    1: "Shrink",
-    6: "Implode",
-    9: "Deflate64",
-    10: "PKWARE Implode",
-    12: "BZIP2",
-    14: "LZMA",
-    20: "Zstandard",
-    93: "Zstandard",
-    94: "MP3",
-    95: "XZ",
-    96: "JPEG",
-    97: "WavPack",
-    98: "PPMd",
-}
+_METHODS = {1: "Shrink", 6: "Implode", 9: "Deflate64", 10: "PKWARE Implode", 12: "BZIP2"}
+_METHODS |= {14: "LZMA", 20: "Zstandard", 93: "Zstandard", 94: "MP3", 95: "XZ", 96: "JPEG"}
+_METHODS |= {97: "WavPack", 98: "PPMd"}
 _UNPACK = "unpack the zip file with a program that can, such as 7-Zip, and name the folder"
 
 
@@ -58,12 +46,14 @@ class FolderSource:
     root: Path
 
     def read(self, path: str) -> bytes:
+        """Return the content of one file; raises UnreadableImage."""
         try:
             return (self.root / path).read_bytes()
         except OSError as error:
             raise UnreadableImage(path, error.strerror or str(error)) from error
 
     def read_start(self, path: str) -> bytes:
+        """Return the first bytes of one file, none if it cannot be read."""
         try:
             with (self.root / path).open("rb") as file:
                 return file.read(SIGNATURE_BYTES)
@@ -80,67 +70,54 @@ def list_folder(root: Path) -> tuple[list[str], list[IgnoredFile]]:
     Links to folders are followed, and each folder is listed once: under its own path if that is
     below `root`, else under the first of the links to it.
     """
-    listing = _FolderWalk(root)
-    listing.add("")
-    while listing.links:
-        links, listing.links = sorted(listing.links), []
-        for link in links:
-            listing.add(link)
-    return listing.files, listing.ignored
+    files: list[str] = []
+    ignored: list[IgnoredFile] = []
+    visited: set[tuple[int, int]] = set()  # device and inode of folders
+    links = [""]
+    while links:
+        starts, links = sorted(links), []
+        for start in starts:
+            if start and _identity(root / start) in visited:
+                ignored.append(IgnoredFile(start, REPEATED_LINK))
+            folders = [start]
+            while folders:
+                folder = folders.pop()
+                identity = _identity(root / folder)
+                if identity in visited:
+                    continue
+                visited.add(identity)
+                for entry in _list_entries(root / folder):
+                    path = f"{folder}/{entry.name}" if folder else entry.name
+                    kind = _entry_type(entry)
+                    if is_hidden(entry.name):
+                        ignored.append(IgnoredFile(path, classify_hidden(path)))
+                    elif kind == "special":
+                        ignored.append(IgnoredFile(path, SPECIAL))
+                    elif kind == "folder":
+                        folders.append(path)
+                    else:
+                        (links if kind == "link" else files).append(path)
+    return files, ignored
 
 
-@dataclass(slots=True)
-class _FolderWalk:
-    root: Path
-    files: list[str] = field(default_factory=list)
-    ignored: list[IgnoredFile] = field(default_factory=list)
-    links: list[str] = field(default_factory=list)  # to folders, not followed yet
-    visited: set[tuple[int, int]] = field(default_factory=set)  # device and inode of folders
-
-    def add(self, start: str) -> None:
-        """Add a folder with all real folders below it; links wait until these are known."""
-        if start and self._identity(start) in self.visited:
-            self.ignored.append(IgnoredFile(start, REPEATED_LINK))
-            return
-        waiting = [start]
-        while waiting:
-            folder = waiting.pop()
-            identity = self._identity(folder)
-            if identity not in self.visited:
-                self.visited.add(identity)
-                waiting += self._add_entries(folder)
-
-    def _add_entries(self, folder: str) -> Iterator[str]:
-        """Sort the entries of one folder, and yield the folders among them."""
-        for entry in self._entries(folder):
-            path = f"{folder}/{entry.name}" if folder else entry.name
-            kind = _type_of(entry)
-            if is_hidden(entry.name):
-                self.ignored.append(IgnoredFile(path, classify_hidden(path)))
-            elif kind == "special":
-                self.ignored.append(IgnoredFile(path, SPECIAL))
-            elif kind == "folder":
-                yield path
-            else:
-                (self.links if kind == "link" else self.files).append(path)
-
-    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
-        try:
-            with os.scandir(self.root / folder) as entries:
-                return sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            raise _unlistable(error) from error
-
-    def _identity(self, folder: str) -> tuple[int, int]:
-        try:
-            found = os.stat(self.root / folder)
-        except OSError as error:
-            raise _unlistable(error) from error
-        return found.st_dev, found.st_ino
+def _list_entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise _listing_error(error) from error
 
 
-def _type_of(entry: os.DirEntry[str]) -> Literal["folder", "link", "file", "special"]:
-    """What an entry is; a link leads to a folder, and one that leads nowhere is a file."""
+def _identity(folder: Path) -> tuple[int, int]:
+    try:
+        found = os.stat(folder)
+    except OSError as error:
+        raise _listing_error(error) from error
+    return found.st_dev, found.st_ino
+
+
+def _entry_type(entry: os.DirEntry[str]) -> Literal["folder", "link", "file", "special"]:
+    """Return the type of an entry; a link to a folder is 'link', a broken one is 'file'."""
     try:
         if entry.is_dir():
             return "link" if entry.is_symlink() else "folder"
@@ -149,7 +126,7 @@ def _type_of(entry: os.DirEntry[str]) -> Literal["folder", "link", "file", "spec
         return "file"
 
 
-def _unlistable(error: OSError) -> UserError:
+def _listing_error(error: OSError) -> UserError:
     return UserError(
         f"Cannot list the folder {error.filename}: {error.strerror}. "
         "Make it readable, or move it away."
@@ -167,7 +144,9 @@ class ZipSource:
         try:
             return self.file.read(self.members[path])
         except Exception as error:  # zlib, struct and zipfile each have errors of their own
-            raise UnreadableImage(path, _reason(self.members[path], error)) from error
+            raise UnreadableImage(
+                path, _describe_member_error(self.members[path], error)
+            ) from error
 
     def read_start(self, path: str) -> bytes:
         try:
@@ -199,10 +178,13 @@ def open_zip(path: Path) -> tuple[ZipSource, list[IgnoredFile]]:
     for info in file.infolist():
         name = info.filename.replace("\\", "/")
         if name.endswith("/"):
-            continue  # a folder, whose members tell its name
+            continue  # a folder
         member = normalize_member_path(name)
         if kind := _ignored_kind(info, member):
-            where = _hidden_part(member) if kind in (HIDDEN, MACOS) else name
+            where = name
+            if kind in (HIDDEN, MACOS):  # the path up to the first hidden folder
+                parts = member.split("/")
+                where = "/".join(parts[: [*map(is_hidden, parts)].index(True) + 1])
             ignored[where] = IgnoredFile(where, kind)
             continue
         if member in members and is_image_path(member):
@@ -221,7 +203,7 @@ def normalize_member_path(name: str) -> str:
 
 
 def _ignored_kind(info: zipfile.ZipInfo, member: str) -> FileKind | None:
-    """Why a member is left out without a look at its content; None if it is not."""
+    """Return why a member is left out, by its name and attributes alone; None if it is not."""
     if ".." in member.split("/"):
         return OUTSIDE if is_image_path(member) else OTHER
     if is_hidden(member):
@@ -229,15 +211,8 @@ def _ignored_kind(info: zipfile.ZipInfo, member: str) -> FileKind | None:
     return ZIP_LINK if stat.S_ISLNK(info.external_attr >> 16) else None
 
 
-def _hidden_part(path: str) -> str:
-    """The path up to the first hidden file or folder."""
-    parts = path.split("/")
-    hidden = next(number for number, part in enumerate(parts) if is_hidden(part))
-    return "/".join(parts[: hidden + 1])
-
-
-def _reason(info: zipfile.ZipInfo, error: Exception) -> str:
-    """Why a member cannot be read, and what mends it."""
+def _describe_member_error(info: zipfile.ZipInfo, error: Exception) -> str:
+    """Describe why a member cannot be read, and the remedy."""
     if info.flag_bits & _ENCRYPTED:
         return "encrypted in the zip file; unpack it with its password, and name the folder"
     if isinstance(error, NotImplementedError):
@@ -249,17 +224,7 @@ def _reason(info: zipfile.ZipInfo, error: Exception) -> str:
     return f"damaged in the zip file ({error})"
 
 
-class FileSource(Protocol):
-    """Where image files are read from."""
-
-    def read(self, path: str) -> bytes:
-        """Return the content of one file; raises UnreadableImage."""
-
-    def read_start(self, path: str) -> bytes:
-        """Return the first bytes of one file, none if it cannot be read."""
-
-    def has(self, path: str) -> bool:
-        """Whether there is such a file."""
+FileSource = FolderSource | ZipSource
 
 
 class SourceListing(NamedTuple):
@@ -271,8 +236,8 @@ class SourceListing(NamedTuple):
 
 
 def open_file_source(source: Path) -> SourceListing:
-    """List a folder or a zip file; raises UserError if there is no image."""
-    listing = call_interruptibly(lambda: _listing(source))
+    """List a folder or a zip file; raises UserError without any image."""
+    listing = call_interruptibly(lambda: _list_files(source))
     if not listing.images:
         seen = "".join(f"\n  {line}" for line in describe_ignored(listing.ignored))
         raise UserError(
@@ -285,33 +250,27 @@ def open_file_source(source: Path) -> SourceListing:
 def natural_order(path: str) -> tuple[object, ...]:
     """Sort key: folder by folder, numbers by value ('2.png' before '10.png')."""
     # re.split alternates text and digits, so that text never meets a number.
+    split = [re.split(r"([0-9]+)", part) for part in path.split("/")]
     parts = [
-        [
-            int(piece) if index % 2 else piece.casefold()
-            for index, piece in enumerate(re.split(r"([0-9]+)", part))
-        ]
-        for part in path.split("/")
+        [int(piece) if index % 2 else piece.casefold() for index, piece in enumerate(pieces)]
+        for pieces in split
     ]
     return parts, path
 
 
-def _listing(source: Path) -> SourceListing:
-    tree, paths, ignored = _open(source)
-    images = [path for path in paths if is_image_path(path)]
+def _list_files(source: Path) -> SourceListing:
+    tree, paths, ignored = _open_source(source)
+    images = sorted(filter(is_image_path, paths), key=natural_order)
     ignored += [
         IgnoredFile(path, classify_file(path, tree.read_start))
         for path in paths
         if not is_image_path(path)
     ]
-    return SourceListing(
-        tree,
-        sorted(images, key=natural_order),
-        sorted(ignored, key=lambda item: natural_order(item.path)),
-    )
+    return SourceListing(tree, images, sorted(ignored, key=lambda item: natural_order(item.path)))
 
 
-def _open(source: Path) -> tuple[FileSource, list[str], list[IgnoredFile]]:
-    """The tree, the files that may be images, and those that are left out before a look."""
+def _open_source(source: Path) -> tuple[FileSource, list[str], list[IgnoredFile]]:
+    """Open a source; list the files that may be images, and those left out by their names."""
     if source.is_dir():
         return FolderSource(source), *list_folder(source)
     if source.is_file():

@@ -6,9 +6,8 @@ needed, `pip install h5py`.
 """
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +28,7 @@ def import_hdf5(
     max_images: int | None = None,
     seed: int | None = None,
 ) -> ImageSource:
-    """Look at the images in the file `source`.
+    """Read the images of an array in the file `source`.
 
     Args:
         key: Name of the images, uint8 [N,C,R,R], [N,R,R,C] or [N,R,R]; the largest dataRxR if
@@ -40,41 +39,33 @@ def import_hdf5(
     Raises:
         UserError: No such file or names, other shapes, or the package h5py is missing.
     """
-    file = _opened(source)
-    images = _array(file, source, key or _largest(file, source), "--key")
-    resolution, channels, channels_first = _layout(images, f"{source}: {images.name}")
-    labels = _labels(file, source, labels_key, len(images))
+    file = _open_file(source)
+    images = _get_array(file, source, key or _largest_level_name(file, source), "--key")
+    layout = _read_layout(images, f"{source}: {images.name}")
+    labels = _read_labels(file, source, labels_key, len(images))
     rows = select_rows(len(images), max_images, seed)
+
+    def read(row: int) -> Sample:  # threads wait for each other
+        try:
+            stored = np.asarray(images[rows[row]], dtype=np.uint8)
+        except OSError as error:
+            raise UnreadableImage(f"{images.name}[{rows[row]}]", str(error)) from error
+        if layout.channels_first:
+            return Sample(stored.transpose(1, 2, 0))
+        return Sample(stored.reshape(layout.resolution, layout.resolution, layout.channels))
+
     return ImageSource(
         description=f"HDF5, {source.resolve()}: {images.name}",
-        resolution=resolution,
-        channels=channels,
+        resolution=layout.resolution,
+        channels=layout.channels,
         count=len(rows),
         label_names=labels.names,
-        read=_Reader(images, tuple(rows.tolist()), resolution, channels, channels_first),
+        read=read,
         labels=None if labels.labels is None else labels.labels[rows],
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    images: Any = field(repr=False)  # h5py.Dataset; threads wait for each other
-    rows: tuple[int, ...]
-    resolution: int
-    channels: int
-    channels_first: bool
-
-    def __call__(self, row: int) -> Sample:
-        try:
-            stored = np.asarray(self.images[self.rows[row]], dtype=np.uint8)
-        except OSError as error:
-            raise UnreadableImage(f"{self.images.name}[{self.rows[row]}]", str(error)) from error
-        if self.channels_first:
-            return Sample(stored.transpose(1, 2, 0))
-        return Sample(stored.reshape(self.resolution, self.resolution, self.channels))
-
-
-def _opened(source: Path) -> Any:
+def _open_file(source: Path) -> Any:
     try:
         import h5py
     except ImportError as error:
@@ -87,46 +78,53 @@ def _opened(source: Path) -> Any:
         raise UserError(f"Cannot read {source} as HDF5: {error}. Copy it again.") from error
 
 
-def _largest(file: Any, source: Path) -> str:
-    """The name of the official level with the most pixels."""
+def _largest_level_name(file: Any, source: Path) -> str:
+    """Return the name of the official level with the most pixels."""
     names: dict[int, str] = {
         int(match[1]): name for name in file if (match := _OFFICIAL_NAME.fullmatch(name))
     }
     if not names:
         raise UserError(
             f"{source} has no images called data4x4, data8x8 and so on. Name them with "
-            f"--key; there are {_names(file)}."
+            f"--key; there are {_list_arrays(file)}."
         )
     return names[max(names)]
 
 
-def _array(file: Any, source: Path, name: str, option: str) -> Any:
+def _get_array(file: Any, source: Path, name: str, option: str) -> Any:
     import h5py
 
     found = file.get(name)
     if not isinstance(found, h5py.Dataset):
         raise UserError(
             f"{source} has no array {name!r}. Name another one with {option}; there "
-            f"are {_names(file)}."
+            f"are {_list_arrays(file)}."
         )
     return found
 
 
-def _names(file: Any) -> str:
-    """All arrays of the file, wherever they are, with their shapes."""
+def _list_arrays(file: Any) -> str:
+    """List all arrays of the file, in whatever groups, with their shapes."""
     import h5py
 
     found: list[str] = []
-    file.visititems(
-        lambda name, item: (
-            found.append(f"{name} {list(item.shape)}") if isinstance(item, h5py.Dataset) else None
-        )
-    )
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            found.append(f"{name} {list(item.shape)}")
+
+    file.visititems(visit)
     return ", ".join(found) or "none at all"
 
 
-def _layout(images: Any, where: str) -> tuple[int, int, bool]:
-    """Resolution, channels, and whether these come first, as in official files."""
+class _Layout(NamedTuple):
+    resolution: int
+    channels: int
+    channels_first: bool  # as in official files
+
+
+def _read_layout(images: Any, where: str) -> _Layout:
+    """Return the layout of an array of images; raises UserError if it is no such array."""
     shape: tuple[int, ...] = images.shape or ()
     orders = {
         "NCHW": len(shape) == 4 and shape[1] in CHANNELS and shape[2] == shape[3],
@@ -148,12 +146,12 @@ def _layout(images: Any, where: str) -> tuple[int, int, bool]:
             "create-from-images resizes them."
         )
     channels = {"NCHW": shape[1], "NHWC": shape[-1], "NHW": 1}[order]
-    return resolution, int(channels), order == "NCHW"
+    return _Layout(resolution, int(channels), order == "NCHW")
 
 
-def _labels(file: Any, source: Path, labels_key: str | None, count: int) -> Labels:
+def _read_labels(file: Any, source: Path, labels_key: str | None, count: int) -> Labels:
     beside = source.with_name(f"{source.stem}-labels.npy")
     if labels_key is not None:
-        stored = _array(file, source, labels_key, "--labels-key")
+        stored = _get_array(file, source, labels_key, "--labels-key")
         return labels_from_array(np.asarray(stored), count, f"{source}: {stored.name}")
     return load_label_array(beside, count) if beside.is_file() else Labels(None, ())

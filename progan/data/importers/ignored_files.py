@@ -1,4 +1,4 @@
-"""Files of a source that are not imported: of which kind they are, and what to do about them."""
+"""Classify the files of a source that are not imported, and describe remedies."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -12,19 +12,10 @@ from progan.runtime.text import escape_controls, format_count, pluralize
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
-    """A kind of files that are not imported.
-
-    Attributes:
-        noun: What one of them is called.
-        plural: What several are called; the noun and an s if not given.
-        remedy: A sentence: how to have such files imported. Empty if there is nothing to do.
-        loses_images: They are images as far as can be told, and the dataset will lack them.
-    """
-
     noun: str
-    plural: str | None = None
-    remedy: str = ""
-    loses_images: bool = False
+    plural: str | None = None  # the noun and an s if not given
+    remedy: str = ""  # a sentence: how to have such files imported
+    loses_images: bool = False  # they seem to be images, and the dataset will lack them
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,23 +131,20 @@ def _imported_suffixes() -> frozenset[str]:
 
 
 def is_image_path(path: str) -> bool:
-    """Whether a file is imported, by its suffix."""
+    """Check by its suffix if a file is imported."""
     return _suffix(path) in _imported_suffixes()
 
 
 def is_hidden(path: str) -> bool:
-    """Whether a part of a path begins with a dot, or is a folder that macOS adds to zip files."""
+    """Check if a part of a path begins with a dot, or is a folder that macOS adds to zip files."""
     return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
 
 
 def classify_hidden(path: str) -> FileKind:
-    """What a hidden path is: metadata that macOS adds to archives and foreign disks, or another."""
+    """Return the kind of a hidden path: metadata that macOS adds to archives, or another."""
     hidden = next(part for part in path.split("/") if is_hidden(part))
-    return (
-        MACOS
-        if hidden == "__MACOSX" or hidden.startswith("._") or hidden == ".DS_Store"
-        else (HIDDEN)
-    )
+    is_macos = hidden in ("__MACOSX", ".DS_Store") or hidden.startswith("._")
+    return MACOS if is_macos else HIDDEN
 
 
 def classify_file(path: str, read_start: Callable[[str], bytes]) -> FileKind:
@@ -177,7 +165,7 @@ def classify_file(path: str, read_start: Callable[[str], bytes]) -> FileKind:
 
 
 def is_heif(start: bytes) -> bool:
-    """Whether a file that begins so is HEIC, HEIF or AVIF."""
+    """Check by its first bytes if a file is HEIC, HEIF or AVIF."""
     return start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS
 
 
@@ -191,23 +179,14 @@ def describe_ignored(ignored: Iterable[IgnoredFile]) -> list[str]:
 
 
 def _sentence(kind: FileKind, paths: Sequence[str]) -> str:
-    which = (
-        _suffixes(paths)
-        if kind is OTHER
-        else (paths[0] if len(paths) == 1 else f"such as {paths[0]}")
-    )
-    return (
-        f"{format_count(len(paths), kind.noun, kind.plural)} "
-        f"{pluralize(len(paths), 'is', 'are')} ignored ({escape_controls(which)})."
-        f"{' ' * bool(kind.remedy)}"
-        f"{kind.remedy}"
-    )
-
-
-def _suffixes(paths: Iterable[str]) -> str:
-    """The five most frequent suffixes: '.txt .json'."""
-    suffixes = Counter(_suffix(path) or "without a suffix" for path in paths)
-    return " ".join(suffix for suffix, _ in suffixes.most_common(5))
+    if kind is OTHER:  # with their five most frequent suffixes
+        suffixes = Counter(_suffix(path) or "without a suffix" for path in paths)
+        which = " ".join(suffix for suffix, _ in suffixes.most_common(5))
+    else:
+        which = paths[0] if len(paths) == 1 else f"such as {paths[0]}"
+    count = format_count(len(paths), kind.noun, kind.plural)
+    ignored = f"{pluralize(len(paths), 'is', 'are')} ignored ({escape_controls(which)})."
+    return f"{count} {ignored} {kind.remedy}".rstrip()
 
 
 def _suffix(path: str) -> str:

@@ -2,26 +2,33 @@
 
 import hashlib
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 from PIL import Image
+from tqdm import tqdm
 
 from progan.data.format import SkippedImage
-from progan.data.image_source import ImageSource, OnError, Sample, UnreadableImage, select_rows
-from progan.data.importers.color import describe_white_level_fault
+from progan.data.image_source import ImageSource, OnError, Sample, Say, UnreadableImage, select_rows
+from progan.data.importers.color import (
+    BitDepth,
+    PartialRange,
+    describe_white_level_fault,
+    exceeds_14_bits,
+    find_partial_range,
+    find_peak,
+)
 from progan.data.importers.file_source import FileSource, open_file_source
 from progan.data.importers.ignored_files import IgnoredFile, describe_ignored
 from progan.data.importers.image_headers import (
+    PROGRESS_BAR,
     ImageHeader,
     count_enlarged,
-    describe_conversions,
     largest_common_resolution,
     read_usable_headers,
     require_common_channels,
+    summarize_notes,
 )
 from progan.data.importers.labels import STYLEGAN_FILE, label_images
 from progan.data.importers.pixels import (
@@ -31,125 +38,24 @@ from progan.data.importers.pixels import (
     convert_and_resize,
     decode_srgb,
     load_upright,
+    open_image,
     require_opaque_color,
 )
 from progan.errors import UserError
 from progan.runtime.seeding import numpy_generator
 from progan.runtime.text import format_count, pluralize
-from progan.sizes import LONGEST_BASE, MAX_LEVEL, MIN_LEVEL, Size, level_of, require_resolution
+from progan.sizes import Size, base_size, level_of, parse_size, require_resolution
 
-SMALLEST = 1 << MIN_LEVEL  # px of the shorter side
-LARGEST = (2 * SMALLEST - 1) << (MAX_LEVEL - MIN_LEVEL)
-_NUM_NEAREST = 2
 CONSTANT = "all pixels are the same"
-Say = Callable[[str], None]
-
-
-def parse_size(text: str) -> Size:
-    """'1280x768' -> Size(768, 1280); UserError if it is no size, or none that has a base."""
-    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
-    if not match:
-        raise UserError(f"--size {text!r} is not WIDTHxHEIGHT in pixels, such as 1280x768.")
-    size = Size(height=int(match[2]), width=int(match[1]))
-    base_size(size)
-    return size
-
-
-def base_size(size: Size) -> Size:
-    """Size at level 2 of images that have `size` at the level of their shorter side.
-
-    Both sides are halved until the shorter one is 4 to 7 px, so that every size has one base and
-    one level: 1280x768 is 10x6, doubled seven times.
-
-    Raises:
-        UserError: The sides cannot be halved so often; it names the nearest sizes that can.
-    """
-    halvings = _halvings(size)
-    if not SMALLEST <= min(size) <= LARGEST:
-        raise UserError(f"--size {size}: the shorter side must be {SMALLEST} to {LARGEST} px.")
-    if max(size) > LONGEST_BASE << halvings:
-        raise UserError(
-            f"--size {size} is too long: of images with a shorter side of {min(size)} "
-            f"px, the longer one is {LONGEST_BASE << halvings} px at most."
-        )
-    if not _halves(size):
-        raise UserError(
-            f"--size {size}: both sides must be multiples of {1 << halvings}, so that "
-            f"they can be halved {halvings} times. The nearest sizes are "
-            f"{' and '.join(map(str, nearest_sizes(size)))}."
-        )
-    return Size(size.height >> halvings, size.width >> halvings)
-
-
-def nearest_sizes(size: Size) -> list[Size]:
-    """The sizes that can be halved nearest to one that cannot, the nearest first."""
-    step = 1 << _halvings(size)
-    sides = [(side // step * step, -(-side // step) * step) for side in size]
-    rounded = {Size(height, width) for height, width in product(*sides)}
-    fitting = [
-        other
-        for other in rounded
-        if _halves(other)
-        and min(other) <= LARGEST
-        and max(other) <= LONGEST_BASE << _halvings(other)
-    ]
-    return sorted(fitting, key=lambda other: (_distance(size, other), other))[:_NUM_NEAREST]
-
-
-def _halves(size: Size) -> bool:
-    return all(side % (1 << _halvings(size)) == 0 for side in size)
-
-
-def _halvings(size: Size) -> int:
-    return max(level_of(min(size)) - MIN_LEVEL, 0)
-
-
-def _distance(one: Size, other: Size) -> tuple[int, int]:
-    """Of the sides in px, and then of the aspect ratios."""
-    return (
-        abs(one.height - other.height) + abs(one.width - other.width),
-        abs(one.height * other.width - one.width * other.height),
-    )
-
-
-def describe_oversize(width: int, height: int) -> str:
-    """Say so if an image of `width` x `height` px is larger than Pillow trusts; '' if not."""
-    most = Image.MAX_IMAGE_PIXELS
-    return (
-        f"{width}x{height} pixels, which may be a decompression bomb"
-        if (most and width * height > most)
-        else ""
-    )
-
-
-def is_constant(image: Image.Image) -> bool:
-    """Whether all pixels are the same."""
-    right, bottom = image.width - 1, image.height - 1
-    places = ((right, bottom), (right, 0), (0, bottom), (right // 2, bottom // 2))
-    first = image.getpixel((0, 0))
-    if any(image.getpixel(place) != first for place in places):
-        return False  # as of nearly all images, without a look at every pixel
-    ranges = image.getextrema()
-    pairs = ranges if isinstance(ranges[0], tuple) else (ranges,)
-    return all(low == high for low, high in pairs)
-
-
-def find_duplicates(digests: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """(path, hash of the content) of files -> what to say of each that an earlier one equals."""
-    first: dict[str, str] = {}
-    return {
-        path: f"has the content of {first[digest]}"
-        for path, digest in digests
-        if first.setdefault(digest, path) != path
-    }
+_MOST_BRIGHT = 0.1  # share of bright images from which no set is dark, whatever the others are
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageOptions:
-    """How images become a dataset; None leaves the choice to the images."""
+    """Options of create-from-images; None leaves the choice to the images."""
 
-    resolution: int | None = None  # of squares
-    size: str | None = None  # or of others: '1280x768', width first
+    resolution: int | None = None  # side of squares, px
+    size: str | None = None  # or of other rectangles: '1280x768', width first
     channels: int | None = None
     crop: Crop = "center"
     resize_filter: Filter = "lanczos"
@@ -162,7 +68,7 @@ class ImageOptions:
 
 
 def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
-    """Look through the images below `source` and tell how they will be read.
+    """Check the headers and labels of all images below `source`; decode them when they are read.
 
     Args:
         say: Receives one line for each choice that was made for the user.
@@ -172,43 +78,29 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
             colour.
     """
     require_opaque_color(options.alpha_color, "--alpha-color")
-    wanted = _wanted(options)
+    wanted = _requested_size(options)
     tree, paths, ignored = open_file_source(source)
     for line in describe_ignored(exclude_label_file(ignored, source, options.labels)):
         say(line)
     taken = [paths[row] for row in select_rows(len(paths), options.max_images, options.seed)]
     headers, unreadable = read_usable_headers(
-        source, tree, taken, options.on_error, lambda item: _fault(item, tree, options)
+        source, tree, taken, options.on_error, lambda item: _describe_fault(item, tree, options)
     )
-    for line in describe_conversions(
-        headers, tree, options.channels, options.alpha_color, options.white_level
-    ):
+    for line in _describe_conversions(headers, tree, options):
         say(line)
+    kept = [header.path for header in headers]
     labels = label_images(
-        tree,
-        [header.path for header in headers],
-        paths,
-        options.labels,
-        say,
-        num_taken=len(taken),
-        seed=options.seed,
+        tree, kept, paths, options.labels, say, num_taken=len(taken), seed=options.seed
     )
-    size = _size(headers, wanted, options, say)
-    reader = _Reader(
-        tree,
-        tuple(header.path for header in headers),
-        size,
-        options.channels or require_common_channels(headers),
-        options,
-        find_duplicates((header.path, header.digest) for header in headers),
-    )
+    size = _choose_size(headers, wanted, options, say)
+    channels = options.channels or require_common_channels(headers)
     return ImageSource(
         description=str(source.resolve()),
         resolution=1 << level_of(min(size)),
         base=base_size(size),
-        channels=reader.channels,
+        channels=channels,
         count=len(headers),
-        read=reader,
+        read=_image_reader(tree, headers, size, channels, options),
         labels=labels.labels,
         label_names=labels.names,
         skipped=tuple(unreadable),
@@ -216,54 +108,79 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
     )
 
 
+def _image_reader(
+    tree: FileSource,
+    headers: Sequence[ImageHeader],
+    size: Size,
+    channels: int,
+    options: ImageOptions,
+) -> Callable[[int], Sample]:
+    """Return a function that decodes, converts and resizes one image by its number."""
+    duplicates = find_duplicates((header.path, header.digest) for header in headers)
+
+    def read(row: int) -> Sample:
+        path = headers[row].path
+        image = decode_srgb(tree.read(path), path, options.white_level)
+        reason = CONSTANT if is_constant(image) else duplicates.get(path)
+        is_random = options.crop == "random"
+        pixels = convert_and_resize(
+            image,
+            channels=channels,
+            size=size,
+            crop=options.crop,
+            resize_filter=options.resize_filter,
+            position=random_crop_position(path, options.seed or 0) if is_random else None,
+            background=options.alpha_color,
+        )
+        return Sample(pixels, doubt=SkippedImage(path, reason) if reason else None)
+
+    return read
+
+
+def describe_oversize(width: int, height: int) -> str:
+    """Describe an image of more px than Pillow accepts; '' for any other."""
+    most = Image.MAX_IMAGE_PIXELS
+    if not most or width * height <= most:
+        return ""
+    return f"{width}x{height} pixels, which may be a decompression bomb"
+
+
+def is_constant(image: Image.Image) -> bool:
+    right, bottom = image.width - 1, image.height - 1
+    places = ((right, bottom), (right, 0), (0, bottom), (right // 2, bottom // 2))
+    first = image.getpixel((0, 0))
+    if any(image.getpixel(place) != first for place in places):
+        return False  # as of nearly all images, without a look at every pixel
+    ranges = image.getextrema()
+    pairs = ranges if isinstance(ranges[0], tuple) else (ranges,)
+    return all(low == high for low, high in pairs)
+
+
+def find_duplicates(digests: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Map each path whose content an earlier one has to a message; `digests` of (path, hash)."""
+    first: dict[str, str] = {}
+    return {
+        path: f"has the content of {first[digest]}"
+        for path, digest in digests
+        if first.setdefault(digest, path) != path
+    }
+
+
 def exclude_label_file(
     ignored: Iterable[IgnoredFile], source: Path, labels: str
 ) -> list[IgnoredFile]:
     """Leave out the file that `--labels` reads, which is used though it is not an image."""
     file = source / STYLEGAN_FILE if labels == "auto" else Path(labels)
-    return [item for item in ignored if not _same(source / item.path, file)]
+    return [
+        item
+        for item in ignored
+        if Path(item.path).name != file.name
+        or os.path.realpath(source / item.path) != os.path.realpath(file)
+    ]
 
 
-def _same(one: Path, other: Path) -> bool:
-    return one.name == other.name and os.path.realpath(one) == os.path.realpath(other)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Reads one image by its number."""
-
-    tree: FileSource
-    paths: tuple[str, ...]
-    size: Size
-    channels: int
-    options: ImageOptions
-    copies: Mapping[str, str]  # path -> which other image it is a copy of, in words
-
-    def __call__(self, row: int) -> Sample:
-        path = self.paths[row]
-        image = decode_srgb(self.tree.read(path), path, self.options.white_level)
-        reason = CONSTANT if is_constant(image) else self.copies.get(path)
-        position = (
-            random_crop_position(path, self.options.seed or 0)
-            if self.options.crop == "random"
-            else None
-        )
-        return Sample(
-            convert_and_resize(
-                image,
-                channels=self.channels,
-                size=self.size,
-                crop=self.options.crop,
-                resize_filter=self.options.resize_filter,
-                position=position,
-                background=self.options.alpha_color,
-            ),
-            doubt=SkippedImage(path, reason) if reason else None,
-        )
-
-
-def _fault(item: ImageHeader, tree: FileSource, options: ImageOptions) -> str:
-    """Say why an image cannot be used, as far as that is known before all are read; '' if it can.
+def _describe_fault(item: ImageHeader, tree: FileSource, options: ImageOptions) -> str:
+    """Return why an image cannot be used, as far as that is known before all are read, or ''.
 
     Images of floating-point values are decoded for it: without --white-level none can be used.
     """
@@ -278,12 +195,12 @@ def _fault(item: ImageHeader, tree: FileSource, options: ImageOptions) -> str:
 
 
 def random_crop_position(path: str, seed: int) -> float:
-    """A number in [0, 1) that depends on the path and the seed only."""
+    """Return a position in [0, 1) that depends on the path and the seed only."""
     return float(numpy_generator(seed, "crop", path).random())
 
 
-def _wanted(options: ImageOptions) -> Size | None:
-    """The size that the user asks for, None if it is left to the images."""
+def _requested_size(options: ImageOptions) -> Size | None:
+    """Return the size that the user asks for, None if it is left to the images."""
     if options.size is None:
         if options.resolution is None:
             return None
@@ -303,10 +220,10 @@ def _wanted(options: ImageOptions) -> Size | None:
     return size
 
 
-def _size(
+def _choose_size(
     headers: Sequence[ImageHeader], wanted: Size | None, options: ImageOptions, say: Say
 ) -> Size:
-    """The size of all images, and what is to say about it."""
+    """Return the size of all images, and report a default or enlarged images."""
     size = wanted
     if size is None:
         resolution = largest_common_resolution(headers)
@@ -318,3 +235,79 @@ def _size(
             f"{pluralize(enlarged, 'is', 'are')} smaller than {size} and will be enlarged."
         )
     return size
+
+
+def _describe_conversions(
+    headers: Sequence[ImageHeader], tree: FileSource, options: ImageOptions
+) -> Iterator[str]:
+    """Yield one line for each kind of conversion or neglect, with the number of images.
+
+    16-bit images are decoded for it, until it is certain that they are no set of fewer bits.
+    """
+    yield from summarize_notes(headers)
+    transparent = sum(item.channels == 4 for item in headers)
+    if transparent and options.channels in (1, 3):
+        yield (
+            f"{transparent} of {len(headers)} images: transparency is laid on "
+            f"{options.alpha_color}."
+        )
+    kinds: tuple[BitDepth, ...] = ("grey", "colour")
+    if options.white_level is not None:
+        yield from _describe_clipping(headers, tree, options.white_level)
+        kinds = ("colour",)
+    for kind in kinds:
+        paths = [item.path for item in headers if item.depth == kind]
+        found = find_partial_range(kind, _read_peaks(tree, paths, until_bright=True))
+        if found is not None:
+            yield _describe_dark_images(found)
+
+
+def _describe_dark_images(found: PartialRange) -> str:
+    what = "16-bit grey" if found.kind == "grey" else "16-bit colour"
+    others = found.total - len(found.paths)
+    apart = f" Import the other {others} apart from them." if others else ""
+    return (
+        f"{len(found.paths)} of {found.total} {what} images: {found.explanation}, such as "
+        f"{found.paths[0]}. To mend it: {found.remedy}.{apart}"
+    )
+
+
+def _describe_clipping(
+    headers: Sequence[ImageHeader], tree: FileSource, white: float
+) -> Iterator[str]:
+    """Describe images with values above the white level, or far below, or no deep images."""
+    paths = [item.path for item in headers if item.depth in ("grey", "float")]
+    if not paths:
+        yield "--white-level has no effect: no image has one channel of more than 8 bits."
+        return
+    peaks = _read_peaks(tree, paths)
+    above = {path: peak for path, peak in peaks.items() if peak > white}
+    if above:
+        path = max(above, key=above.__getitem__)
+        yield (
+            f"{len(above)} of {len(paths)} images have values above --white-level {white:g}, "
+            f"which become white too, such as {path} with {above[path]:g}."
+        )
+    if max(peaks.values(), default=white) < white / 4:
+        yield (
+            f"The largest value of these images is {max(peaks.values()):g}, far below "
+            f"--white-level {white:g}: they become dark."
+        )
+
+
+def _read_peaks(
+    tree: FileSource, paths: Sequence[str], until_bright: bool = False
+) -> dict[str, float]:
+    """Decode images, and return {path: largest value} of those that can be decoded."""
+    peaks: dict[str, float] = {}
+    num_bright = 0
+    for path in tqdm(paths, **PROGRESS_BAR):
+        try:
+            with open_image(tree.read(path), path, load=True) as image:
+                peaks[path] = find_peak(image)
+        except UnreadableImage:
+            continue  # named when the images are written
+        num_bright += exceeds_14_bits(peaks[path])
+        if until_bright and num_bright > _MOST_BRIGHT * len(paths):
+            break
+    return peaks

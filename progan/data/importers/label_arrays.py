@@ -34,13 +34,12 @@ def load_label_array(path: Path, count: int) -> Labels:
 def labels_from_array(stored: npt.NDArray[np.generic], count: int, where: str) -> Labels:
     """Convert stored labels: [n] indices or [n,L] one-hot; no labels if L is 0.
 
-    The classes are called '0' … 'L-1'. Raises UserError, naming `where`, if there are not
-    `count` of them or they are no classes.
+    The classes are called '0' … 'L-1'. Raises UserError, naming `where`, for another number of
+    labels than `count`, or labels that are no classes.
     """
     if len(stored.shape) not in (1, 2) or len(stored) != count:
         raise UserError(
-            f"{where} has labels of the shape {stored.shape} for "
-            f"{format_count(count, 'image')}. "
+            f"{where} has labels of the shape {stored.shape} for {format_count(count, 'image')}. "
             "One number or one row for each image is needed."
         )
     if stored.ndim == 2 and stored.shape[1] == 0:

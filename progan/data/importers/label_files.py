@@ -25,19 +25,19 @@ _LABEL_WORDS = """label labels class classname labelname category categoryname t
 _PATH_WORDS = """path filename file filepath imagepath image imagename imagefile imageid img imgpath
     imgname name id"""
 _LABEL_COLUMNS, _PATH_COLUMNS = _LABEL_WORDS.split(), _PATH_WORDS.split()
-_NOT_A_LETTER = re.compile(r"[\W\d_]+")
 _WHOLE_FLOAT = re.compile(r"([+-]?\d+)\.0*")
-_INTEGER = re.compile(r"[+-]?\d+")
+_NEGATIVE = re.compile(r"-\d+")
 _WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 Key = Callable[[str], str | None]
+_image_extensions = cache(image_extensions)
 
 
 class Match(NamedTuple):
-    """An image, and in what its path differs from the name in the file; '' if in nothing."""
+    """An image that a name in a label file means."""
 
     path: str
-    difference: str
+    difference: str  # between path and name: 'case', 'extension', …; '' if equal
 
 
 class ImageNameIndex:
@@ -66,17 +66,11 @@ class ImageNameIndex:
         index: dict[str, str | None] = {}
         for path in self._paths:
             if key is _key_without_extension:
-                path_key: str | None = _fold_case(path.removesuffix(PurePosixPath(path).suffix))
+                path_key = _fold_case(path.removesuffix(PurePosixPath(path).suffix))
             else:
-                path_key = key(path)
-            if path_key is not None:
-                index[path_key] = None if path_key in index else path
+                path_key = str(key(path))
+            index[path_key] = None if path_key in index else path
         return index
-
-
-@cache
-def _image_extensions() -> set[str]:
-    return image_extensions()
 
 
 def _has_image_extension(name: str) -> bool:
@@ -119,7 +113,7 @@ class LabelRows(NamedTuple):
 
 
 class _Line(NamedTuple):
-    number: int  # of its last line in the file
+    number: int  # number of its last line in the file
     cells: list[str]  # without blanks around them
 
 
@@ -134,8 +128,9 @@ def parse_csv_labels(data: bytes, where: str, images: ImageNameIndex) -> LabelRo
     try:
         lines = [line for line in _read_lines(text, delimiter) if any(line.cells)]
     except csv.Error as error:
-        message = f"{where} cannot be read as CSV: {error}. Mend its quotation marks."
-        raise UserError(message) from error
+        raise UserError(
+            f"{where} cannot be read as CSV: {error}. Mend its quotation marks."
+        ) from error
     lines = _drop_empty_columns(lines)
     header = lines[0].cells if lines and _is_header(lines[0].cells, images) else None
     body = lines[1:] if header else lines
@@ -145,7 +140,15 @@ def parse_csv_labels(data: bytes, where: str, images: ImageNameIndex) -> LabelRo
     for line in body:
         if len(line.cells) != len(lines[0].cells):
             raise _column_error(line, where, delimiter)
-        _require_filled(line, path, label, where)
+        if not line.cells[path]:
+            raise UserError(
+                f"{where}: line {line.number} has no file name. Fill it in, or remove the row."
+            )
+        if not line.cells[label]:
+            raise UserError(
+                f"{where}: line {line.number} has no label for {line.cells[path]}. Fill it "
+                "in, or remove the image and its row."
+            )
     pairs, notes = _convert_numbers([(line.cells[path], line.cells[label]) for line in body], where)
     if header:
         columns = f"column {header[path]!r}, their classes in column {header[label]!r}"
@@ -162,8 +165,7 @@ def _convert_numbers(pairs: list[tuple[str, str]], where: str) -> LabelRows:
         notes.append(f"Labels of {where} such as {whole[0]!r} are taken as whole numbers.")
         pairs = [(path, _WHOLE_FLOAT.sub(r"\1", label)) for path, label in pairs]
         labels = sorted({label for _, label in pairs})
-    negative = [label for label in labels if label[:1] == "-" and _INTEGER.fullmatch(label)]
-    if negative:
+    if negative := [label for label in labels if _NEGATIVE.fullmatch(label)]:
         notes.append(
             f"{', '.join(map(repr, negative[:_MAX_LISTED]))} in {where} is the name of a "
             "class, as all labels are there. If it means that an image has none, remove "
@@ -259,28 +261,14 @@ def _find_columns(
 
 
 def _letters(cell: str) -> str:
-    return _NOT_A_LETTER.sub("", cell.casefold())
-
-
-def _require_filled(line: _Line, path: int, label: int, where: str) -> None:
-    """Raise UserError if a row lacks its file name or its label."""
-    if not line.cells[path]:
-        raise UserError(
-            f"{where}: line {line.number} has no file name. Fill it in, or remove the row."
-        )
-    if not line.cells[label]:
-        raise UserError(
-            f"{where}: line {line.number} has no label for {line.cells[path]}. Fill it "
-            "in, or remove the image and its row."
-        )
+    return re.sub(r"[\W\d_]+", "", cell.casefold())
 
 
 def _column_error(line: _Line, where: str, delimiter: str) -> UserError:
     return UserError(
-        f"{where}: line {line.number} is {delimiter.join(line.cells)!r}, not a path "
-        f"and a label with {_DELIMITER_NAMES[delimiter]} between them, or as many "
-        "columns as a header names. Put names that hold such a character, or a "
-        "line break, into quotation marks."
+        f"{where}: line {line.number} is {delimiter.join(line.cells)!r}, not a path and a label "
+        f"with {_DELIMITER_NAMES[delimiter]} between them, or as many columns as a header names. "
+        "Put names that hold such a character, or a line break, into quotation marks."
     )
 
 
@@ -320,6 +308,5 @@ def parse_stylegan_labels(pairs: Any, where: str) -> list[tuple[str, str | int]]
 
 
 def _is_class_index(label: object) -> bool:
-    if type(label) is not int and not (isinstance(label, float) and label.is_integer()):
-        return False
-    return 0 <= label < MAX_CLASSES
+    is_whole = type(label) is int or (isinstance(label, float) and label.is_integer())
+    return is_whole and 0 <= label < MAX_CLASSES  # type: ignore[operator]

@@ -3,13 +3,13 @@
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from progan.data.format import SkippedImage
-from progan.data.image_source import format_skipped
+from progan.data.image_source import Say, format_skipped
 from progan.data.importers.file_source import FileSource, natural_order
 from progan.data.importers.label_arrays import Labels
 from progan.data.importers.label_files import (
@@ -24,26 +24,16 @@ from progan.runtime.text import escape_controls, format_count, pluralize
 STYLEGAN_FILE = "dataset.json"  # in the root of a folder or zip file of images
 _MAX_LISTED = 10  # rows in a message
 _MAX_NOTES = 5
-Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class LabelTable:
-    """The labels in a file, matched with the images of a source.
+class LabelTable(NamedTuple):
+    """The labels in a file, matched with the images of a source."""
 
-    Attributes:
-        where: Name of the file for messages.
-        class_of: Class index by the path of the image in the source.
-        names: Names of the classes; empty if the file says that there are no labels.
-        unmatched: Rows of images that the source does not have: name and label.
-        notes: Lines for people on how the file was understood.
-    """
-
-    where: str
-    class_of: Mapping[str, int]
-    names: tuple[str, ...]
-    unmatched: tuple[tuple[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
+    where: str  # name of the file for messages
+    class_of: Mapping[str, int]  # class index by the path of the image in the source
+    names: tuple[str, ...]  # class names; empty if the file says that there are no labels
+    unmatched: tuple[tuple[str, str], ...] = ()  # name and label in rows without an image
+    notes: tuple[str, ...] = ()  # lines for people about choices made while parsing
 
 
 def label_images(
@@ -55,47 +45,42 @@ def label_images(
     num_taken: int | None = None,
     seed: int | None = None,
 ) -> Labels:
-    """Label `paths`, a part of `all_paths`, as `--labels` asks.
+    """Label `paths`, a part of `all_paths`, by --labels; UserError if an image has no label.
 
     Args:
         option: 'none'; 'folders'; a file, .csv, .tsv or .json; or 'auto': dataset.json in the
-            root of the tree if there is one with labels, else folders if all images are in such.
+            root of the tree if it has labels, else folders if all images are in such.
         num_taken: Number of images asked for, of which `paths` can be read; None: all.
         seed: Seed that selected them; None: they are the first ones.
-
-    Raises:
-        UserError: There are no such labels, or an image has none in the file.
     """
     if option == "none":
         return Labels(None, ())
     table = _find_table(tree, option, all_paths)
     if table is None:
-        found = labels_from_folders(paths, all_paths)
+        where, found = "the names of the folders", labels_from_folders(paths, all_paths)
+        in_source = _used_classes(labels_from_folders(all_paths, all_paths))
+        notes = merge_unicode_forms(_class_folders(all_paths)[1])[1]
         if found.labels is None and option == "folders":
             raise UserError(
-                "--labels folders needs every image in a folder named after its class, "
-                "and at least two such folders. Sort the images so, or use --labels "
-                "none."
+                "--labels folders needs every image in a folder named after its class, and at "
+                "least two such folders. Sort the images so, or use --labels none."
             )
-        in_source = _used_classes(labels_from_folders(all_paths, all_paths))
-        where = "the names of the folders"
-        notes = merge_unicode_forms(_class_folders(all_paths)[1])[1]
     else:
-        found, where = labels_from_table(table, paths), table.where
+        where, found = table.where, labels_from_table(table, paths)
         notes = [*table.notes, *_describe_unmatched_rows(table)]
         in_source = set(table.class_of.values())
     if found.labels is None:
         return found
-    say(f"{format_count(len(found.names), 'label')} from {where} (--labels none leaves them out).")
     notes += describe_case_variants(found.names)
     if num_missing := len(in_source - _used_classes(found)):
-        num_taken = len(all_paths) if num_taken is None else num_taken
-        remedy = _missing_class_remedy(num_taken, len(all_paths), len(in_source), seed)
+        num_taken = num_taken or len(all_paths)
         notes.append(
             f"{format_count(num_missing, 'class', 'classes')} of the source "
-            f"{pluralize(num_missing, 'has', 'have')} no image among those taken: {remedy}"
+            f"{pluralize(num_missing, 'has', 'have')} no image among those taken: "
+            f"{_missing_class_remedy(num_taken, len(all_paths), len(in_source), seed)}"
         )
-    for line in notes:
+    count = format_count(len(found.names), "label")
+    for line in (f"{count} from {where} (--labels none leaves them out).", *notes):
         say(line)
     return found
 
@@ -132,7 +117,7 @@ def labels_from_folders(paths: Sequence[str], all_paths: Sequence[str]) -> Label
     depth, class_folders = _class_folders(all_paths)
     if not class_folders:
         return Labels(None, ())
-    merged, _ = merge_unicode_forms(class_folders)
+    merged = merge_unicode_forms(class_folders)[0]
     names = sorted(set(merged.values()), key=natural_order)
     index = {name: number for number, name in enumerate(names)}
     labels = [index[merged[path.split("/")[depth]]] for path in paths]
@@ -177,7 +162,7 @@ def merge_unicode_forms(names: Iterable[str]) -> tuple[dict[str, str], list[str]
 
 
 def describe_case_variants(names: Iterable[str]) -> list[str]:
-    """Return lines that name the classes that differ by case only, which stay apart."""
+    """List the classes that differ by case only, which stay apart, for people."""
     groups = _group_by(names, lambda name: _normalize_nfc(_normalize_nfc(name).casefold()))
     lines = [
         f"{' and '.join(map(repr, group))} differ by case only and are "
@@ -267,15 +252,15 @@ def _match_rows(
             differences[match.difference] += 1
     if not label_of and not unmatched:
         raise UserError(f"{where} has no label. Mend it, or use --labels folders or none.")
+    notes = list(notes)
     if 0 not in label_of.values() and 1 in label_of.values():
-        notes = [*notes, f"The labels of {where} count from 1: class 0 has no image."]
+        notes.append(f"The labels of {where} count from 1: class 0 has no image.")
     for difference, count in differences.items():
         differ = pluralize(count, "differs from its image", "differ from their images")
-        notes = [
-            *notes,
+        notes.append(
             f"{format_count(count, 'name')} in {where} {differ} in {difference} only, and "
-            f"{pluralize(count, 'was', 'were')} matched.",
-        ]
+            f"{pluralize(count, 'was', 'were')} matched."
+        )
     names = _class_names(set(label_of.values()) or set(unmatched.values()))
     index = {name: number for number, name in enumerate(names)}
     return LabelTable(
@@ -308,9 +293,8 @@ def labels_from_table(table: LabelTable, paths: Sequence[str]) -> Labels:
         raise UserError(
             f"{len(missing)} of {format_count(len(paths), 'image')} "
             f"{pluralize(len(missing), 'has', 'have')} no label in "
-            f"{table.where}:\n{format_skipped(missing)}{others}\nAdd them there, as paths "
-            "from the root of --source; or remove these images, or leave all labels "
-            "out with --labels none."
+            f"{table.where}:\n{format_skipped(missing)}{others}\nAdd them there, as paths from the "
+            "root of --source; or remove these images, or leave all labels out with --labels none."
         )
     labels = np.array([table.class_of[path] for path in paths], dtype=np.int64)
     return Labels(labels, table.names)
@@ -321,9 +305,10 @@ def _describe_unmatched_rows(table: LabelTable) -> list[str]:
     if not count:
         return []
     lines = [escape_controls(f"  {name}: {label}") for name, label in table.unmatched[:_MAX_LISTED]]
+    if count > _MAX_LISTED:
+        lines.append(f"  and {count - _MAX_LISTED:,} more")
     return [
         f"{format_count(count, 'row')} of {table.where} {pluralize(count, 'names', 'name')} no "
         f"image of the source, and {pluralize(count, 'makes', 'make')} no class:",
         *lines,
-        *([f"  and {count - _MAX_LISTED:,} more"] if count > _MAX_LISTED else []),
     ]

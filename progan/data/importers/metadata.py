@@ -10,7 +10,7 @@ from PIL import Image
 
 EXIF, PROFILE, TRANSPARENCY = "EXIF", "colour profile", "transparency"
 _OTHERS = "text and other metadata"
-# What a copy keeps, in the order in which the copies are tried, and what it therefore lacks.
+# What each copy keeps, in the order in which they are tried, and the name of what it lacks.
 _STAGES = (
     ({EXIF, PROFILE, TRANSPARENCY}, _OTHERS),
     ({PROFILE, TRANSPARENCY}, EXIF),
@@ -27,23 +27,8 @@ _WEBP_OPTIONAL = {b"EXIF": EXIF, b"ICCP": PROFILE}
 _WEBP_FLAGS = {EXIF: 0x08, PROFILE: 0x20, "XMP": 0x04}  # bits of the header VP8X
 _JFIF_BYTES = 14
 # Baseline TIFF, its extensions for tiles, CMYK, YCbCr and JPEG, and extra and float samples.
-_TIFF_PIXELS = {
-    *range(254, 260),
-    262,
-    266,
-    *range(277, 280),
-    284,
-    317,
-    320,
-    *range(322, 326),
-    332,
-    334,
-    338,
-    339,
-    347,
-    *range(512, 522),
-    *range(529, 533),
-}
+_TIFF_PIXELS = {*range(254, 260), 262, 266, *range(277, 280), 284, 317, 320, *range(322, 326)}
+_TIFF_PIXELS |= {332, 334, 338, 339, 347, *range(512, 522), *range(529, 533)}
 _TIFF_ORIENTATION, _TIFF_PROFILE = 274, 34675
 UPRIGHT = 1
 TRANSPOSE_METHODS = {
@@ -64,12 +49,13 @@ _XMP = re.compile(r'tiff:Orientation(?:="|>)([1-8])["<]')
 def strip_metadata_stepwise(data: bytes) -> Iterator[tuple[bytes, str]]:
     """Yield copies with less and less metadata, and the name of what each lacks.
 
-    Nothing comes of a format whose metadata cannot be removed, or are not there.
+    Yields nothing for a format whose metadata cannot be removed, or are not there.
     """
     strip = next((strip for accept, strip in _FORMATS if accept(data)), None)
+    if strip is None:
+        return
     previous = data
-    for keep, lacks in _STAGES if strip else ():
-        assert strip is not None
+    for keep, lacks in _STAGES:
         copy = strip(data, keep)
         if copy != previous:
             yield copy, lacks
@@ -82,15 +68,16 @@ def iterate_png_chunks(data: bytes, start: int = 8) -> Iterator[tuple[bytes, byt
     while position is not None and position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
-        if kind in _PNG_CRITICAL or (kind.isalpha() and _starts_png_chunk(data, end)):
+        starts_next = end == len(data) or data[end + 4 : end + 8].isalpha()
+        if kind in _PNG_CRITICAL or (kind.isalpha() and starts_next):
             yield kind, data[position:end]
             position = end
         else:
-            position = _next_critical(data, position + 8)
+            position = _find_critical_chunk(data, position + 8)
 
 
 def has_risky_png_tail(data: bytes) -> bool:
-    """Whether a PNG file has chunks after its pixels that Pillow may fail at."""
+    """Check if a PNG file has chunks after its pixels that Pillow may fail at."""
     if not data.startswith(_PNG):
         return False
     last = data.rfind(b"IDAT") - 4
@@ -98,25 +85,21 @@ def has_risky_png_tail(data: bytes) -> bool:
         return False
     end = last + 12 + struct.unpack_from(">I", data, last)[0]
     if end > len(data) or data[end + 4 : end + 8] == b"IEND":
-        return False  # nothing more, or the pixels are cut off, which decoding tells
+        return False  # nothing more, or the pixels are cut off, which decoding reports
     kinds = [kind for kind, _ in iterate_png_chunks(data, end)]
     return not kinds or kinds[-1] != b"IEND" or not _PNG_HARMLESS.issuperset(kinds)
 
 
 def find_png_exif(data: bytes) -> bytes | None:
-    """The EXIF data of a PNG file that has them after its pixels."""
+    """Return the EXIF data of a PNG file that has them after its pixels."""
     if b"eXIf" not in data or not data.startswith(_PNG):
         return None
     found = [chunk[8:-4] for kind, chunk in iterate_png_chunks(data) if kind == b"eXIf"]
     return found[-1] if found else None
 
 
-def _starts_png_chunk(data: bytes, position: int) -> bool:
-    return position == len(data) or data[position + 4 : position + 8].isalpha()
-
-
-def _next_critical(data: bytes, position: int) -> int | None:
-    """Where the next chunk of pixels, palette or end begins whose checksum is right."""
+def _find_critical_chunk(data: bytes, position: int) -> int | None:
+    """Find the next chunk of pixels, palette or end whose checksum is right."""
     for match in re.finditer(rb"PLTE|IDAT|IEND", data[position:]):
         start = position + match.start() - 4
         end = start + 12 + struct.unpack_from(">I", data, start)[0]
@@ -134,7 +117,7 @@ def _strip_png(data: bytes, keep: set[str]) -> bytes:
 
 
 def _strip_jpeg(data: bytes, keep: set[str]) -> bytes:
-    """Leave out comments and application segments, but JFIF's and Adobe's that tell of colours."""
+    """Leave out comments and application segments but those of JFIF and Adobe (colours)."""
     kept, position = [data[:2]], 2
     while position + 4 <= len(data):
         if data[position] != 0xFF or data[position + 1] in (0x00, 0xFF):
@@ -167,7 +150,7 @@ def _is_kept_in_jpeg(segment: bytes, keep: set[str]) -> bool:
 
 
 def _after_wrong_length(data: bytes, position: int) -> int:
-    """Where the tables of a JPEG file begin, if the segment before has a wrong length.
+    """Find the tables of a JPEG file, if the segment before has a wrong length.
 
     Not where a small preview may be inside of it, whose tables would be taken for the image's.
     """
@@ -193,31 +176,26 @@ def _strip_webp(data: bytes, keep: set[str]) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-class _TiffLayout(NamedTuple):
-    """How numbers are packed in the directory of a TIFF file."""
-
-    order: str  # of bytes, for struct
-    first: int  # where the offset of the first directory stands
-    offset: str
-    number: str  # of entries
-    entry: int  # bytes of an entry
-
-
-def _tiff_layout(data: bytes) -> _TiffLayout:
-    order = "<" if data.startswith(b"II") else ">"
-    is_big = data[2:4] in (b"\x2b\0", b"\0\x2b")
-    return _TiffLayout(order, 8, "Q", "Q", 20) if is_big else _TiffLayout(order, 4, "I", "H", 12)
-
-
 def _strip_tiff(data: bytes, keep: set[str]) -> bytes:
     """Append a directory of the tags that the pixels need, and let the file begin with it."""
-    order, first, offset, number, size = layout = _tiff_layout(data)
+    order = "<" if data.startswith(b"II") else ">"
+    is_big = data[2:4] in (b"\x2b\0", b"\0\x2b")
+    # Position and format of the first offset, format of the count, and bytes of an entry.
+    first, offset, number, size = (8, "Q", "Q", 20) if is_big else (4, "I", "H", 12)
+
+    def is_kept(entry: bytes) -> bool:
+        tag, kind = struct.unpack_from(order + "HH", entry)
+        if tag == _TIFF_ORIENTATION:
+            (value,) = struct.unpack_from(order + "H", entry, 4 + struct.calcsize(offset))
+            return EXIF in keep and kind == 3 and 1 <= value <= 8
+        return tag in _TIFF_PIXELS or (tag == _TIFF_PROFILE and PROFILE in keep)
+
     try:
         (start,) = struct.unpack_from(order + offset, data, first)
         (count,) = struct.unpack_from(order + number, data, start)
         begin = start + struct.calcsize(number)
         entries = [data[at : at + size] for at in range(begin, begin + count * size, size)]
-        kept = [entry for entry in entries if _is_kept_in_tiff(entry, layout, keep)]
+        kept = [entry for entry in entries if is_kept(entry)]
     except struct.error:
         return data
     directory = struct.pack(order + number, len(kept)) + b"".join(kept) + bytes(8)
@@ -226,22 +204,12 @@ def _strip_tiff(data: bytes, keep: set[str]) -> bytes:
     return data[:first] + struct.pack(order + offset, len(padded)) + padded[end:] + directory
 
 
-def _is_kept_in_tiff(entry: bytes, layout: _TiffLayout, keep: set[str]) -> bool:
-    tag, kind = struct.unpack_from(layout.order + "HH", entry)
-    if tag == _TIFF_ORIENTATION:
-        (value,) = struct.unpack_from(layout.order + "H", entry, 4 + struct.calcsize(layout.offset))
-        return EXIF in keep and kind == 3 and 1 <= value <= 8
-    return tag in _TIFF_PIXELS or (tag == _TIFF_PROFILE and PROFILE in keep)
-
-
 def _strip_avif(data: bytes, keep: set[str]) -> bytes:
-    """Make EXIF and XMP items of a kind that no decoder knows, which leaves all offsets right."""
+    """Give EXIF and XMP items a kind that decoders ignore, which leaves all offsets right."""
     at = data.find(b"mdat")
     head = data[:at] if at >= 0 else data
-    for kind, what in ((b"infe", "XMP"), (b"infe", EXIF)):
-        name = b"Exif" if what == EXIF else b"mime"
-        if what not in keep:
-            head = re.sub(kind + b"(.{8})" + name, kind + rb"\1none", head, flags=re.DOTALL)
+    names = b"mime" if EXIF in keep else b"mime|Exif"
+    head = re.sub(b"infe(.{8})(?:" + names + b")", rb"infe\1none", head, flags=re.DOTALL)
     return head + data[len(head) :]
 
 
@@ -262,12 +230,12 @@ class Orientation(NamedTuple):
 
     @property
     def swaps_sides(self) -> bool:
-        """Whether width becomes height."""
+        """True if width becomes height."""
         return self.value >= 5
 
 
 def read_orientation(info: Mapping[Any, Any]) -> Orientation:
-    """Read the orientation from what Pillow knows of an image, without Pillow's EXIF reader.
+    """Read the orientation from `Image.info`, without Pillow's EXIF reader.
 
     That one raises nearly anything where the data are damaged, warns on stderr, and reads all tags.
     """
@@ -304,13 +272,13 @@ def parse_exif_orientation(exif: bytes) -> Orientation | None:
         for place in range(start + 2, start + 2 + 12 * count, 12):
             tag, kind, number = struct.unpack_from(order + "HHI", exif, place)
             if tag == ORIENTATION_TAG:
-                return _checked(kind, number, exif[place + 8 : place + 12], order)
+                return _parse_orientation_value(kind, number, exif[place + 8 : place + 12], order)
     except struct.error:
         return Orientation(fault="EXIF is cut off")
     return None
 
 
-def _checked(kind: int, number: int, value: bytes, order: str) -> Orientation:
+def _parse_orientation_value(kind: int, number: int, value: bytes, order: str) -> Orientation:
     if kind not in _INTEGERS or number != 1:
         return Orientation(fault="EXIF orientation is not a number")
     (orientation,) = struct.unpack_from(order + _INTEGERS[kind], value)

@@ -1,4 +1,4 @@
-"""One encoded image -> uint8 pixels of the wanted kind, cut and size."""
+"""Decode one image file, convert it, crop and resize it -> uint8 pixels."""
 
 import io
 import warnings
@@ -33,34 +33,17 @@ Filter = Literal["lanczos", "box"]
 FILTERS = {"lanczos": Image.Resampling.LANCZOS, "box": Image.Resampling.BOX}
 WHITE = "white"
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-# What each of Pillow's modes becomes without being told; P depends on its transparency.
+# Pillow's modes -> channels by default; P depends on its transparency.
 NATIVE_CHANNELS = {
-    "1": 1,
-    "L": 1,
-    "I;16": 1,
-    "I;16B": 1,
-    "I;16L": 1,
-    "I;16N": 1,
-    "I": 1,
-    "F": 1,
-    "P": 3,
-    "RGB": 3,
-    "RGBX": 3,
-    "CMYK": 3,
-    "YCbCr": 3,
-    "HSV": 3,
-    "LAB": 3,
-    "LA": 4,
-    "La": 4,
-    "PA": 4,
-    "RGBA": 4,
-    "RGBa": 4,
+    **dict.fromkeys(("1", "L", "I;16", "I;16B", "I;16L", "I;16N", "I", "F"), 1),
+    **dict.fromkeys(("P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"), 3),
+    **dict.fromkeys(("LA", "La", "PA", "RGBA", "RGBa"), 4),
 }
-# Pillow knows these names but decodes them only with other programs' help, or not at all.
+# Pillow lists these names but decodes them only with other programs' help, or not at all.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"}
-REMOVED_METADATA = "progan: lacking"  # key of what had to be removed, in the `info` of an image
+REMOVED_METADATA = "progan: lacking"  # key in `Image.info`: what had to be removed
 
-# Pillow warns of damaged metadata and of huge images; here both are counted, or refused, in words.
+# Pillow warns of damaged metadata and of huge images; here both are reported, or refused.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
@@ -76,9 +59,9 @@ def image_extensions() -> set[str]:
 
 @contextmanager
 def open_image(data: bytes, path: str, *, load: bool = False) -> Iterator[Image.Image]:
-    """Yield the image with its header read; whatever goes wrong inside is UnreadableImage.
+    """Yield the image with its header read; any error inside becomes UnreadableImage.
 
-    Where metadata are damaged, it is opened without them: `info[LACKING]` names them then.
+    Where metadata are damaged, it is opened without: `info[REMOVED_METADATA]` names them then.
 
     Args:
         load: Decode it, too.
@@ -122,7 +105,7 @@ def _open_once(data: bytes, load: bool) -> Image.Image:
 
 
 def count_native_channels(image: Image.Image, path: str) -> int:
-    """Channels that the image has by nature: 1 grey, 3 RGB, 4 with transparency."""
+    """Return the channels of an image as stored: 1 grey, 3 RGB, 4 with transparency."""
     if image.mode not in NATIVE_CHANNELS:
         raise UnreadableImage(
             path, f"pixels of the kind {image.mode!r} are not supported: convert it to a PNG file"
@@ -137,9 +120,7 @@ def decode_image(data: bytes, path: str) -> Image.Image:
     Its colours stay as they are stored: sources whose pixels are to equal those of an official
     tool are read so.
     """
-    image = load_upright(data, path)
-    _require_white(image, path, None)
-    return image
+    return _load_with_white(data, path, None)
 
 
 def decode_srgb(data: bytes, path: str, white_level: float | None = None) -> Image.Image:
@@ -151,8 +132,7 @@ def decode_srgb(data: bytes, path: str, white_level: float | None = None) -> Ima
     Raises:
         UnreadableImage: It cannot be decoded, or no grey value is known as white.
     """
-    image = load_upright(data, path)
-    _require_white(image, path, white_level)
+    image = _load_with_white(data, path, white_level)
     conversion = plan_profile_conversion(image)
     if image.mode == "F" or image.mode.startswith("I"):
         image = scale_to_8_bits(image, WHITE_16_BIT if white_level is None else white_level)
@@ -166,10 +146,12 @@ def load_upright(data: bytes, path: str) -> Image.Image:
         return image if method is None else image.transpose(method)
 
 
-def _require_white(image: Image.Image, path: str, white: float | None) -> None:
-    """Raise UnreadableImage if no grey value of an image is known as white."""
+def _load_with_white(data: bytes, path: str, white: float | None) -> Image.Image:
+    """Load an image upright; UnreadableImage if the grey value of white is unknown."""
+    image = load_upright(data, path)
     if fault := describe_white_level_fault(image, white):
         raise UnreadableImage(path, fault)
+    return image
 
 
 def convert_and_resize(
@@ -185,9 +167,8 @@ def convert_and_resize(
     """Convert, cut and resize an image: -> uint8 [H, W, channels] of `size`.
 
     Args:
-        background: What transparency is laid on where it has to go.
-        position: Where it is cut out, from 0 at the left or top up to 1; in the middle if
-            None.
+        background: Colour that transparency is laid on where it has to go.
+        position: Position of the crop, from 0 at the left or top up to 1; None: the middle.
     """
     shaped = fit_to_size(
         convert_mode(image, channels, background), size, crop, resize_filter, position
@@ -227,33 +208,32 @@ def require_opaque_color(name: str, what: str) -> None:
 def fit_to_size(
     image: Image.Image, size: Size, crop: Crop, resize_filter: Filter, position: float | None = None
 ) -> Image.Image:
-    """Make an image of `size`, a square if `crop` is 'wide', by what `crop` says."""
+    """Crop, pad or stretch an image to `size`, a square if `crop` is 'wide'."""
     sides, resample = (size.width, size.height), FILTERS[resize_filter]
     if image.size == sides and crop != "wide":
         return image
     if crop == "pad":
-        return _padded(image, size, resample)
+        return _pad_to_size(image, size, resample)
     if crop == "stretch":
         return image.resize(sides, resample)
     if crop == "wide":
-        return _on_black(_wide_band(image, size.width, resample), size.width)
-    box = _cut(image, *_largest(image, size), position)
+        return _letterbox(image, size.width, resample)
+    box = _crop_box(image, *_largest_crop_size(image, size), position)
     return image.resize(sides, resample, box=box)
 
 
-def _largest(image: Image.Image, size: Size) -> tuple[int, int]:
-    """Width and height of the largest part of an image with the aspect ratio of `size`."""
+def _largest_crop_size(image: Image.Image, size: Size) -> tuple[int, int]:
+    """Return width and height of the largest part with the aspect ratio of `size`."""
     return (
         max(1, min(image.width, image.height * size.width // size.height)),
         max(1, min(image.height, image.width * size.height // size.width)),
     )
 
 
-def _padded(image: Image.Image, size: Size, resample: Image.Resampling) -> Image.Image:
-    """All of the image in the middle of black, as large as there is room.
+def _pad_to_size(image: Image.Image, size: Size, resample: Image.Resampling) -> Image.Image:
+    """Resize all of the image to the largest that fits, centred on black.
 
-    As ImageOps.pad, but for narrow images: Pillow rounds their width to nothing, and then fails,
-    or from its version 13 on shows nothing.
+    As ImageOps.pad, but for narrow images, whose width Pillow rounds to 0.
     """
     width = min(size.width, max(1, round(image.width / image.height * size.height)))
     height = min(size.height, max(1, round(image.height / image.width * size.width)))
@@ -265,39 +245,33 @@ def _padded(image: Image.Image, size: Size, resample: Image.Resampling) -> Image
     return canvas
 
 
-def _wide_band(image: Image.Image, resolution: int, resample: Image.Resampling) -> Image.Image:
-    """The middle of the image, resized to the whole width and 9/16 of the height."""
+def _letterbox(image: Image.Image, resolution: int, resample: Image.Resampling) -> Image.Image:
+    """Resize the middle of the image to a band of 16:9 in a square, black or transparent around."""
     width, height = resolution, band_height(resolution)
     across = band_width(image.width, image.height, resolution)
-    box = _cut(image, across, max(1, across * height // width), None)
-    return image.resize((width, height), resample, box=box)
+    box = _crop_box(image, across, max(1, across * height // width), None)
+    canvas = Image.new(image.mode, (width, width))
+    canvas.paste(image.resize((width, height), resample, box=box), (0, (width - height) // 2))
+    return canvas
 
 
 def band_height(resolution: int) -> int:
-    """Height in px of the wide crop, 9/16 of its width to the nearest even number."""
+    """Return the height in px of the wide crop, 9/16 of its width to the nearest even number."""
     return 2 * round(resolution * WIDE[1] / WIDE[0] / 2)
 
 
 def band_width(width: int, height: int, resolution: int) -> int:
-    """How much of the width of an image, in px, the wide crop takes."""
+    """Return the width in px of the part of an image that the wide crop takes."""
     return max(1, min(width, height * resolution // band_height(resolution)))
 
 
-def _on_black(band: Image.Image, resolution: int) -> Image.Image:
-    """The band in the middle of a square; black, or transparent where there is transparency."""
-    canvas = Image.new(band.mode, (resolution, resolution))
-    canvas.paste(band, (0, (resolution - band.height) // 2))
-    return canvas
-
-
-def _cut(
+def _crop_box(
     image: Image.Image, width: int, height: int, position: float | None
 ) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of a rectangle in the image."""
-    left, top = (_placed(room, position) for room in (image.width - width, image.height - height))
+    """Return left, top, right, bottom of a crop: in the middle, or at a position in [0, 1)."""
+
+    def offset(free: int) -> int:
+        return free // 2 if position is None else int((free + 1) * position)
+
+    left, top = offset(image.width - width), offset(image.height - height)
     return left, top, left + width, top + height
-
-
-def _placed(room: int, position: float | None) -> int:
-    """One of the `room` + 1 places that a cut can have: the middle, or equally likely ones."""
-    return room // 2 if position is None else int((room + 1) * position)

@@ -14,7 +14,6 @@ encoding is https://protobuf.dev/programming-guides/encoding.
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -31,16 +30,15 @@ from progan.sizes import MAX_LEVEL, MIN_LEVEL
 _LENGTH = struct.Struct("<QI")  # bytes of data, and the checksum of these eight bytes
 _CRC = struct.Struct("<I")
 _MASK_DELTA = 0xA282EAD8
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
+_VARINT, _BYTES = 0, 2
+_FIXED_SIZES = {1: 8, 5: 4}
 _BYTES_LIST, _INT64_LIST = 1, 3
 Value = int | memoryview
 _FILE_NAME = re.compile(r"(.+)-r(\d\d)\.tfrecords")
-_WANTED = "Name the folder with the files NAME-rNN.tfrecords, which the official tool wrote."
+_HINT = "Name the folder with the files NAME-rNN.tfrecords, which the official tool wrote."
 
 
 def require_crc32c() -> None:
-    """Raise UserError if the package google-crc32c is missing."""
     try:
         import google_crc32c  # noqa: F401
     except ImportError as error:
@@ -58,11 +56,15 @@ def masked_crc32c(data: bytes) -> int:
 
 
 class Record(NamedTuple):
-    """Where one record is."""
+    """Position of one record in a file."""
 
     number: int  # from 0
-    start: int  # of its frame in the file, in bytes
-    num_bytes: int  # of its data
+    start: int  # position of its frame in the file, bytes
+    num_bytes: int  # size of its data
+
+    @property
+    def end(self) -> int:
+        return self.start + _LENGTH.size + self.num_bytes + _CRC.size
 
 
 def index_records(path: Path) -> list[Record]:
@@ -75,13 +77,10 @@ def index_records(path: Path) -> list[Record]:
     size, start = path.stat().st_size, 0
     with path.open("rb") as file:
         while start < size:
-            record = _record_at(
-                file.read(_LENGTH.size),
-                f"{path}: record {len(records)} at byte {start}",
-                len(records),
-                start,
-            )
-            start = _end(record)
+            frame = file.read(_LENGTH.size)
+            where = f"{path}: record {len(records)} at byte {start}"
+            record = Record(len(records), start, _parse_length(frame, where))
+            start = record.end
             if start > size:
                 raise UserError(
                     f"{path} ends in record {record.number} at byte {record.start}, "
@@ -90,6 +89,21 @@ def index_records(path: Path) -> list[Record]:
             records.append(record)
             file.seek(start)
     return records
+
+
+def _parse_length(frame: bytes, where: str) -> int:
+    if len(frame) < _LENGTH.size:
+        raise UserError(
+            f"{where} has only {len(frame)} bytes left of its {_LENGTH.size} of "
+            "length: the file was cut short. Copy it again."
+        )
+    num_bytes, crc = _LENGTH.unpack(frame)
+    if masked_crc32c(frame[:8]) != crc:
+        raise UserError(
+            f"{where}: the CRC-32C of its length is not the one stored with it. "
+            "The file is damaged, or not one of TFRecords. Copy it again."
+        )
+    return int(num_bytes)
 
 
 def read_record(path: Path, record: Record) -> bytes:
@@ -109,38 +123,17 @@ def describe_record(path: Path, record: Record) -> str:
     return f"{path.name}: record {record.number} at byte {record.start}"
 
 
-def frame_record(data: bytes) -> bytes:
-    """One record as it stands in a file."""
-    length = struct.pack("<Q", len(data))
-    return b"".join(
-        (length, _CRC.pack(masked_crc32c(length)), data, _CRC.pack(masked_crc32c(data)))
-    )
-
-
-def _record_at(frame: bytes, where: str, number: int, start: int) -> Record:
-    if len(frame) < _LENGTH.size:
-        raise UserError(
-            f"{where} has only {len(frame)} bytes left of its {_LENGTH.size} of "
-            "length: the file was cut short. Copy it again."
-        )
-    num_bytes, crc = _LENGTH.unpack(frame)
-    if masked_crc32c(frame[:8]) != crc:
-        raise UserError(
-            f"{where}: the CRC-32C of its length is not the one stored with it. "
-            "The file is damaged, or not one of TFRecords. Copy it again."
-        )
-    return Record(number, start, num_bytes)
-
-
-def _end(record: Record) -> int:
-    return record.start + _LENGTH.size + record.num_bytes + _CRC.size
-
-
 def parse_image_example(example: bytes) -> npt.NDArray[np.uint8]:
     """Return the image of an Example with `shape` [C,H,W] and `data`; ValueError if it has none."""
-    features = _features(memoryview(example))
+    features = {}
+    for container in _list_messages(memoryview(example), 1):
+        for entry in _list_messages(container, 1):
+            fields = dict(_iterate_fields(entry))
+            name, feature = fields.get(1), fields.get(2)
+            if isinstance(name, memoryview) and isinstance(feature, memoryview):
+                features[str(name, "utf-8")] = feature
     try:
-        shape, data = _integers(features["shape"]), _bytes(features["data"])
+        shape, data = _parse_integers(features["shape"]), _parse_bytes(features["data"])
     except KeyError as error:
         raise ValueError(f"it has no feature {error}") from None
     if len(shape) != 3 or min(shape) < 1 or prod(shape) != len(data):
@@ -148,75 +141,60 @@ def parse_image_example(example: bytes) -> npt.NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
-def _features(example: memoryview) -> dict[str, memoryview]:
-    features = {}
-    for container in _messages(example, 1):
-        for entry in _messages(container, 1):
-            fields = dict(_fields(entry))
-            name, feature = fields.get(1), fields.get(2)
-            if isinstance(name, memoryview) and isinstance(feature, memoryview):
-                features[str(name, "utf-8")] = feature
-    return features
-
-
-def _bytes(feature: memoryview) -> memoryview:
-    """The only value of a list of bytes."""
-    values = [value for items in _messages(feature, _BYTES_LIST) for value in _messages(items, 1)]
+def _parse_bytes(feature: memoryview) -> memoryview:
+    """Return the only value of a list of bytes."""
+    lists = _list_messages(feature, _BYTES_LIST)
+    values = [value for items in lists for value in _list_messages(items, 1)]
     if len(values) != 1:
         raise ValueError(f"its data is in {len(values)} pieces")
     return values[0]
 
 
-def _integers(feature: memoryview) -> tuple[int, ...]:
-    """All values of a list of int64, packed (one field with all) or not (a field for each)."""
+def _parse_integers(feature: memoryview) -> tuple[int, ...]:
+    """Return all values of a list of int64, packed (one field) or not (a field for each)."""
     values: list[int] = []
-    for items in _messages(feature, _INT64_LIST):
-        for number, value in _fields(items):
-            if number == 1:
-                values += [value] if isinstance(value, int) else _packed(value)
+    for items in _list_messages(feature, _INT64_LIST):
+        for number, value in _iterate_fields(items):
+            if number == 1 and isinstance(value, int):
+                values.append(value)
+            elif number == 1 and isinstance(value, memoryview):
+                start = 0
+                while start < len(value):
+                    unpacked, start = _read_varint(value, start)
+                    values.append(unpacked)
     return tuple(values)
 
 
-def _packed(data: memoryview) -> list[int]:
-    values, start = [], 0
-    while start < len(data):
-        value, start = _varint(data, start)
-        values.append(value)
-    return values
+def _list_messages(message: memoryview, wanted: int) -> list[memoryview]:
+    """Return the length-delimited fields of a number."""
+    fields = _iterate_fields(message)
+    return [value for number, value in fields if number == wanted and isinstance(value, memoryview)]
 
 
-def _messages(message: memoryview, wanted: int) -> list[memoryview]:
-    """The length-delimited fields of a number."""
-    return [
-        value
-        for number, value in _fields(message)
-        if number == wanted and isinstance(value, memoryview)
-    ]
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
+def _iterate_fields(message: memoryview) -> Iterator[tuple[int, Value]]:
     """Yield number and value of each field; ValueError if the message is broken."""
     start = 0
     while start < len(message):
-        key, start = _varint(message, start)
+        key, start = _read_varint(message, start)
         number, kind = key >> 3, key & 7
-        value: Value
         if kind == _VARINT:
-            value, start = _varint(message, start)
-        elif kind == _BYTES or kind in _FIXED_SIZES:
-            size = _FIXED_SIZES.get(kind, 0)
-            if kind == _BYTES:
-                size, start = _varint(message, start)
-            if start + size > len(message):
-                raise ValueError("a field is longer than its message")
-            value, start = message[start : start + size], start + size
+            value, start = _read_varint(message, start)
+            yield number, value
+            continue
+        if kind == _BYTES:
+            size, start = _read_varint(message, start)
+        elif kind in _FIXED_SIZES:
+            size = _FIXED_SIZES[kind]
         else:
             raise ValueError(f"field {number} has the unknown type {kind}")
-        yield number, value
+        if start + size > len(message):
+            raise ValueError("a field is longer than its message")
+        yield number, message[start : start + size]
+        start += size
 
 
-def _varint(data: memoryview, start: int) -> tuple[int, int]:
-    """The number that begins at `start`, 7 bits a byte, and where the next thing begins."""
+def _read_varint(data: memoryview, start: int) -> tuple[int, int]:
+    """Decode the number that begins at `start`, 7 bits a byte; return it and its end."""
     value = 0
     for index in range(start, min(start + 10, len(data))):
         value |= (data[index] & 127) << 7 * (index - start)
@@ -228,53 +206,47 @@ def _varint(data: memoryview, start: int) -> tuple[int, int]:
 def import_tfrecords(
     source: Path, *, max_images: int | None = None, seed: int | None = None
 ) -> ImageSource:
-    """Look through the largest of the files in `source`; raises UserError if files are amiss."""
+    """Read the records of the largest level in `source`; raises UserError for wrong files."""
     require_crc32c()
-    path, name, level = _largest(source)
+    path, name, level = _find_largest_file(source)
     if not MIN_LEVEL <= level <= MAX_LEVEL:
         raise UserError(
             f"{path} is of the level {level}, which is none from {MIN_LEVEL} to "
-            f"{MAX_LEVEL}. {_WANTED}"
+            f"{MAX_LEVEL}. {_HINT}"
         )
     records = index_records(path)
     if not records:
         raise UserError(f"{path} is empty. Copy it again.")
-    labels_file = source / f"{name}-rxx.labels"
-    labels = (
-        load_label_array(labels_file, len(records)) if labels_file.is_file() else (Labels(None, ()))
-    )
-    channels = _channels(path, records[0], 2**level)
+    labels, labels_file = Labels(None, ()), source / f"{name}-rxx.labels"
+    if labels_file.is_file():
+        labels = load_label_array(labels_file, len(records))
+    channels = _read_channels(path, records[0], 2**level)
     rows = select_rows(len(records), max_images, seed)
+    shape = channels, 2**level, 2**level
+
+    def read(row: int) -> Sample:
+        record = records[rows[row]]
+        image = _read_image(path, record)
+        if image.shape != shape:
+            raise UnreadableImage(
+                describe_record(path, record),
+                f"its shape is {image.shape}, not {shape} as that of the others",
+            )
+        return Sample(image.transpose(1, 2, 0))
+
     return ImageSource(
         description=f"TFRecords, {path.resolve()}",
         resolution=2**level,
         channels=channels,
         count=len(rows),
-        read=_Reader(path, tuple(records[row] for row in rows), (channels, 2**level, 2**level)),
+        read=read,
         labels=None if labels.labels is None else labels.labels[rows],
         label_names=labels.names,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    path: Path
-    records: tuple[Record, ...]
-    shape: tuple[int, int, int]  # [C,R,R]
-
-    def __call__(self, row: int) -> Sample:
-        record = self.records[row]
-        image = _image(self.path, record)
-        if image.shape != self.shape:
-            raise UnreadableImage(
-                describe_record(self.path, record),
-                f"its shape is {image.shape}, not {self.shape} as that of the others",
-            )
-        return Sample(image.transpose(1, 2, 0))
-
-
-def _image(path: Path, record: Record) -> npt.NDArray[np.uint8]:
-    """The image [C,H,W] of a record; raises UnreadableImage."""
+def _read_image(path: Path, record: Record) -> npt.NDArray[np.uint8]:
+    """Read the image [C,H,W] of a record; raises UnreadableImage."""
     data = read_record(path, record)
     try:
         return parse_image_example(data)
@@ -284,30 +256,29 @@ def _image(path: Path, record: Record) -> npt.NDArray[np.uint8]:
         ) from error
 
 
-def _channels(path: Path, first: Record, resolution: int) -> int:
-    """The channels of the first image, which has to be what the name of the file says."""
-    channels, height, width = map(int, _image(path, first).shape)
+def _read_channels(path: Path, first: Record, resolution: int) -> int:
+    """Return the channels of the first image; UserError unless it fits the name of the file."""
+    channels, height, width = map(int, _read_image(path, first).shape)
     if (height, width) != (resolution, resolution) or channels not in CHANNELS:
         raise UserError(
             f"{describe_record(path, first)} has the shape [{channels}, {height}, {width}]; by "
             f"the name of the file it should be {resolution}x{resolution}, with 1, 3 "
-            "or 4 channels in front. Give the file its own name back, or copy it "
-            "again."
+            "or 4 channels in front. Give the file its own name back, or copy it again."
         )
     return channels
 
 
-def _largest(source: Path) -> tuple[Path, str, int]:
-    """The file of the highest level, the name of its dataset, and the level."""
+def _find_largest_file(source: Path) -> tuple[Path, str, int]:
+    """Return the file of the highest level, the name of its dataset, and the level."""
     if not source.is_dir():
-        raise UserError(f"--source {source} is no folder. {_WANTED}")
+        raise UserError(f"--source {source} is no folder. {_HINT}")
     found = [
         (int(match[2]), match[1], path)
         for path in source.iterdir()
         if (match := _FILE_NAME.fullmatch(path.name))
     ]
     if not found:
-        raise UserError(f"There is no file NAME-rNN.tfrecords in --source {source}. {_WANTED}")
+        raise UserError(f"There is no file NAME-rNN.tfrecords in --source {source}. {_HINT}")
     names = sorted({name for _, name, _ in found})
     if len(names) > 1:
         raise UserError(

@@ -4,7 +4,7 @@ import numpy as np
 
 from progan.data.portraits.canvas import Canvas, Head
 from progan.data.portraits.factors import Background, Clothing, Colour, Face, Factors
-from progan.data.portraits.shapes import (
+from progan.data.portraits.numerics import (
     Array,
     Lamp,
     bump,
@@ -33,7 +33,7 @@ def edge(canvas: Canvas) -> Array:
 
 
 def paint_face(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, lattice: Array) -> None:
-    """The head without eyes, mouth and hair."""
+    """Paint the head without eyes, mouth and hair."""
     reach = head.height * 1.08
     area = canvas.window_around((head.x, head.y), reach, reach)
     if area.is_empty:
@@ -50,7 +50,7 @@ def paint_face(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, lattice
 
 
 def paint_ears(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None:
-    """Both ears; the one that the head turns away from us hides behind it."""
+    """Paint both ears; the one that the head turns away from us hides behind it."""
     for side in (-1.0, 1.0):
         inwards = 0.012 + 0.16 * max(0.0, side * head.yaw[1])
         if inwards > 0.052:
@@ -71,7 +71,7 @@ def paint_ears(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None
 
 
 def paint_neck(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None:
-    """Neck and upper chest, shaded by the chin."""
+    """Paint neck and upper chest, shaded by the chin."""
     area = canvas.window(0.0, head.y + 0.1, 1.0, 1.0)
     if area.is_empty:
         return
@@ -88,7 +88,7 @@ def paint_neck(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None
 
 
 def neck_x(head: Head) -> float:
-    """Picture coordinate of the middle of the neck: it follows the back of the head."""
+    """Image coordinate of the middle of the neck: it follows the back of the head."""
     return head.x - 0.10 * head.yaw[1] - 0.25 * head.roll[1]
 
 
@@ -99,7 +99,7 @@ def shoulder_line(x: Array, clothing: Clothing) -> Array:
 
 
 def _paint_chin_shadow(area: Canvas, head: Head, lamp: Lamp, skin: Array) -> None:
-    """Darkest close under the jaw; thrown to the side away from the lamp."""
+    """Paint the shadow under the jaw, thrown to the side away from the lamp."""
     thrown_x, thrown_y = -0.05 * lamp.direction[0], 0.05
     f, fx, fy = head.outline(area.head_x - thrown_x, area.head_y - thrown_y)
     g = safe_sqrt(f)
@@ -143,7 +143,7 @@ def _hills(face: Face, head: Head) -> list[tuple[float, float, float, float, flo
 
 
 def _paint_complexion(area: Canvas, factors: Factors, head: Head) -> None:
-    """Blush, the shadows in the hollows, the folds that age deepens."""
+    """Paint blush, the shadows in the hollows, the folds that age deepens."""
     x, y = area.face_x, area.face_y
     right = np.abs(x)
     eye_x, eye_y = head.eye
@@ -152,7 +152,7 @@ def _paint_complexion(area: Canvas, factors: Factors, head: Head) -> None:
     blush += 0.6 * bump(x, y, (0.0, tip_y), (0.05, 0.05))
     blush += 0.5 * bump(x, y, (0.0, head.lips_y + 0.10), (0.07, 0.05))
     area.multiply(BLUSH, blush * (0.45 * factors.skin.blush))
-    hollow = 0.32 * smoothstep(0.62, 1.0, area.f)  # the sides turn away from the room
+    hollow = 0.32 * smoothstep(0.62, 1.0, area.f)  # the sides get less ambient light
     hollow += 0.30 * bump(right, y, (eye_x - 0.035, eye_y - 0.025), (0.055, 0.05))
     hollow += 0.22 * bump(right, y, (eye_x, eye_y + 0.035), (0.06, 0.03))
     area.multiply(SHADOW, hollow * coverage(edge(area), area.pixel))
@@ -186,7 +186,7 @@ def _folds(right: Array, y: Array, factors: Factors, head: Head) -> Array:
 def paint_clothing(
     canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, lattice: Array
 ) -> None:
-    """What covers the shoulders below the neckline."""
+    """Paint the clothing on the shoulders, below the neckline."""
     area = canvas.window(0.0, head.y + 0.25, 1.0, 1.0)
     if area.is_empty:
         return
@@ -223,7 +223,6 @@ def _neckline(x: Array, factors: Factors) -> Array:
 
 
 def _paint_collar(area: Canvas, factors: Factors, lamp: Lamp, place: tuple[Array, Array]) -> None:
-    """The two flaps of a shirt collar."""
     x, y = place
     neck = factors.clothing.neck
     right = np.abs(x)
@@ -240,7 +239,7 @@ def _paint_collar(area: Canvas, factors: Factors, lamp: Lamp, place: tuple[Array
 
 
 def paint_background(canvas: Canvas, background: Background) -> None:
-    """A gradient and its patches of light, over the whole canvas."""
+    """Paint a gradient and its patches of light over the whole canvas."""
     along = canvas.y + 0.35 * background.slant * (canvas.x - 0.5)
     share = clamp(along)
     for channel, plane in enumerate(canvas.colour):

@@ -1,7 +1,7 @@
 """The geometry of the head, and the image while it is being painted.
 
 Three systems of coordinates, all in image widths, x to the right and y down:
-*picture* (the origin is the top left corner), *head* (upright, the origin is the middle of the
+*image* (the origin is the top left corner), *head* (upright, the origin is the middle of the
 head) and *face* (on the skin, as seen from the front: features are drawn in it and turn with it).
 """
 
@@ -12,11 +12,11 @@ from typing import Self, TypeAlias
 import numpy as np
 
 from progan.data.portraits.factors import Colour, Factors
-from progan.data.portraits.shapes import Array, planes_of, safe_sqrt
+from progan.data.portraits.numerics import Array, planes_of, safe_sqrt
 
 Point: TypeAlias = tuple[float, float]  # x, y
 
-EYE_LINE = 0.455  # picture height of the point between the eyes
+EYE_LINE = 0.455  # image height of the point between the eyes
 DEPTH = 0.25  # from the plane of the outline to the tip of the face
 
 
@@ -24,7 +24,7 @@ DEPTH = 0.25  # from the plane of the outline to the tip of the face
 class Head:
     """The head of one portrait: sizes, the turn, and where its features are on the face."""
 
-    x: float  # middle of the head in the picture
+    x: float  # middle of the head in the image
     y: float
     width: float  # half the width
     height: float  # half the height
@@ -33,7 +33,7 @@ class Head:
     roll: tuple[float, float]  # cosine and sine
     yaw: tuple[float, float]
     pitch: tuple[float, float]
-    eye: Point  # the eye on the right of the picture, in face coordinates
+    eye: Point  # the eye on the right of the image, in face coordinates
     nose: Point  # its tip
     mouth: Point  # its right corner
     lips_y: float  # the middle of the line between the lips
@@ -42,7 +42,7 @@ class Head:
 
     @classmethod
     def from_factors(cls, factors: Factors) -> Self:
-        """The head that these factors describe, its eyes aligned in the picture."""
+        """Compute the head that these factors describe, its eyes aligned in the image."""
         face, mouth, pose = factors.face, factors.mouth, factors.pose
         lips_y = 0.196 + 0.006 * (face.nose_length - 1.0) * 10
         head = cls(
@@ -63,7 +63,7 @@ class Head:
         return head._with_eyes_at(0.5 + pose.shift_x, EYE_LINE + pose.shift_y)
 
     def _with_eyes_at(self, x: float, y: float) -> Self:
-        """The head moved so that the middle between its eyes lies at (x, y)."""
+        """Return the head moved so that the middle between its eyes lies at (x, y)."""
         (eye_x, eye_y), (mouth_x, mouth_y) = self.eye, self.mouth
         marks = self._project(
             [(-eye_x, eye_y), self.eye, self.nose, (-mouth_x, mouth_y), self.mouth]
@@ -78,13 +78,13 @@ class Head:
         )
 
     def to_head(self, x: Array, y: Array) -> tuple[Array, Array]:
-        """Picture to head coordinates."""
+        """Convert image to head coordinates."""
         cosine, sine = self.roll
         u, v = x - self.x, y - self.y
         return u * cosine + v * sine, v * cosine - u * sine
 
     def outline(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
-        """f, df/dx, df/dy in head coordinates; f is 0 in the middle and 1 on the outline.
+        """Compute f, df/dx, df/dy in head coordinates; f is 0 in the middle and 1 on the outline.
 
         f = (x / (w m))^2 + (1 - c) v^2 + c v^4, with v = y / h and m = 1 + jaw max(v, 0)^2.
         """
@@ -100,17 +100,17 @@ class Head:
         return f, fx, fy * (1.0 / self.height)
 
     def to_face(self, x: Array, y: Array, f: Array) -> tuple[Array, Array]:
-        """Head to face coordinates, by turning the point of the skin that is seen there."""
+        """Convert head to face coordinates, by turning the point of the skin that is seen there."""
         depth = DEPTH * safe_sqrt(1.0 - f)
         return (x * self.yaw[0] - depth * self.yaw[1], y * self.pitch[0] - depth * self.pitch[1])
 
     def to_image(self, x: float, y: float) -> Point:
-        """Head to image coordinates: the inverse of `to_head`."""
+        """Convert head to image coordinates: the inverse of `to_head`."""
         cosine, sine = self.roll
         return self.x + x * cosine - y * sine, self.y + x * sine + y * cosine
 
     def _project(self, points: list[Point]) -> list[Point]:
-        """Image coordinates of points on the face: the inverse of `to_head` and `to_face`.
+        """Compute image coordinates of points on the face: the inverse of `to_head` and `to_face`.
 
         Fixed point of x = (X + z(x, y) sin yaw) / cos yaw. The skin slopes gently where
         features are, so each step shrinks the error about five times.
@@ -135,7 +135,7 @@ def _cosine_sine(degrees: float) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canvas:
-    """A rectangle of the picture. `window` gives a smaller one that shares its memory."""
+    """A rectangle of the image. `window` returns a smaller one that shares its memory."""
 
     colour: Array  # [3, h, w] display values 0..1, painted in place
     pixel: float  # side of one pixel in image widths
@@ -150,7 +150,7 @@ class Canvas:
 
     @classmethod
     def blank_strip(cls, head: Head, resolution: int, rows: range) -> Self:
-        """A strip of whole rows of the picture, unpainted."""
+        """Create a blank strip of whole rows of the image."""
         pixel = 1.0 / resolution
         x = ((np.arange(resolution, dtype=np.float32) + 0.5) * pixel)[None, :]
         y = ((np.arange(rows.start, rows.stop, dtype=np.float32) + 0.5) * pixel)[:, None]
@@ -172,18 +172,17 @@ class Canvas:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no pixel to paint."""
         return self.f.size == 0
 
     def window(self, left: float, top: float, right: float, bottom: float) -> Self:
-        """The part between these image coordinates, rounded outwards to whole pixels."""
+        """Return the part between these image coordinates, rounded outwards to whole pixels."""
         first_row = round(float(self.y[0, 0]) / self.pixel - 0.5)
         rows = slice(*self._span(top, bottom, first_row, self.y.shape[0]))
         columns = slice(*self._span(left, right, 0, self.x.shape[1]))
         here = (rows, columns)
-        return type(self)(
+        return replace(
+            self,
             colour=self.colour[:, rows, columns],
-            pixel=self.pixel,
             x=self.x[:, columns],
             y=self.y[rows],
             head_x=self.head_x[here],
@@ -195,19 +194,19 @@ class Canvas:
         )
 
     def window_around(self, centre: Point, reach_x: float, reach_y: float) -> Self:
-        """The window that reaches so far from the image coordinates `centre`."""
+        """Return the window that reaches so far from the image coordinates `centre`."""
         x, y = centre
         return self.window(x - reach_x, y - reach_y, x + reach_x, y + reach_y)
 
     def blend(self, colour: Array | Colour, alpha: Array) -> None:
-        """Lay a colour over the picture: [3, h, w] or one for all, with coverage [h, w]."""
+        """Blend a colour over the image: [3, h, w] or one for all, with coverage [h, w]."""
         layer = planes_of(colour) if isinstance(colour, tuple) else colour
         change = layer - self.colour
         change *= alpha
         self.colour[...] += change
 
     def multiply(self, colour: Colour, alpha: Array) -> None:
-        """Multiply the picture by a colour, as far as `alpha` [h, w] says: a shadow, a glow."""
+        """Multiply the image by a colour, with weight `alpha` [h, w]: a shadow, a glow."""
         self.colour[...] *= 1.0 - alpha * (1.0 - planes_of(colour))
 
     def _span(self, start: float, stop: float, first: int, count: int) -> tuple[int, int]:

@@ -4,7 +4,7 @@ import numpy as np
 
 from progan.data.portraits.canvas import Canvas, Head, Point
 from progan.data.portraits.factors import Eyes, Factors, Mouth
-from progan.data.portraits.shapes import (
+from progan.data.portraits.numerics import (
     Array,
     Lamp,
     bump,
@@ -24,7 +24,7 @@ DROP = 0.008  # the lenses hang a little below the eyes
 
 
 def paint_eyes(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, place: Point) -> None:
-    """Both eyes; `place` is the point between them in the picture."""
+    """Paint both eyes; `place` is the point between them in the image."""
     size = factors.eyes.size
     area = canvas.window_around(place, head.eye[0] + size * 1.75, size * 1.5 + 0.015)
     if area.is_empty:
@@ -45,7 +45,7 @@ def paint_eyes(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, place: 
 
 
 def paint_brows(canvas: Canvas, factors: Factors, head: Head, lattice: Array, place: Point) -> None:
-    """Both eyebrows, thick near the nose and thin at the temple; `place` as in `paint_eyes`."""
+    """Paint both eyebrows, thick near the nose, thin at the temple; `place` as in `paint_eyes`."""
     brows = factors.brows
     x, y = place
     area = canvas.window(x - 0.24, y - 0.13, x + 0.24, y)
@@ -71,7 +71,7 @@ def paint_brows(canvas: Canvas, factors: Factors, head: Head, lattice: Array, pl
 
 
 def _paint_lids(area: Canvas, u: Array, v: Array, upper: Array) -> None:
-    """The crease above the upper lid and the soft shadow round the eye."""
+    """Paint the crease above the upper lid and the soft shadow round the eye."""
     crease = np.abs(v - upper * 1.12 + 0.22)
     ends = np.maximum(1.0 - 0.75 * u * u, 0.0)
     area.multiply((0.50, 0.36, 0.33), smoothstep(0.17, 0.0, crease) * ends * 0.50)
@@ -109,7 +109,7 @@ def _iris(eyes: Eyes, r: Array, dv: Array, pixel: float) -> tuple[Array, Array]:
 
 
 def _paint_lashes(area: Canvas, factors: Factors, u: Array, above: Array, below: Array) -> None:
-    """The dark edge of the upper lid, heavier outwards, and a faint one below."""
+    """Paint the dark edge of the upper lid, heavier outwards, and a faint one below."""
     size = factors.eyes.size
     ends = smoothstep(1.16, 0.9, np.abs(u))
     heavy = 0.045 + 0.020 * u
@@ -120,7 +120,7 @@ def _paint_lashes(area: Canvas, factors: Factors, u: Array, above: Array, below:
 
 
 def paint_glasses(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None:
-    """Shadow, lenses and frame."""
+    """Paint shadow, lenses and frame of the glasses."""
     glasses = factors.glasses
     if glasses.style == "none":
         return
@@ -179,7 +179,7 @@ def _reflection(area: Canvas, lamp: Lamp) -> Array:
 def paint_mouth(
     canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, lattice: Array, place: Point
 ) -> None:
-    """The mouth, whose middle is seen at the image coordinates `place`."""
+    """Paint the mouth, whose middle is seen at the image coordinates `place`."""
     mouth = factors.mouth
     area = canvas.window_around(place, mouth.width * 1.6, mouth.width * 1.25)
     if area.is_empty:
@@ -227,7 +227,7 @@ def _lip_colour(
 
 
 def _paint_mouth_shadows(area: Canvas, u: Array, v: Array, middle: Array, bottom: Array) -> None:
-    """Shadow below the lower lip, the groove above the upper one, and the corners."""
+    """Paint the shadow below the lower lip, the groove above the upper one, and the corners."""
     below = bump(u, v - bottom, (0.0, 0.10), (0.75, 0.17))
     corners = bump(np.abs(u), v - middle, (1.04, 0.0), (0.22, 0.17))
     groove = bump(u, v, (0.0, -0.50), (0.13, 0.24))
@@ -237,7 +237,7 @@ def _paint_mouth_shadows(area: Canvas, u: Array, v: Array, middle: Array, bottom
 def _paint_parting(
     area: Canvas, mouth: Mouth, lamp: Lamp, place: tuple[Array, Array], lines: tuple[Array, Array]
 ) -> None:
-    """The dark line between the lips, or the open mouth with its upper teeth."""
+    """Paint the dark line between the lips, or the open mouth with its upper teeth."""
     u, v = place
     top, bottom = lines
     ends = smoothstep(1.05, 0.85, np.abs(u))

@@ -1,4 +1,4 @@
-"""What varies from portrait to portrait. Lengths are in image widths, colours in 0..1 display."""
+"""Factors of variation of the portraits. Lengths in image widths, colours in 0..1 display."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -14,12 +14,12 @@ ClothingStyle: TypeAlias = Literal["crew", "v-neck", "collar"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pose:
-    """How the head is turned and where it sits, in degrees and image widths."""
+    """Rotation and position of the head."""
 
-    yaw: float  # degrees, positive turns to the right of the picture, -26..26
+    yaw: float  # degrees, positive turns to the right of the image, -26..26
     pitch: float  # degrees, positive looks down, -7..7
     roll: float  # degrees, positive leans clockwise, -5..5
-    shift_x: float  # of the point between the eyes, -0.012..0.012
+    shift_x: float  # shift of the point between the eyes, -0.012..0.012
     shift_y: float  # likewise, positive is down
 
 
@@ -39,17 +39,13 @@ class Face:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Skin:
-    """The colour of the skin."""
-
     melanin: float  # 0 (palest) .. 1 (darkest)
-    colour: Colour  # of the cheek in plain light
+    colour: Colour  # colour of the cheek in plain light
     blush: float  # redness of cheeks, nose and ears, 0..1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hair:
-    """The cut and the colour of the hair."""
-
     style: HairStyle
     colour: Colour
     volume: float  # 0.7..1.35 of the thickness of the style
@@ -60,21 +56,17 @@ class Hair:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Eyes:
-    """The two eyes; they look the same way."""
-
     size: float  # half the width of one eye, 0.047..0.057
     spacing: float  # from the middle of the face to a pupil, 0.106..0.120
     opening: float  # height over half width, 0.37..0.62
     tilt: float  # rise of the outer corner, -0.08..0.16
-    colour: Colour  # of the iris
+    colour: Colour  # iris
     gaze_x: float  # -0.18..0.18 of half an eye's width
     gaze_y: float  # -0.06..0.08
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Brows:
-    """The eyebrows."""
-
     height: float  # above the eyes, 0.056..0.074
     thickness: float  # 0.008..0.018
     arch: float  # 0.004..0.022
@@ -84,29 +76,23 @@ class Brows:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Glasses:
-    """Spectacles, or none."""
-
     style: GlassesStyle
-    colour: Colour  # of the frame
+    colour: Colour  # frame
     size: float  # half the width of a lens, 0.072..0.086
-    thickness: float  # of the frame, 0.005..0.011
+    thickness: float  # frame, 0.005..0.011
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mouth:
-    """The lips and what shows between them."""
-
     width: float  # half the width, 0.078..0.104
     smile: float  # -0.15 (corners down) .. 1 (broad smile)
     openness: float  # 0 (closed) .. 1
-    fullness: float  # of the lips, 0.7..1.35
+    fullness: float  # fullness of the lips, 0.7..1.35
     colour: Colour
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Beard:
-    """Hair on the face."""
-
     style: BeardStyle
     colour: Colour
     density: float  # 0.5..1
@@ -114,8 +100,6 @@ class Beard:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clothing:
-    """Shoulders and what covers them."""
-
     style: ClothingStyle
     colour: Colour
     shoulders: float  # slope: how far they drop towards the edge, 0.13..0.24
@@ -145,7 +129,7 @@ class Background:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Light:
-    """One large lamp and the light that the room sends back."""
+    """One large lamp and ambient light."""
 
     side: float  # where the lamp stands, -1.2 (left) .. 1.2 (right)
     height: float  # 0.15 (level) .. 0.7 (high)
@@ -156,8 +140,6 @@ class Light:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Factors:
-    """Everything that a portrait is made of; `paint` needs nothing else."""
-
     pose: Pose
     face: Face
     skin: Skin
@@ -170,4 +152,4 @@ class Factors:
     clothing: Clothing
     background: Background
     light: Light
-    texture: int  # 0..2**64-1, key of the strands and of the film grain
+    texture: int  # 0..2**64-1, key of the noise in strands and grain

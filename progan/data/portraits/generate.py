@@ -1,6 +1,7 @@
-"""Generate portrait images procedurally, layer by layer from the background to the film grain."""
+"""Generate portraits procedurally, layer by layer from the background to the grain."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,15 @@ from progan.data.portraits.canvas import Canvas, Head, Point
 from progan.data.portraits.face import paint_brows, paint_eyes, paint_glasses, paint_mouth
 from progan.data.portraits.factors import Factors
 from progan.data.portraits.hair import hair_volume, paint_beard, paint_hair, paint_hair_behind
-from progan.data.portraits.noise import COARSEST_GRAIN, film_grain, noise_lattice
+from progan.data.portraits.numerics import (
+    COARSEST_GRAIN,
+    Array,
+    Lamp,
+    clamp,
+    make_grain,
+    noise_lattice,
+)
 from progan.data.portraits.population import sample_factors
-from progan.data.portraits.shapes import Array, Lamp, clamp
 from progan.errors import UserError
 from progan.sizes import require_resolution
 
@@ -31,7 +38,7 @@ STRIP_PIXELS = 16384  # one plane of a strip is 64 KiB, so a strip stays in the 
 
 @dataclass(frozen=True, slots=True)
 class Portrait:
-    """A picture and where its features are."""
+    """An image and the positions of its features."""
 
     image: npt.NDArray[np.uint8]  # [R, R, 3] RGB
     landmarks: npt.NDArray[np.float32]
@@ -40,12 +47,12 @@ class Portrait:
 
 
 def generate_portrait(index: int, resolution: int, seed: int = 0) -> Portrait:
-    """Portrait `index` of the endless series `seed`, the same one at every resolution."""
+    """Generate portrait `index` of the endless series `seed`, the same one at every resolution."""
     return render_portrait(sample_factors(index, seed), resolution)
 
 
 def render_portrait(factors: Factors, resolution: int) -> Portrait:
-    """The portrait that these factors describe; `resolution` is a power of two from 4 to 1024."""
+    """Render the portrait of these factors; `resolution` is a power of two from 4 to 1024."""
     if not LOWEST <= resolution <= HIGHEST or resolution & (resolution - 1):
         raise ValueError(f"resolution must be a power of two from 4 to 1024, not {resolution}")
     head = Head.from_factors(factors)
@@ -59,7 +66,7 @@ def render_portrait(factors: Factors, resolution: int) -> Portrait:
 
 
 def _layers(factors: Factors, head: Head, resolution: int) -> Array:
-    """Display values [3, R, R], strip by strip: every pixel depends on its coordinates only."""
+    """Render display values [3, R, R] in strips: every pixel depends on its coordinates only."""
     lamp, noise = Lamp.from_light(factors.light), noise_lattice(factors.texture)
     rows = min(resolution, max(1, STRIP_PIXELS // resolution))
     planes = np.empty((3, resolution, resolution), dtype=np.float32)
@@ -71,7 +78,7 @@ def _layers(factors: Factors, head: Head, resolution: int) -> Array:
 
 
 def _paint_strip(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, noise: Array) -> None:
-    """All layers, back to front."""
+    """Paint all layers, back to front."""
     left, right, _, corner, other = head.landmarks
     hair = hair_volume(canvas, factors, head, noise)
     paint_background(canvas, factors.background)
@@ -93,23 +100,22 @@ def _between(first: Point, second: Point) -> Point:
 
 
 def _add_vignette_and_grain_(planes: Array, factors: Factors) -> Array:
-    """Vignette and film grain, in place."""
     resolution = planes.shape[1]
     from_middle = (np.arange(resolution, dtype=np.float32) + 0.5) / resolution - 0.5
     squared = from_middle * from_middle
     planes *= 1.0 - VIGNETTE * (squared[:, None] + squared[None, :])
-    planes += GRAIN * film_grain(factors.texture, resolution)
+    planes += GRAIN * make_grain(factors.texture, resolution)
     return planes
 
 
 def _box_downsample(planes: Array) -> Array:
-    """2x2 box average; written as sums, whose order is fixed."""
+    """Average 2x2 boxes; written as sums, whose order is fixed."""
     rows = planes[:, 0::2] + planes[:, 1::2]
     return (rows[:, :, 0::2] + rows[:, :, 1::2]) * 0.25
 
 
 def import_demo(*, resolution: int, num_images: int, seed: int) -> ImageSource:
-    """Portraits number 0 to num_images - 1 of a seed, with their landmarks."""
+    """Make a source of the portraits 0 to num_images - 1 of a seed, with their landmarks."""
     require_resolution(resolution, "--resolution")
     if num_images < 1:
         raise UserError(f"--num-images must be at least 1, not {num_images}.")
@@ -118,17 +124,12 @@ def import_demo(*, resolution: int, num_images: int, seed: int) -> ImageSource:
         resolution=resolution,
         channels=3,
         count=num_images,
-        read=_Reader(resolution, seed),
+        read=partial(_read_portrait, resolution, seed),
         has_landmarks=True,
         in_processes=True,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    resolution: int
-    seed: int
-
-    def __call__(self, index: int) -> Sample:
-        portrait = generate_portrait(index, self.resolution, self.seed)
-        return Sample(portrait.image, portrait.landmarks)
+def _read_portrait(resolution: int, seed: int, index: int) -> Sample:
+    portrait = generate_portrait(index, resolution, seed)
+    return Sample(portrait.image, portrait.landmarks)

@@ -1,13 +1,13 @@
 """Hair on the head, and beards."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from progan.data.portraits.canvas import Canvas, Head
 from progan.data.portraits.factors import BeardStyle, Factors, HairStyle
-from progan.data.portraits.shapes import (
+from progan.data.portraits.numerics import (
     Array,
     Lamp,
     bump,
@@ -26,20 +26,17 @@ SIDEBURN = 0.14  # hair that ends above this height thins out before the ears
 HALF_WAY = -0.08  # height in the head where the dome of the hair ends and its sides begin
 
 
-@dataclass(frozen=True, slots=True)
-class HairShape:
-    """A hair style. Lengths in image widths, heights from the middle of the head downwards."""
-
+class HairShape(NamedTuple):
     crown: float  # thickness above the skull
     side: float  # thickness beside it
     end: float  # height at which the hair ends
     hairline: float  # height of the hair above the forehead
     fringe: float = 0.0  # how far hair falls from there
-    slant: float = 0.0  # of the fringe, or of the curtains beside a parting
+    slant: float = 0.0  # slant of the fringe, or of the curtains beside a parting
     parted: bool = False
     flare: float = 0.0  # widening downwards, per image width
     curl: float = 0.0  # how far curls or waves bend the hair
-    curls: float = 26.0  # of them per image width
+    curls: float = 26.0  # number of curls per image width
     swept: bool = False  # strands follow the outline instead of falling from the crown
     opacity: float = 1.0
 
@@ -110,7 +107,7 @@ class HairVolume:
 def paint_hair_behind(
     canvas: Canvas, factors: Factors, head: Head, hair: HairVolume | None
 ) -> None:
-    """What is seen of the hair behind neck and ears, in shadow."""
+    """Paint the hair behind neck and ears, in shadow."""
     if factors.hair.style == "tied":
         _paint_bun(canvas, factors, head)
     if hair is None or HAIR_SHAPES[factors.hair.style].opacity < 1.0:
@@ -121,7 +118,7 @@ def paint_hair_behind(
 
 
 def paint_hair(factors: Factors, head: Head, lamp: Lamp, hair: HairVolume | None) -> None:
-    """The hair round the face, and its shadow on the forehead."""
+    """Paint the hair around the face, and its shadow on the forehead."""
     if hair is None:
         return
     canvas, cut = hair.area, HAIR_SHAPES[factors.hair.style]
@@ -138,7 +135,7 @@ def paint_hair(factors: Factors, head: Head, lamp: Lamp, hair: HairVolume | None
 
 
 def hair_volume(canvas: Canvas, factors: Factors, head: Head, lattice: Array) -> HairVolume | None:
-    """The volume of the hair, or None where there is none."""
+    """Build the volume of the hair, or None without hair."""
     if factors.hair.style == "bald":
         return None
     hair = HairVolume.build(canvas, factors, head, HAIR_SHAPES[factors.hair.style], lattice)
@@ -242,12 +239,10 @@ def _hair_colour(
 
 
 def _sheen_colour(factors: Factors) -> Array:
-    """[3, 1, 1]: the colour of the hair with some white."""
     return planes_of(factors.hair.colour) * 0.7 + 0.22
 
 
 def _paint_bun(canvas: Canvas, factors: Factors, head: Head) -> None:
-    """The knot of tied hair behind the crown."""
     middle_x, middle_y = 0.2 * factors.hair.part - 0.16 * head.yaw[1], -head.height - 0.035
     area = canvas.window_around(head.to_image(middle_x, middle_y), 0.12, 0.10)
     if area.is_empty:
@@ -258,9 +253,8 @@ def _paint_bun(canvas: Canvas, factors: Factors, head: Head) -> None:
     area.blend(light * planes_of(factors.hair.colour), knot)
 
 
-@dataclass(frozen=True, slots=True)
-class BeardCoverage:
-    """How densely the parts of the face are grown, 0..1."""
+class BeardCoverage(NamedTuple):
+    """Density of the beard on the parts of the face, 0..1."""
 
     lip: float  # moustache
     chin: float
@@ -277,9 +271,9 @@ BEARD_COVERAGES: dict[BeardStyle, BeardCoverage] = {
 
 
 def paint_beard(canvas: Canvas, factors: Factors, head: Head, lattice: Array) -> None:
-    """Painted before the mouth, so that the lips stay free."""
+    """Paint the beard; before the mouth, so that the lips stay free."""
     growth = BEARD_COVERAGES[factors.beard.style]
-    if growth.lip == growth.chin == growth.jaw == 0.0:
+    if not any(growth):
         return
     area = canvas.window(head.x - 0.36, head.y - 0.05, head.x + 0.36, head.y + 0.46)
     if area.is_empty:

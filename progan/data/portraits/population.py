@@ -1,4 +1,4 @@
-"""Who sits for the portraits: how the factors are distributed and which of them go together."""
+"""Sample the factors of portraits: their distributions and correlations."""
 
 from typing import get_args
 
@@ -23,7 +23,7 @@ from progan.data.portraits.factors import (
     Pose,
     Skin,
 )
-from progan.data.portraits.noise import Rng
+from progan.data.portraits.numerics import Rng
 
 SKIN_TONES: tuple[Colour, ...] = (  # from the palest to the darkest
     (0.95, 0.80, 0.73),
@@ -77,7 +77,7 @@ SCENES: dict[tuple[Colour, Colour, Colour], float] = {  # top, bottom, colour of
 
 
 def sample_factors(index: int, seed: int = 0) -> Factors:
-    """The factors of portrait `index`; they depend on these two numbers and on nothing else."""
+    """Sample the factors of portrait `index`; they depend on these two numbers only."""
     for name, value in (("index", index), ("seed", seed)):
         if not 0 <= value < 2**64:
             raise ValueError(f"{name} must lie in 0..2**64-1, not {value}")
@@ -105,13 +105,13 @@ def sample_factors(index: int, seed: int = 0) -> Factors:
 
 
 def mix_colours(first: Colour, second: Colour, share: float) -> Colour:
-    """`first` where `share` is 0, `second` where it is 1."""
+    """Interpolate: `first` where `share` is 0, `second` where it is 1."""
     red, green, blue = (a + (b - a) * share for a, b in zip(first, second, strict=True))
     return red, green, blue
 
 
 def scale_colour(colour: Colour, factor: float) -> Colour:
-    """The colour, lighter or darker, within 0..1."""
+    """Make a colour lighter or darker, within 0..1."""
     red, green, blue = (min(1.0, max(0.0, channel * factor)) for channel in colour)
     return red, green, blue
 

@@ -134,7 +134,7 @@ def test_landmarks_that_are_no_face(landmarks: np.ndarray) -> None:
 
 
 def test_faces_outside_of_the_picture() -> None:
-    with pytest.raises(ValueError, match="outside of the picture"):
+    with pytest.raises(ValueError, match="outside of the image"):
         plan_crop(FACE + 2000, (400, 400), 64)
 
 

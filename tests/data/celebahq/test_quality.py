@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from progan.data.celebahq.quality import spectral_quality
+from progan.data.celebahq.build_face import spectral_quality
 
 
 def natural(side: int, exponent: float = 1.0, seed: int = 0) -> np.ndarray:

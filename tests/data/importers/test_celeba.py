@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from progan.cli.dataset import main
-from progan.data.importers.celeba import import_celeba
+from progan.data.importers.photo_datasets import import_celeba
 from progan.data.reader import Dataset
 from progan.errors import UserError
 

@@ -8,7 +8,7 @@ from PIL import Image, ImageCms, features
 
 from progan.data.image_source import UnreadableImage
 from progan.data.importers.color import find_partial_range, scale_to_8_bits
-from progan.data.importers.image_headers import inspect_image
+from progan.data.importers.image_headers import read_header
 from progan.data.importers.pixels import convert_mode, decode_image, decode_srgb
 from tests.data.importers.image_files import (
     SMOOTH,
@@ -29,7 +29,7 @@ SWAPPED = [10, 90, 200]
 
 def read(data: bytes) -> tuple[list[int], dict[str, str]]:
     """The first pixel in sRGB and of the native channels; what is said: kind -> what differs."""
-    found = inspect_image(data, "x")
+    found = read_header(data, "x")
     picture = convert_mode(decode_srgb(data, "x"), found.channels)
     return (
         np.atleast_1d(np.asarray(picture)[0, 0]).tolist(),
@@ -212,4 +212,4 @@ def test_the_size_is_that_of_the_upright_image(tmp_path: Path) -> None:
         exif = Image.Exif()
         exif.load(turned(6))
         data = encoded(SMOOTH, kind, exif=exif)
-        assert inspect_image(data, "x").size == (24, 32) == decode_srgb(data, "x").size
+        assert read_header(data, "x").size == (24, 32) == decode_srgb(data, "x").size

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from progan.cli.dataset import main
-from progan.data.importers.cub200 import Box, crop_box, import_cub200
+from progan.data.importers.photo_datasets import Box, crop_box, import_cub200
 from progan.data.reader import Dataset
 from progan.errors import UserError
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from progan.cli.dataset import main
-from progan.data.importers.lsun import import_lsun
+from progan.data.importers.photo_datasets import import_lsun
 from progan.data.reader import Dataset
 from progan.errors import UserError
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, features
 
 from progan.data.image_source import UnreadableImage
-from progan.data.importers.image_headers import inspect_image
+from progan.data.importers.image_headers import read_header
 from progan.data.importers.pixels import convert_mode, decode_srgb
 from tests.data.importers.image_files import (
     ORIENTATION,
@@ -32,7 +32,7 @@ OF_JPEG = np.asarray(Image.open(io.BytesIO(JPEG)))
 
 def read(data: bytes) -> tuple[np.ndarray, list[str]]:
     """RGB pixels, and what was said of metadata; the header tells the size of the pixels."""
-    found = inspect_image(data, "x")
+    found = read_header(data, "x")
     picture = decode_srgb(data, "x")
     assert found.size == picture.size
     return (

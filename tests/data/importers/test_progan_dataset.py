@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from progan.cli.dataset import main
 from progan.data.image_source import ImageSource, Sample
-from progan.data.importers.progan_dataset import import_dataset
+from progan.data.importers.catalog import import_dataset
 from progan.data.reader import Dataset
 from progan.data.writer import write_dataset
 from progan.errors import UserError

@@ -14,7 +14,6 @@ from hypothesis.extra.numpy import arrays
 from progan.cli.dataset import main
 from progan.data.image_source import UnreadableImage
 from progan.data.importers.tfrecords import (
-    frame_record,
     import_tfrecords,
     index_records,
     masked_crc32c,
@@ -27,6 +26,12 @@ from progan.errors import UserError
 pytest.importorskip("google_crc32c")
 
 CONTENT = [b"one", b"", b"three" * 100]
+
+
+def frame_record(data: bytes) -> bytes:
+    """One record as it stands in a file: length, its checksum, data, their checksum."""
+    parts = struct.pack("<Q", len(data)), data
+    return b"".join(part + struct.pack("<I", masked_crc32c(part)) for part in parts)
 
 
 def test_the_masked_checksum_of_tfrecord_files() -> None:

@@ -1,11 +1,12 @@
-"""Arithmetic of shapes and of light on arrays.
+"""Random numbers, noise, shapes and light whose values are equal on every machine.
 
 Only `+ - * /`, square roots, comparisons and rounding are used: IEEE 754 fixes their results to
-the last bit, whereas `exp`, `sin` and `pow` differ between machines.
+the last bit, whereas `exp`, `sin` and `pow` differ between machines. Of NumPy's random numbers,
+only the raw words of Philox are used: the streams of `Generator` may change between versions.
 """
 
 from dataclasses import dataclass
-from typing import Any, Self, TypeAlias, cast
+from typing import Any, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +45,7 @@ def coverage(distance: Array, pixel: float, softness: float = LENS_BLUR) -> Arra
     """Coverage 0..1 of a shape of which `distance` is the signed distance, negative inside.
 
     A hard edge is a ramp of one pixel, which is what a box filter makes of a straight edge: so
-    the picture at half the resolution is the average of this one.
+    the image at half the resolution is the average of this one.
     """
     if softness <= pixel:
         return clamp(0.5 - distance * (1.0 / pixel))
@@ -78,7 +79,7 @@ def rounded_box(x: Array, y: Array, half: tuple[float, float], radius: float) ->
 
 
 def pattern_visibility(wavelength: float, pixel: float) -> float:
-    """How much of a pattern of this wavelength the pixels can show: 0 below two, 1 from five."""
+    """Contrast of a pattern at this pixel size: 0 below 2 px per wavelength, 1 from 5."""
     t = min(1.0, max(0.0, (wavelength / pixel - 2.0) / 3.0))
     return t * t * (3.0 - 2.0 * t)
 
@@ -102,11 +103,11 @@ def value_noise(lattice: Array, u: Array, v: Array) -> Array:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lamp:
-    """The key light and the light of the room, in linear colour."""
+    """The key light and the ambient light, in linear colour."""
 
     direction: tuple[float, float, float]  # unit vector towards the lamp: right, down, to us
     key: Colour
-    room: Colour
+    ambient: Colour
 
     @classmethod
     def from_light(cls, light: Light) -> Self:
@@ -118,19 +119,19 @@ class Lamp:
         fill = light.exposure * (1.08 - light.contrast)
         warm = 0.5 + 0.5 * light.warmth
         key = tuple(power * (c + (w - c) * warm) for c, w in zip(COOL, WARM, strict=True))
-        room = tuple(fill * (w + (c - w) * warm) for c, w in zip(COOL, WARM, strict=True))
+        ambient = tuple(fill * (w + (c - w) * warm) for c, w in zip(COOL, WARM, strict=True))
         return cls(
             direction=(x / length, y / length, z / length),
             key=(key[0], key[1], key[2]),
-            room=(room[0], room[1], room[2]),
+            ambient=(ambient[0], ambient[1], ambient[2]),
         )
 
     @property
     def level(self) -> Colour:
         """Display brightness of a white surface that faces us."""
         red, green, blue = (
-            float(np.sqrt(key * self.direction[2] + room))
-            for key, room in zip(self.key, self.room, strict=True)
+            float(np.sqrt(key * self.direction[2] + ambient))
+            for key, ambient in zip(self.key, self.ambient, strict=True)
         )
         return red, green, blue
 
@@ -149,7 +150,7 @@ class Lamp:
         reach = planes_of(wrap)
         lit = np.maximum(facing + reach, 0.0)
         lit *= planes_of(self.key) / (1.0 + reach)
-        lit += planes_of(self.room) * sky
+        lit += planes_of(self.ambient) * sky
         return safe_sqrt(lit) * (planes_of(albedo) if isinstance(albedo, tuple) else albedo)
 
     def gloss(self, normal: tuple[Array, Array, Array], doublings: int) -> Array:
@@ -167,3 +168,95 @@ def normal_of(slope_x: Array, slope_y: Array) -> tuple[Array, Array, Array]:
     """Unit normal of the surface z(x, y) with these slopes, z towards us."""
     z = 1.0 / safe_sqrt(1.0 + slope_x * slope_x + slope_y * slope_y)
     return -slope_x * z, -slope_y * z, z
+
+
+Option = TypeVar("Option")
+LATTICE_SIDE = 64
+COARSEST_GRAIN = 64  # pixels per side of the first level of the grain
+FINEST_GRAIN = 1024  # and of the last
+
+
+def random_words(key: tuple[int, int], count: int) -> npt.NDArray[np.uint64]:
+    """Return the first `count` words of the stream that the two 64-bit numbers of `key` name."""
+    return np.random.Philox(key=np.array(key, dtype=np.uint64)).random_raw(count)
+
+
+def random_bytes(key: tuple[int, int], count: int) -> npt.NDArray[np.uint8]:
+    """Return the first `count` bytes of the stream, in little-endian order on every machine."""
+    return random_words(key, -(-count // 8)).astype("<u8").view(np.uint8)[:count]
+
+
+class Rng:
+    """Random numbers from the stream of one portrait."""
+
+    __slots__ = ("_words", "_next")
+
+    CAPACITY = 256  # numbers per portrait; about 120 are used
+
+    def __init__(self, key: tuple[int, int]) -> None:
+        self._words: list[int] = random_words(key, self.CAPACITY).tolist()
+        self._next = 0
+
+    def word(self) -> int:
+        """Return a number in 0..2**64-1."""
+        self._next += 1
+        return self._words[self._next - 1]
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
+        """Return a number, uniform in [low, high)."""
+        return low + (high - low) * (self.word() >> 11) * 2.0**-53
+
+    def bell(self, low: float, high: float) -> float:
+        """Return a number, bell-shaped in [low, high): the mean of three uniform numbers."""
+        return (self.uniform(low, high) + self.uniform(low, high) + self.uniform(low, high)) / 3
+
+    def bernoulli(self, probability: float) -> bool:
+        """Return True with the given probability."""
+        return self.uniform() < probability
+
+    def pick(self, weights: dict[Option, float]) -> Option:
+        """Return one of the keys with a probability proportional to its weight."""
+        left = self.uniform(0.0, sum(weights.values()))
+        for option, weight in weights.items():
+            left -= weight
+            if left < 0:
+                return option
+        return option
+
+
+def noise_lattice(texture: int) -> Array:
+    """Make noise [64, 64] in -1..1 for `value_noise`."""
+    return _uniform_noise(texture, 0, (LATTICE_SIDE, LATTICE_SIDE))
+
+
+def make_grain(texture: int, resolution: int) -> Array:
+    """Make grain [R, R], of the order of 1, for R a power of two from 64; finer is stronger.
+
+    A Haar pyramid: each level adds detail whose 2x2 averages are zero, so the grain at half the
+    resolution is exactly the average of this one.
+    """
+    field = _uniform_noise(texture, 1, (COARSEST_GRAIN, COARSEST_GRAIN)) * np.float32(0.25)
+    stream = 2
+    while field.shape[0] < resolution:
+        field = _refine(field, _uniform_noise(texture, stream, (3, *field.shape)))
+        stream += 1
+    return field
+
+
+def _refine(field: Array, detail: Array) -> Array:
+    """Twice the resolution: `detail` [3, n, n] holds the Haar coefficients of `field` [n, n]."""
+    side = field.shape[0]
+    strength = 0.1 + 0.4 * (2 * side / FINEST_GRAIN)  # coarse grain would look like cloth
+    across, down, diagonal = detail * np.float32(strength)
+    finer = np.empty((side, 2, side, 2), dtype=np.float32)
+    finer[:, 0, :, 0] = field + across + down + diagonal
+    finer[:, 0, :, 1] = field - across + down - diagonal
+    finer[:, 1, :, 0] = field + across - down - diagonal
+    finer[:, 1, :, 1] = field - across - down + diagonal
+    return finer.reshape(2 * side, 2 * side)
+
+
+def _uniform_noise(texture: int, stream: int, shape: tuple[int, ...]) -> Array:
+    """Make uniform noise in -1..1 from the named stream."""
+    raw = random_bytes((texture, stream), int(np.prod(shape))).reshape(shape)
+    return raw.astype(np.float32) * np.float32(1 / 127.5) - np.float32(1)

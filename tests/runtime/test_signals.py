@@ -8,22 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from progan.runtime.early_signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, SIGNALS
+from progan.runtime.signals import (
+    EXIT_INTERRUPTED,
+    EXIT_RESUMABLE,
+    OUT_OF_TIME,
+    SIGNALS,
+    StopSignal,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGAN = ("-c", "from progan.cli.start import main; main()")
 COMMANDS = (
-    ("train.py",),
-    ("generate.py",),
-    ("dataset_tool.py",),
-    ("-m", "metrics"),
-    ("-m", "progan.report"),
-    ("-m", "progan.diagnosis"),
-    ("-m", "progan.interop"),
-    ("-m", "progan.projection"),
-    ("-m", "progan"),
-    PROGAN,
-)
+    ("train.py",), ("generate.py",), ("dataset_tool.py",), ("-m", "metrics"),
+    ("-m", "progan.report"), ("-m", "progan.diagnosis"), ("-m", "progan.interop"),
+    ("-m", "progan.projection"), ("-m", "progan"), PROGAN,
+)  # fmt: skip
 
 
 def ended(
@@ -36,14 +35,10 @@ def ended(
     """Run a command whose import of click does something else first."""
     (folder / "click.py").write_text(f"import os, signal\n{first_import}\n")
     return subprocess.run(
-        [sys.executable, *command, *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
+        [sys.executable, *command, *words], cwd=ROOT, capture_output=True, text=True, timeout=60,
         env=os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"} | environment,
         preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in SIGNALS],
-    )
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -101,14 +96,10 @@ def test_a_signal_while_torch_is_imported_raises_nothing_in_its_code(
         "    sum(range(10))\nexcept BaseException:\n    os.abort()\n"
     )
     result = subprocess.run(
-        [sys.executable, "train.py", "--dry-run"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        [sys.executable, "train.py", "--dry-run"], cwd=ROOT, capture_output=True, text=True,
+        timeout=60, env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
         preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in SIGNALS],
-    )
+    )  # fmt: skip
     code = EXIT_RESUMABLE if number == signal.SIGUSR1 else EXIT_INTERRUPTED
     assert (result.returncode, result.stderr) == (code, "\nInterrupted.\n")
 
@@ -128,16 +119,52 @@ def test_a_signal_after_the_command_changes_nothing() -> None:
     """Python takes a while to end a process that has imported much."""
     code = (
         "import atexit, os, signal; "
-        "from progan.runtime.early_signals import install_early_handlers; "
+        "from progan.runtime.signals import install_early_handlers; "
         "atexit.register(os.kill, os.getpid(), signal.SIGINT); "
         "install_early_handlers(); from tests.runtime.ending import main; main()"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    )  # fmt: skip
     assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_wish_and_an_order(number: signal.Signals) -> None:
+    outside = signal.getsignal(number)
+    signal.signal(number, signal.default_int_handler)  # a background job ignores Ctrl-C
+    with StopSignal() as interrupts:
+        assert not interrupts.requested
+        os.kill(os.getpid(), number)
+        assert interrupts.requested and interrupts.reason == number.name
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) == signal.default_int_handler
+    signal.signal(number, outside)
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    outside = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with StopSignal() as interrupts:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert not interrupts.requested
+    signal.signal(signal.SIGINT, outside)
+
+
+def test_the_end_of_the_time_is_a_wish_too() -> None:
+    with StopSignal(max_hours=0) as interrupts:
+        assert interrupts.requested and interrupts.reason == OUT_OF_TIME
+    with StopSignal(max_hours=1) as interrupts:
+        assert not interrupts.requested
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupts.requested and interrupts.reason == "SIGTERM"
+
+
+def test_where_every_moment_is_good_the_first_signal_is_an_order() -> None:
+    with StopSignal() as interrupts:
+        with pytest.raises(KeyboardInterrupt), interrupts.interrupt_immediately():
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupts.requested
+        with pytest.raises(KeyboardInterrupt), interrupts.interrupt_immediately():
+            raise AssertionError("it was requested before")

@@ -7,7 +7,7 @@ import pytest
 from progan.config import SECTIONS, Run, override
 from progan.option_fields import option_fields
 from progan.presets import PRESETS, preset
-from progan.training.start_checks import RESOLUTION_TABLES, RULES, ineffective_options
+from progan.training.plan import RESOLUTION_TABLES, RULES, ineffective_options
 from tests.for_each import for_each
 
 

@@ -1,4 +1,4 @@
-"""Sections on the settings of a run, its growth phases, and the machine."""
+"""Sections that state facts of a run: status, growth phases, settings, machine."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,15 +7,88 @@ from typing import Any, NamedTuple
 from progan import presets, schedule
 from progan.config import SECTIONS, Network, Run, config_changes
 from progan.diagnosis.curves import GrowthPhase, growth_phases
-from progan.diagnosis.history import Row
+from progan.diagnosis.diagnose import diagnose
+from progan.diagnosis.history import Row, read_history
+from progan.diagnosis.status import Status, coverage_facts, explain_status, format_rollbacks
 from progan.errors import UserError
 from progan.invocation import respell_commands
 from progan.option_fields import option_fields, option_name
 from progan.report.run_data import RunData
 from progan.run_directory import LOG_FILE
-from progan.runtime.log import human_rate, human_seconds
+from progan.runtime.text import human_rate, human_seconds
 from progan.schedule import Phase
 from progan.training.progress import resolution_label
+
+# Starts of the last line of the log of a run that has ended, after the time; the last one is of
+# earlier versions.
+DONE, DIVERGED = "  Done", ("  Training diverged", "  The training has left the numbers")
+STOPPED = re.compile(r"[\d: -]{19}  Stopped (.+?)(?:; |\. |$)")
+STOPPED_AT = re.compile(r"at kimg (\d+(?:\.\d+)?)$")
+
+
+def build_status_section(data: RunData) -> dict[str, Any]:
+    """Return the diagnosis, or a message in its place, and the progress."""
+    message, diagnosis = "", {}
+    try:
+        history = read_history(data.directory)
+        if history.rows or history.rollback:
+            found = diagnose(history)
+            diagnosis = {
+                "status": found,
+                "css_class": status_class(found),
+                "explanation": explain_status(found).capitalize(),
+                "facts": list(coverage_facts(found)),
+                "rollbacks": format_rollbacks(history.rows),
+            }
+        else:
+            message = "No status yet: it comes with the first ticks."
+    except UserError as error:
+        message = f"No status: {error}"
+    progress = {
+        "kimg": kimg_at_end(data),
+        "total_kimg": data.settings.growth.total_kimg if data.settings else None,
+        "facts": [("the run", describe_state(data.log)), *_progress_facts(data)],
+    }
+    return {"message": message, "diagnosis": diagnosis, "progress": progress}
+
+
+def describe_state(log: Sequence[str]) -> str:
+    """Return whether the run ended, stopped or may still be training, by the last log line."""
+    last = log[-1] if log else ""
+    if DONE in last[:30]:
+        return "has ended"
+    if any(start in last[:60] for start in DIVERGED):
+        return "has stopped, as its numbers were not finite or far too large"
+    if stop := STOPPED.match(last):
+        return f"was stopped {stop[1]}"
+    return f"was training at {last[:19]}, and may still be" if last else "has no log"
+
+
+def kimg_at_end(data: RunData) -> float:
+    """Return the kimg of the last tick, or where the run was stopped after it."""
+    stop = STOPPED.match(data.log[-1]) if data.log else None
+    place = STOPPED_AT.search(stop[1]) if stop else None
+    return max(float(place[1]) if place else 0.0, data.kimg)
+
+
+def status_class(status: Status) -> str:
+    """Return the CSS class that colours a status: 'failing', 'warning' or 'none'."""
+    if status.findings:
+        return "failing" if status.failing else "warning"
+    return "none"
+
+
+def _progress_facts(data: RunData) -> Iterator[tuple[str, str]]:
+    if not data.rows:
+        return
+    last = data.rows[-1]
+    if stage := data.describe_stage(last["images_seen"]):
+        yield "resolution", stage
+    if "progress/hours" in last:
+        yield "time", human_seconds(last["progress/hours"] * 3600)
+    if "speed/images-per-second" in last:
+        yield "speed", f"{human_rate(last['speed/images-per-second'])} images/s"
+
 
 NOT_COMPARED = ("preset", "data", "fingerprint", "init_from")  # listed in the overview instead
 SETTINGS_HEADINGS = ("setting", "value", "what it is")
@@ -91,8 +164,8 @@ def _format_value(value: Any, auto: float | None) -> str:
 def build_machine_section(data: RunData) -> dict[str, Any]:
     """Return devices, memory and the end of the log; raises UserError if nothing is known."""
     if not data.log and not data.rows:
-        raise UserError(f"There is no {LOG_FILE}, and there are no statistics.")
-    sessions = parse_sessions(data.log)
+        raise UserError(f"{LOG_FILE} and statistics are missing.")
+    sessions = [Session(*match.groups()) for line in data.log if (match := SESSION.fullmatch(line))]
     return {
         "overview": list(_machine_facts(data, sessions)),
         "headings": MACHINE_HEADINGS,
@@ -100,11 +173,6 @@ def build_machine_section(data: RunData) -> dict[str, Any]:
         "log_file": LOG_FILE,
         "log_tail": "\n".join(data.log[-LOG_TAIL:]),
     }
-
-
-def parse_sessions(log: Sequence[str]) -> list[Session]:
-    """Return all starts of train.py in the lines of a log."""
-    return [Session(*match.groups()) for line in log if (match := SESSION.fullmatch(line))]
 
 
 def _machine_facts(data: RunData, sessions: Sequence[Session]) -> Iterator[tuple[str, str]]:
