@@ -28,10 +28,9 @@ from progan.batch_split import UNSHARDED
 from progan.config import Run, override
 from progan.data.loader import prefetch_batches, read_batches
 from progan.runtime import devices
-from progan.runtime.cuda_prefetch import cuda_graph_capture
 from progan.training import preflight
 from progan.training.checkpoint import load_state, save_state
-from progan.training.cuda_graph import cuda_graph_steps
+from progan.training.cuda_graph import cuda_graph_capture, cuda_graph_steps
 from progan.training.state import TrainState, create_state
 from progan.training.step import EAGER_STEPS, Statistics, Steps
 from progan.training.step_inputs import LevelAlpha, discriminator_inputs, generator_inputs

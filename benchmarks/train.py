@@ -49,7 +49,6 @@ from progan import presets
 from progan.batch_split import UNSHARDED
 from progan.command import Command, device_option
 from progan.config import Run, override
-from progan.data.loader import preprocess_reals
 from progan.errors import UserError
 from progan.runtime import devices
 from progan.runtime.text import format_table
@@ -59,6 +58,7 @@ from progan.training.acceleration import accelerate, choose_acceleration
 from progan.training.cuda_graph import WARM_UP_STEPS
 from progan.training.precision import HALF_DTYPES
 from progan.training.state import create_state
+from progan.training.step_inputs import preprocess_reals
 
 BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 MOST_TURNS = 50

@@ -25,7 +25,7 @@ from progan.invocation import command_line
 from progan.run_directory import list_states
 from progan.runtime.files import zip_member_names
 from progan.runtime.seeding import numpy_generator
-from progan.sampling.checkpoint_file import PICKLE_NAME
+from progan.sampling.checkpoint_format import PICKLE_NAME
 from progan.sampling.find_network import find_network
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import render

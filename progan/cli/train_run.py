@@ -29,7 +29,6 @@ from progan.runtime.signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, StopSignal
 from progan.runtime.text import escape_controls, format_count
 from progan.runtime.torch_settings import require_compile_cache, set_cpu_threads
 from progan.training.acceleration import COMPILING, prepare_execution
-from progan.training.data_parallel import broadcast_state
 from progan.training.init_from import Transfer, apply_transfer, describe_transfer
 from progan.training.loop import TrainContext, train
 from progan.training.plan import describe_plan, plan_notes, startup_notes
@@ -44,6 +43,7 @@ from progan.training.run_length import end_message
 from progan.training.snapshot_metrics import Metric
 from progan.training.start import dataset_change_notes, new_run_settings, require_batch_split
 from progan.training.state import TrainState, create_state
+from progan.training.state_sync import broadcast_state
 
 
 class Training(NamedTuple):

@@ -22,8 +22,6 @@ from progan import schedule
 from progan.batch_split import UNSHARDED, Shard, shard_rows
 from progan.config import Run
 from progan.data.reader import Dataset
-from progan.images import to_float
-from progan.ops import fade_images
 from progan.runtime.cuda_prefetch import CudaPrefetcher, Prefetched
 from progan.runtime.devices import none_if_out_of_memory, unclaimed_memory_bytes
 from progan.runtime.files import human_bytes
@@ -151,22 +149,6 @@ class ShuffledRows:
             stream = numpy_generator(self.seed, "shuffle", epoch)
             self._epoch, self._order = epoch, stream.permutation(self.count)
         return self._order
-
-
-def preprocess_reals(
-    images: Tensor, *, mirror: Tensor | None = None, alpha: Tensor | None = None
-) -> Tensor:
-    """Convert uint8 [N, H, W, C] to float32 [N, C, H, W] in [-1, 1] for the discriminator.
-
-    Args:
-        mirror: bool [N], True for images to flip left to right.
-        alpha: 0-d; while a level is faded in, reals are blended with their own
-            2x-down-2x-up version, so that they sharpen as the networks do.
-    """
-    x = to_float(images.permute(0, 3, 1, 2))
-    if mirror is not None:
-        x = x.where(~mirror.reshape(-1, 1, 1, 1), x.flip(3))
-    return x if alpha is None else fade_images(x, alpha)
 
 
 class Batch(NamedTuple):

@@ -13,7 +13,7 @@ from progan.interop.official_files import is_archive, is_pickle, read_archive, r
 from progan.interop.zoo import is_zoo, read_zoo
 from progan.runtime.safe_pickle import BrokenPickle, RefusedPickle
 from progan.runtime.weights_file import is_weights_file
-from progan.sampling.checkpoint_file import is_checkpoint, load_g_ema
+from progan.sampling.checkpoint_format import is_checkpoint, load_g_ema
 from progan.sampling.snapshot_file import PREFIX, NotANetwork, Snapshot, load_network
 
 

@@ -1,13 +1,12 @@
-"""Copy batches to a GPU ahead of their use, on a side stream, and capture CUDA graphs.
+"""Copy batches to a GPU ahead of their use, on a side stream.
 
 For devices other than CUDA, tensors stay where they are until they are received.
 """
 
 from collections import deque
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -84,32 +83,3 @@ class CudaPrefetcher:
             # Allocated on the side stream: it must not be reused there before the work queued here.
             tensor.record_stream(torch.cuda.current_stream(self._device))
         return tensor.to(self._device)
-
-
-class CapturedGraph(NamedTuple):
-    """Captured work: `replay` runs it again on the current content of its tensors."""
-
-    replay: Callable[[], None]
-    result: Tensor  # overwritten by each replay
-
-
-class GraphCapture(Protocol):
-    def __call__(self, work: Callable[[], Tensor]) -> CapturedGraph:
-        """Capture the device operations of `work` without running them.
-
-        Raises RuntimeError if `work` cannot be captured, e.g. because it waits for a number.
-        """
-
-
-def cuda_graph_capture() -> GraphCapture:
-    """Return a graph capture with one memory pool; replay its graphs one at a time."""
-    pool = torch.cuda.graph_pool_handle()
-
-    def capture(work: Callable[[], Tensor]) -> CapturedGraph:
-        graph = torch.cuda.CUDAGraph()
-        # Other threads read data meanwhile; only this one is captured.
-        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
-            result = work()
-        return CapturedGraph(graph.replay, result)
-
-    return capture

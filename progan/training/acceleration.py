@@ -15,13 +15,12 @@ import torch
 from progan.batch_split import Shard
 from progan.config import Run
 from progan.errors import first_line
-from progan.runtime.cuda_prefetch import cuda_graph_capture
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log
 from progan.runtime.signals import interruptible, stop_requested
 from progan.runtime.text import human_seconds
 from progan.sizes import MIN_LEVEL, growing_name
-from progan.training.cuda_graph import cuda_graph_steps
+from progan.training.cuda_graph import cuda_graph_capture, cuda_graph_steps
 from progan.training.gradients import FULL_BATCH, BatchSplit, MicroBatchSizes
 from progan.training.preflight import Preflight, costs_table, cpu_note, total_seconds
 from progan.training.state import TrainState

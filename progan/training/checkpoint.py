@@ -17,7 +17,7 @@ from progan.option_fields import section_changes, section_from_dict
 from progan.run_directory import list_states as state_files
 from progan.run_directory import state_path
 from progan.runtime.files import atomic_path
-from progan.sampling.checkpoint_file import (
+from progan.sampling.checkpoint_format import (
     FORMAT,
     FORMAT_VERSION,
     NOT_WHOLE,

@@ -22,7 +22,7 @@ from progan.run_directory import (
 )
 from progan.runtime.files import PARTIAL, atomic_path, flush_to_disk
 from progan.runtime.workers import BackgroundJob
-from progan.sampling.checkpoint_file import Content, read_metadata
+from progan.sampling.checkpoint_format import Content, read_metadata
 from progan.sampling.model_card import card_path, is_unedited
 from progan.sampling.snapshot_file import (
     PREFIX,

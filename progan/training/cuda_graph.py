@@ -7,7 +7,7 @@ takes to launch them; a graph launches all of them at once.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -16,7 +16,6 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from progan.config import Run
 from progan.errors import first_line
-from progan.runtime.cuda_prefetch import CapturedGraph, GraphCapture
 from progan.training.optim import Rate, capturable
 from progan.training.state import TrainState
 from progan.training.step import Statistics, Steps
@@ -28,6 +27,35 @@ WARM_UP_STEPS = 3
 
 Step = Callable[..., Statistics]
 _Key = tuple[str, bool]  # name of the optimizer, with gradient penalty
+
+
+class CapturedGraph(NamedTuple):
+    """Captured work: `replay` runs it again on the current content of its tensors."""
+
+    replay: Callable[[], None]
+    result: Tensor  # overwritten by each replay
+
+
+class GraphCapture(Protocol):
+    def __call__(self, work: Callable[[], Tensor]) -> CapturedGraph:
+        """Capture the device operations of `work` without running them.
+
+        Raises RuntimeError if `work` cannot be captured, e.g. because it waits for a number.
+        """
+
+
+def cuda_graph_capture() -> GraphCapture:
+    """Return a graph capture with one memory pool; replay its graphs one at a time."""
+    pool = torch.cuda.graph_pool_handle()
+
+    def capture(work: Callable[[], Tensor]) -> CapturedGraph:
+        graph = torch.cuda.CUDAGraph()
+        # Other threads read data meanwhile; only this one is captured.
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            result = work()
+        return CapturedGraph(graph.replay, result)
+
+    return capture
 
 
 @dataclass(slots=True)

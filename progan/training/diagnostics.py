@@ -8,13 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from progan.config import Run
-from progan.data.loader import preprocess_reals
 from progan.data.reader import Dataset
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import batch_size
 from progan.schedule import Stage
 from progan.training.state import TrainState
-from progan.training.step_inputs import LevelAlpha
+from progan.training.step_inputs import LevelAlpha, preprocess_reals
 
 MAX_HELD_OUT, MAX_HELD_OUT_PIXELS = 256, 2**24
 MAX_DIVERSITY_IMAGES = 32  # less than 1 % of a tick of 1000 images

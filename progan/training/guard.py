@@ -22,7 +22,8 @@ from progan.runtime.seeding import derive_seed
 from progan.schedule import Stage
 from progan.training import sample_grids
 from progan.training.checkpoint import COUNTERS, copy_to_cpu
-from progan.training.state import StatSums, StepStats, TrainState
+from progan.training.state import TrainState
+from progan.training.step_stats import StatSums, StepStats
 
 CHECK_ROUNDS = 32  # rounds between two checks; each waits for the device
 BOUNDED = ("gradient/", "scores/")  # statistics that may explode; losses may be anything finite

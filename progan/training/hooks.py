@@ -19,9 +19,9 @@ from progan.sampling.snapshot_file import Snapshot
 from progan.schedule import Stage
 from progan.training import sample_grids
 from progan.training.checkpoint_writer import CheckpointWriter
-from progan.training.data_parallel import require_same_weights
 from progan.training.progress import EtaEstimator, format_kimg, stage_label
 from progan.training.state import TrainState
+from progan.training.state_sync import require_same_weights
 from progan.training.stats_logger import StatsLogger
 
 

@@ -21,7 +21,7 @@ from progan.interop.load import import_foreign, load_network_or_explain
 from progan.networks import Discriminator, Generator
 from progan.networks.inspection import meta_networks, names_by_level, tensor_levels
 from progan.option_fields import option_name, section_changes
-from progan.sampling.checkpoint_file import is_checkpoint, is_intact, load_network_weights
+from progan.sampling.checkpoint_format import is_checkpoint, is_intact, load_network_weights
 from progan.sampling.find_network import find_network, find_run
 from progan.sizes import MIN_LEVEL
 from progan.training.optim import freeze_highest_levels

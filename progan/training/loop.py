@@ -27,13 +27,14 @@ from progan.training.diagnostics import measure_diversity, measure_overfitting
 from progan.training.guard import Guard, TrainingDiverged, reseed_after_rollback, stop_message
 from progan.training.hooks import Hook, LiveDiagnosis, Tick, snapshot_of
 from progan.training.model_cards import ModelCardWriter, describe_machine, training_data_of
-from progan.training.optim import lazy_correction
+from progan.training.optim import enter_phase, lazy_correction
 from progan.training.progress import Progress
 from progan.training.snapshot_metrics import Metric, SnapshotMetrics
-from progan.training.state import StepStats, TrainState, enter_phase
+from progan.training.state import TrainState
 from progan.training.stats_logger import StatsLogger, missing_ticks_notes
 from progan.training.step import EAGER_STEPS, Steps
 from progan.training.step_inputs import LevelAlpha, discriminator_inputs, generator_inputs
+from progan.training.step_stats import StepStats
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

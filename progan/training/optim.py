@@ -1,14 +1,19 @@
-"""Optimizers, frozen layers (FreezeD), and one update of the weights."""
+"""Optimizers and their reset at a fade, frozen layers (FreezeD), and one update of the weights."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from progan.config import Optim
+from progan.config import Optim, Run
 from progan.networks import Discriminator
+from progan.schedule import Stage
+
+if TYPE_CHECKING:
+    from progan.training.state import TrainState
 
 Rate = float | Tensor  # a learning rate; 0-d on the device where steps are recorded
 
@@ -110,6 +115,14 @@ def capturable(optimizer: Optimizer) -> Iterator[None]:
 def reset_optimizer(optimizer: Optimizer) -> None:
     """Delete all moments and step counts."""
     optimizer.state.clear()
+
+
+def enter_phase(state: "TrainState", stage: Stage, run: Run) -> None:
+    """Reset the optimizers where a fade starts or ends."""
+    if stage.phase != state.phase and run.optim.reset_optimizers:
+        reset_optimizer(state.g_optimizer)
+        reset_optimizer(state.d_optimizer)
+    state.phase = stage.phase
 
 
 def freeze_highest_levels(discriminator: Discriminator, count: int) -> None:

@@ -27,7 +27,7 @@ from progan.run_directory import (
 from progan.run_directory import list_states as state_files
 from progan.runtime.files import PARTIAL, remove_partials
 from progan.runtime.weights_file import is_weights_file
-from progan.sampling.checkpoint_file import is_checkpoint, read_metadata
+from progan.sampling.checkpoint_format import is_checkpoint, read_metadata
 from progan.sampling.snapshot_file import PREFIX, SUFFIX, read_images_seen
 from progan.training import state as states
 from progan.training.checkpoint import load_newest, load_state

@@ -13,7 +13,9 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from progan.augment import AugmentNoise, augment, update_probability
 from progan.batch_split import interleave_count
@@ -41,7 +43,7 @@ from progan.training.precision import (
     scale_of,
     update_scale,
 )
-from progan.training.state import AUGMENT_P, TrainState, update_g_ema
+from progan.training.state import AUGMENT_P, TrainState
 from progan.training.step_inputs import DiscriminatorInputs, GeneratorInputs, LevelAlpha
 
 Statistics = dict[str, Tensor]  # 0-d, by name
@@ -252,6 +254,19 @@ def update_controllers(state: TrainState, run: Run, statistics: Statistics) -> N
         )
     for name, value in updated.items():
         state.controllers[name].copy_(value)
+
+
+@torch.no_grad()
+def update_g_ema(state: TrainState, decay: float) -> None:
+    """g_ema <- decay * g_ema + (1 - decay) * generator.
+
+    The statistics of batch normalisation are copied: averaged, they would keep for long their
+    initial variance of 1, far above that of young features.
+    """
+    update = get_ema_multi_avg_fn(decay)
+    update(list(state.g_ema.parameters()), list(state.generator.parameters()), 0)
+    for ema, current in zip(state.g_ema.buffers(), state.generator.buffers(), strict=True):
+        ema.copy_(current)
 
 
 class Steps(NamedTuple):

@@ -9,8 +9,10 @@ from torch.utils._pytree import tree_map_only
 
 from progan.augment import AugmentNoise, draw_augment_noise
 from progan.config import Run
-from progan.data.loader import Batch, preprocess_reals
+from progan.data.loader import Batch
+from progan.images import to_float
 from progan.losses import LOSSES, LossNoise, draw_loss_noise
+from progan.ops import fade_images
 from progan.runtime.seeding import torch_generator as stream
 from progan.schedule import Stage
 
@@ -123,3 +125,19 @@ def _draw_augment_noise(run: Run, n: int, random: torch.Generator) -> AugmentNoi
         return None
     reals = draw_augment_noise(run.augment, n, random)
     return AugmentNoisePair(reals, draw_augment_noise(run.augment, n, random))
+
+
+def preprocess_reals(
+    images: Tensor, *, mirror: Tensor | None = None, alpha: Tensor | None = None
+) -> Tensor:
+    """Convert uint8 [N, H, W, C] to float32 [N, C, H, W] in [-1, 1] for the discriminator.
+
+    Args:
+        mirror: bool [N], True for images to flip left to right.
+        alpha: 0-d; while a level is faded in, reals are blended with their own
+            2x-down-2x-up version, so that they sharpen as the networks do.
+    """
+    x = to_float(images.permute(0, 3, 1, 2))
+    if mirror is not None:
+        x = x.where(~mirror.reshape(-1, 1, 1, 1), x.flip(3))
+    return x if alpha is None else fade_images(x, alpha)

@@ -25,7 +25,7 @@ from progan.run_directory import list_states
 from progan.runtime.log import Log
 from progan.runtime.signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, SIGNALS
 from progan.runtime.weights_file import content_hash
-from progan.sampling.checkpoint_file import read_checkpoint
+from progan.sampling.checkpoint_format import read_checkpoint
 from progan.sampling.find_network import find_network
 from progan.sampling.snapshot_file import find_interim_networks, load_network
 from progan.training.checkpoint_writer import CheckpointWriter

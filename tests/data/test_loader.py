@@ -26,11 +26,11 @@ from progan.data.loader import (
     ReadingCancelled,
     ShuffledRows,
     prefetch_batches,
-    preprocess_reals,
     read_batches,
     read_one_hot_labels,
 )
 from progan.data.reader import Dataset
+from progan.training.step_inputs import preprocess_reals
 from tests.builders import noise_dataset, tiny_run
 
 COUNTS, SEEDS = st.integers(1, 30), st.integers(0, 2**40)

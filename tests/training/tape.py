@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from progan.runtime.cuda_prefetch import CapturedGraph, GraphCapture
+from progan.training.cuda_graph import CapturedGraph, GraphCapture
 
 
 class Tape(TorchDispatchMode):

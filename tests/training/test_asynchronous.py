@@ -17,16 +17,16 @@ from progan.batch_split import UNSHARDED, Shard
 from progan.config import Run
 from progan.losses import LOSSES
 from progan.networks import NETWORKS
-from progan.runtime.cuda_prefetch import CapturedGraph
 from progan.runtime.distributed import Group
 from progan.schedule import Stage
 from progan.training import guard, preflight
-from progan.training.cuda_graph import WARM_UP_STEPS, cuda_graph_steps
+from progan.training.cuda_graph import WARM_UP_STEPS, CapturedGraph, cuda_graph_steps
 from progan.training.gradients import BatchSplit, MicroBatchSizes, part_rows
 from progan.training.guard import CHECK_ROUNDS, Guard
 from progan.training.loop import train_round
-from progan.training.state import StepStats, create_state
+from progan.training.state import create_state
 from progan.training.step import EAGER_STEPS, Steps, make_steps
+from progan.training.step_stats import StepStats
 from tests.builders import tiny_run
 from tests.training.fake_gpu import GPU, Asynchronous, NotAsynchronous, fake_gpu
 
@@ -156,7 +156,7 @@ def test_rounds_wait_only_where_the_guard_looks(monkeypatch: pytest.MonkeyPatch)
                 if number < 1:  # all are alike
                     train_round(run, state, stage, itertools.repeat(batch), meter)
                 look.check(state, stage, meter, now=False)
-            with pytest.raises(NotAsynchronous, match="local_scalar_dense.*state.py"):
+            with pytest.raises(NotAsynchronous, match="local_scalar_dense.*step_stats.py"):
                 look.check(state, stage, meter, now=False)
 
 

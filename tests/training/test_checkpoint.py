@@ -11,7 +11,7 @@ import torch
 from progan.errors import UserError
 from progan.run_directory import list_states
 from progan.runtime.weights_file import content_hash
-from progan.sampling.checkpoint_file import read_metadata
+from progan.sampling.checkpoint_format import read_metadata
 from progan.training import checkpoint, state
 from tests.builders import descend, tiny_run
 

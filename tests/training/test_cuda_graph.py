@@ -8,10 +8,14 @@ import torch
 from torch import Tensor
 
 from progan.config import Run, override
-from progan.runtime.cuda_prefetch import CapturedGraph, cuda_graph_capture
 from progan.training import step as training_steps
 from progan.training.checkpoint import copy_to_cpu
-from progan.training.cuda_graph import WARM_UP_STEPS, cuda_graph_steps
+from progan.training.cuda_graph import (
+    WARM_UP_STEPS,
+    CapturedGraph,
+    cuda_graph_capture,
+    cuda_graph_steps,
+)
 from progan.training.gradients import FULL_BATCH, BatchSplit, MicroBatchSizes
 from progan.training.guard import restore
 from progan.training.optim import reset_optimizer

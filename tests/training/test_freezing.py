@@ -16,7 +16,8 @@ from progan.training.checkpoint import load_state, save_state
 from progan.training.loop import train_round
 from progan.training.memory import estimate_step_bytes
 from progan.training.optim import build_optimizer, clip_weights
-from progan.training.state import StepStats, TrainState, create_state
+from progan.training.state import TrainState, create_state
+from progan.training.step_stats import StepStats
 from tests.builders import descend, noise_dataset, tiny_run
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ from progan.cli.train import main
 from progan.config import Run
 from progan.data.loader import Batch
 from progan.run_directory import list_states as state_files
-from progan.sampling.checkpoint_file import read_checkpoint
+from progan.sampling.checkpoint_format import read_checkpoint
 from progan.sampling.find_network import find_network
 from progan.sampling.snapshot_file import load_network
 from progan.training import guard, loop, state

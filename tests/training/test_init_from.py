@@ -11,7 +11,7 @@ from progan.config import Run
 from progan.errors import UserError
 from progan.networks import NETWORKS
 from progan.run_directory import save_config
-from progan.sampling.checkpoint_file import with_checksum
+from progan.sampling.checkpoint_format import with_checksum
 from progan.sampling.snapshot_file import Snapshot, save_network
 from progan.training.checkpoint import save_state
 from progan.training.init_from import (

@@ -8,11 +8,15 @@ import torch
 
 from progan import networks as nets
 from progan.config import LossConfig, Network, Optim, Run
-from progan.data.loader import preprocess_reals
 from progan.losses import LossNoise
 from progan.training import state as states
 from progan.training.step import discriminator_step, generator_step
-from progan.training.step_inputs import DiscriminatorInputs, GeneratorInputs, LevelAlpha
+from progan.training.step_inputs import (
+    DiscriminatorInputs,
+    GeneratorInputs,
+    LevelAlpha,
+    preprocess_reals,
+)
 from tests.losses.summarized import discriminator_loss as compute_discriminator_loss
 from tests.losses.summarized import generator_loss
 from tests.reference import official

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from progan import schedule
 from progan.config import Run
-from progan.data.loader import preprocess_reals
 from progan.losses import LossNoise
 from progan.ops import fade_images
 from progan.schedule import Stage
-from progan.training.state import TrainState, enter_phase
+from progan.training.optim import enter_phase
+from progan.training.state import TrainState
 from progan.training.step import (
     DiscriminatorBatch,
     discriminator_loss,
@@ -26,7 +26,12 @@ from progan.training.step import (
     generator_loss,
     generator_step,
 )
-from progan.training.step_inputs import DiscriminatorInputs, GeneratorInputs, LevelAlpha
+from progan.training.step_inputs import (
+    DiscriminatorInputs,
+    GeneratorInputs,
+    LevelAlpha,
+    preprocess_reals,
+)
 from tests.builders import tiny_run
 from tests.reference import official_growing as official
 from tests.training.equal_steps import born

@@ -14,7 +14,10 @@ from progan.data.reader import Dataset
 from progan.training import state as states
 from progan.training.checkpoint import COUNTERS, load_state, save_state
 from progan.training.loop import train_round
-from progan.training.state import StepStats, TrainState
+from progan.training.optim import enter_phase
+from progan.training.state import TrainState
+from progan.training.step import update_g_ema
+from progan.training.step_stats import StepStats
 from tests.builders import noise_dataset, tiny_run
 
 CPU = torch.device("cpu")
@@ -94,7 +97,7 @@ class Training:
         batches = read_batches(self.dataset, self.run, seen)
         to_come = schedule.rounds(self.run.growth, self.run.network, seen)
         for _, (_, stage) in zip(range(count), to_come, strict=False):
-            states.enter_phase(self.state, stage, self.run)
+            enter_phase(self.state, stage, self.run)
             train_round(self.run, self.state, stage, batches, meter)
 
     def steps(self, count: int) -> None:
@@ -107,7 +110,7 @@ class Training:
             self.run.growth, self.run.network, self.state.images_seen, self.state.round_images_seen
         )
         for self.state.round_images_seen, stage in to_come:
-            states.enter_phase(self.state, stage, self.run)
+            enter_phase(self.state, stage, self.run)
             end = self.state.images_seen + count * stage.batch
             train_round(
                 self.run, self.state, stage, batches, self.meter,
@@ -261,7 +264,7 @@ def test_the_average_follows_weights_and_has_the_statistics_of_batches(dataset: 
     training.rounds(1)
     state = training.state
     before = {name: value.clone() for name, value in state.g_ema.state_dict().items()}
-    states.update_g_ema(state, 0.75)
+    update_g_ema(state, 0.75)
     current = state.generator.state_dict()
     names = [name for name in before if before[name].is_floating_point()]
     assert any("running_var" in name for name in names)

@@ -8,7 +8,8 @@ from progan import schedule
 from progan.config import Optim
 from progan.networks.layers import DenseToMaps, EqualizedLayer
 from progan.training import state
-from progan.training.optim import build_optimizer, clip_weights
+from progan.training.optim import build_optimizer, clip_weights, enter_phase
+from progan.training.step import update_g_ema
 from tests.builders import descend, tiny_run
 
 CPU = torch.device("cpu")
@@ -51,7 +52,7 @@ def test_the_average_moves_by_its_decay() -> None:
     with torch.no_grad():
         for parameter in current.generator.parameters():
             parameter.add_(1)
-    state.update_g_ema(current, 0.75)
+    update_g_ema(current, 0.75)
     for name, parameter in current.g_ema.named_parameters():
         torch.testing.assert_close(parameter, old[name] + 0.25)
 
@@ -63,7 +64,7 @@ def test_adam_is_reset_where_a_fade_starts_or_ends() -> None:
     for images_seen in range(0, 7500, 250):
         current.g_optimizer.state[current.generator.to_rgb["4x4"].bias] = {"step": 1}
         stage = schedule.stage_at(run.growth, run.network, images_seen)
-        state.enter_phase(current, stage, run)
+        enter_phase(current, stage, run)
         if not current.g_optimizer.state:
             resets.append(images_seen)
     # The fade has begun once alpha is above 0, which it is not yet at 1500 itself.
@@ -74,7 +75,7 @@ def test_without_resets_adam_keeps_its_moments() -> None:
     run = tiny_run(reset_optimizers=False)
     current = state.create_state(run, CPU)
     current.g_optimizer.state[current.generator.to_rgb["4x4"].bias] = {"step": 1}
-    state.enter_phase(current, schedule.stage_at(run.growth, run.network, 2000), run)
+    enter_phase(current, schedule.stage_at(run.growth, run.network, 2000), run)
     assert current.g_optimizer.state and current.phase == 1
 
 

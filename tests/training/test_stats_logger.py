@@ -12,8 +12,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from progan.run_directory import STATISTICS_FILE
-from progan.training.state import StepStats
 from progan.training.stats_logger import StatsLogger
+from progan.training.step_stats import StepStats
 
 
 def test_lines_after_the_state_and_cut_lines_are_forgotten(tmp_path: Path) -> None:

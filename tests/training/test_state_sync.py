@@ -8,9 +8,9 @@ import torch
 from progan.batch_split import Shard
 from progan.errors import UserError
 from progan.runtime.distributed import SINGLE_PROCESS, Group
-from progan.training.data_parallel import broadcast_state, require_same_weights
 from progan.training.gradients import BatchSplit, MicroBatchSizes
 from progan.training.state import create_state
+from progan.training.state_sync import broadcast_state, require_same_weights
 from tests.builders import descend, tiny_run
 from tests.training.equal_steps import (
     CPU,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from progan.sampling.checkpoint_file import FORMAT_VERSION, MIGRATIONS, migrate
+from progan.sampling.checkpoint_format import FORMAT_VERSION, MIGRATIONS, migrate
 from progan.training import checkpoint
 from progan.training.state import create_state
 from tests.builders import noise_dataset, tiny_run
