@@ -10,9 +10,10 @@ from progan import schedule
 from progan.config import Run
 from progan.training.loop import train_round
 from progan.training.optim import lazy_correction, trainable_parameters
+from progan.training.state import create_state
 from progan.training.step import DiscriminatorBatch, discriminator_loss
 from progan.training.step_inputs import LevelAlpha, has_penalty
-from progan.training.step_stats import StepStats, create_state
+from progan.training.step_stats import StepStats
 from tests.builders import tiny_run
 from tests.training.equal_steps import COMMON, CPU, batch_of, born, iterations, tensors
 from tests.training.test_step import shown
