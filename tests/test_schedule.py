@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -254,3 +255,19 @@ def test_a_run_that_fades_first_leaves_out_the_first_phase_alone() -> None:
 def test_tables_hold_for_exactly_their_resolution() -> None:
     table = ((8, 5), (32, 7))
     assert [lookup(table, resolution, 1) for resolution in (4, 8, 16, 32, 64)] == [1, 5, 1, 7, 1]
+
+
+def test_rates_decay_with_the_images_that_were_seen() -> None:
+    """rate / (1 + decay * kimg), as the `decay` of Keras' optimizers; 0 keeps the rate."""
+    growth = Growth(total_kimg=100, g_lr=0.004, d_lr=0.002, lr_decay=0.05)
+    rates = [
+        (stage.g_lr, stage.d_lr)
+        for stage in (stage_at(growth, Network(), images) for images in (0, 20_000, 100_000))
+    ]
+    assert rates == [
+        (0.004, 0.002),
+        (0.002, 0.001),
+        (pytest.approx(0.004 / 6), pytest.approx(0.002 / 6)),
+    ]
+    kept = stage_at(replace(growth, lr_decay=0.0), Network(), 100_000)
+    assert (kept.g_lr, kept.d_lr) == (0.004, 0.002)
