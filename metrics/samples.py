@@ -19,7 +19,7 @@ from progan.images import Pixels
 from progan.runtime.files import atomic_path, require_free_space
 from progan.runtime.text import format_count
 from progan.runtime.torch_settings import single_threaded_pool
-from progan.runtime.workers import in_order
+from progan.runtime.workers import map_in_order
 
 CACHE_FOLDER = "metrics-cache"  # in the dataset's own folder
 Arrays = Mapping[str, npt.NDArray[np.generic]]
@@ -161,7 +161,7 @@ def map_parallel(
         return
     workers = torch.get_num_threads()
     with single_threaded_pool(workers) as pool:
-        yield from in_order(pool, function, tasks, ahead=workers)
+        yield from map_in_order(pool, function, tasks, ahead=workers)
 
 
 class ImageCache:

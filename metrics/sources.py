@@ -23,7 +23,7 @@ from progan.interop.describe_file import describe_file
 from progan.interop.load import is_network, load_snapshot
 from progan.invocation import command_line
 from progan.run_directory import list_states
-from progan.runtime.files import zip_member_names
+from progan.runtime.files import list_zip_members
 from progan.runtime.seeding import numpy_generator
 from progan.sampling.checkpoint_format import PICKLE_NAME
 from progan.sampling.find_network import find_network
@@ -85,7 +85,7 @@ def open_source(
 def _is_zip_of_files(path: Path) -> bool:
     """True for a zip file that is none of PyTorch's."""
     return zipfile.is_zipfile(path) and not any(
-        name.endswith(PICKLE_NAME) for name in zip_member_names(path)
+        name.endswith(PICKLE_NAME) for name in list_zip_members(path)
     )
 
 

@@ -17,7 +17,7 @@ from progan.errors import UserError
 from progan.images import Pixels
 from progan.interop.load import load_snapshot
 from progan.runtime.devices import choose_device
-from progan.runtime.text import format_count, sanitize_line
+from progan.runtime.text import format_count, sanitize_and_truncate_line
 from progan.sampling.find_network import find_network
 from progan.sampling.latents import (
     available_levels,
@@ -173,4 +173,4 @@ def _float32(rows: Tensor | Array, what: str, size: int) -> Tensor:
 
 
 def _describe(value: object) -> str:
-    return sanitize_line(repr(value))
+    return sanitize_and_truncate_line(repr(value))

@@ -16,7 +16,7 @@ import click
 from progan import __version__
 from progan.errors import UserError
 from progan.invocation import respell_commands
-from progan.runtime.log import checked_output, is_output_error
+from progan.runtime.log import exit_on_output_error, is_output_error
 from progan.runtime.signals import (
     EXIT_INTERRUPTED,
     SIGNALS,
@@ -192,7 +192,7 @@ class Command(click.Command):
         _set_up(self)
 
     def main(self, *args: Any, **settings: Any) -> Any:
-        with checked_output():
+        with exit_on_output_error():
             return super().main(*args, **settings)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -214,7 +214,7 @@ class CommandGroup(click.Group):
         _set_up(self)
 
     def main(self, *args: Any, **settings: Any) -> Any:
-        with checked_output():
+        with exit_on_output_error():
             return super().main(*args, **settings)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:

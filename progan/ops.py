@@ -51,7 +51,7 @@ def up2x_conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Compute `conv2d(up2x(x), weight, bias, padding=1)`; weight is [out, in, 3, 3]."""
     if x.shape[0] * x.shape[2] * x.shape[3] < MIN_FUSED_PIXELS:
         return F.conv2d(up2x(x), weight, bias, padding=1)
-    return conv_up2x(x, up2x_kernel(weight), bias)
+    return conv_up2x(x, make_up2x_kernel(weight), bias)
 
 
 def conv_up2x(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
@@ -59,19 +59,19 @@ def conv_up2x(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
 
 
-def up2x_kernel(weight: Tensor) -> Tensor:
+def make_up2x_kernel(weight: Tensor) -> Tensor:
     """[out, in, 3, 3] -> [in, out, 4, 4]: the kernel of `conv_up2x` that equals `up2x_conv3x3`."""
-    return _spread(weight.flip(2, 3)).transpose(0, 1)
+    return _sum_shifted_to_4x4(weight.flip(2, 3)).transpose(0, 1)
 
 
 def conv3x3_down2x(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Compute `down2x(conv2d(x, weight, bias, padding=1))`; weight is [out, in, 3, 3]."""
     if x.shape[0] * x.shape[2] * x.shape[3] < 4 * MIN_FUSED_PIXELS:
         return down2x(F.conv2d(x, weight, bias, padding=1))
-    return F.conv2d(x, _spread(weight) * 0.25, bias, stride=2, padding=1)
+    return F.conv2d(x, _sum_shifted_to_4x4(weight) * 0.25, bias, stride=2, padding=1)
 
 
-def _spread(weight: Tensor) -> Tensor:
+def _sum_shifted_to_4x4(weight: Tensor) -> Tensor:
     """Sum four copies shifted by 0 or 1 in each direction: [.., 3, 3] -> [.., 4, 4]."""
     rows = F.pad(weight, (0, 0, 0, 1)) + F.pad(weight, (0, 0, 1, 0))
     return F.pad(rows, (0, 1)) + F.pad(rows, (1, 0))

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from progan.command import PATH
-from progan.runtime.files import human_bytes, require_empty, require_writable_folder, staging_path
+from progan.runtime.files import (
+    format_bytes,
+    require_absent_or_empty,
+    require_writable_folder,
+    staging_path,
+)
 from progan.runtime.text import format_count, pluralize
 
 if TYPE_CHECKING:
@@ -129,7 +134,7 @@ def writing_options(command: F) -> F:
     def check_and_write(
         dest: Path, workers: int, compress: bool, shard: str | None, **options: Any
     ) -> Any:
-        require_empty(dest)
+        require_absent_or_empty(dest)
         require_writable_folder(dest, "--dest")
         if shard is not None:
             from progan.data.shards import DatasetShard
@@ -169,7 +174,7 @@ def write(
     if how.shard is not None:
         part = DatasetShard.parse(how.shard)
         source, dest = select_shard(source, part), part.folder(dest.resolve())
-        require_empty(dest)
+        require_absent_or_empty(dest)
     start = time.monotonic()
     recorded = {
         name: str(value) if isinstance(value, Path) else value
@@ -195,7 +200,7 @@ def write(
         )
     if how.shard is None and (without := find_empty_classes(Dataset.open(dest))):
         click.echo(describe_empty_classes(Dataset.open(dest), without), err=True)
-    size = human_bytes(info.num_bytes)
+    size = format_bytes(info.num_bytes)
     click.echo(
         f"{dest}: {format_count(info.count, 'image')} {info.top_size}x{info.channels}"
         f", {size}, in {seconds:.1f} s ({info.count / seconds:,.0f} images/s)."

@@ -15,7 +15,7 @@ from progan.command import PATH, Command, device_option, exit_resumable_before_t
 from progan.config import Run, override
 from progan.errors import UserError
 from progan.invocation import command_line
-from progan.options import config_options, explicit_options
+from progan.options import add_config_options, select_given_fields
 from progan.runtime.files import require_detector, require_existing, require_writable_folder
 from progan.runtime.torch_settings import set_omp_passive
 
@@ -76,7 +76,7 @@ class Hours(click.FloatRange):
     "for the same share of it as in the preset, and shorten ticks as much. Not with "
     "--training-kimg, --transition-kimg, --resume or --init-from.")
 @click.option("--dry-run", is_flag=True, help="Print the plan of the run, and stop.")
-@config_options
+@add_config_options
 # fmt: on
 def main(device: str, **values: Any) -> None:
     """Train a progressive GAN, growing from 4x4 to the resolution of the dataset.
@@ -96,7 +96,7 @@ def main(device: str, **values: Any) -> None:
     named = {
         field.name: values[field.name] for field in fields(TrainRequest) if field.name != "options"
     }
-    request = TrainRequest(**named, options=explicit_options(values))
+    request = TrainRequest(**named, options=select_given_fields(values))
     with exit_resumable_before_training(), join_processes(device) as members:
         restarted = members.find_restarted_run(request.outdir) if request.resume is None else None
         if restarted:  # torchrun has restarted the command that started this run

@@ -22,7 +22,7 @@ from progan.data.reader import Dataset
 from progan.data.summary import describe_empty_classes
 from progan.errors import UserError
 from progan.invocation import command_line, command_prefix
-from progan.option_fields import option_name
+from progan.option_fields import format_option_name
 from progan.runtime.devices import describe_device, set_precision
 from progan.runtime.log import Log, NullLog
 from progan.runtime.signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, StopSignal
@@ -254,7 +254,7 @@ def _introduction(training: Training, members: TrainProcess) -> Iterator[str]:
         classes = format_count(dataset.label_size, "class", "classes")
         yield (
             f"The dataset has {classes}, which {'is' if dataset.label_size == 1 else 'are'} "
-            f"not used; {option_name('conditional')} does."
+            f"not used; {format_option_name('conditional')} does."
         )
 
 
@@ -268,6 +268,6 @@ def _resume_command(directory: Path, members: TrainProcess) -> str:
         word
         for name in ("device", "max_hours")
         if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
-        for word in (option_name(name), str(context.params[name]))
+        for word in (format_option_name(name), str(context.params[name]))
     ]
     return shlex.join([*words, "--resume", str(directory), *kept])

@@ -10,10 +10,10 @@ from progan.config.training import Augment, Data, Growth, Guard, LossConfig, Opt
 from progan.errors import UserError
 from progan.option_fields import (
     Section,
+    list_option_fields,
+    list_section_changes,
     option_field,
-    option_fields,
     require_no_unknown,
-    section_changes,
     section_from_dict,
     validate_fields,
 )
@@ -129,13 +129,13 @@ SECTIONS: dict[str, Any] = {
 
 def override(run: Run, values: Mapping[str, Any]) -> Run:
     """Return `run` with some fields, named without their section, replaced."""
-    known = {f.name for section in (Run, *SECTIONS.values()) for f in option_fields(section)}
+    known = {f.name for section in (Run, *SECTIONS.values()) for f in list_option_fields(section)}
     require_no_unknown(set(values) - known, "")
     nested = {}
     for name, section in SECTIONS.items():
-        own = {f.name: values[f.name] for f in option_fields(section) if f.name in values}
+        own = {f.name: values[f.name] for f in list_option_fields(section) if f.name in values}
         nested[name] = dataclasses.replace(getattr(run, name), **own)
-    own = {f.name: values[f.name] for f in option_fields(Run) if f.name in values}
+    own = {f.name: values[f.name] for f in list_option_fields(Run) if f.name in values}
     return dataclasses.replace(run, **own, **nested)
 
 
@@ -158,7 +158,7 @@ def from_dict(values: Mapping[str, Any]) -> Run:
         for name, value in values.items()
         if name not in SECTIONS
     }
-    require_no_unknown(set(own) - {f.name for f in option_fields(Run)}, "")
+    require_no_unknown(set(own) - {f.name for f in list_option_fields(Run)}, "")
     return Run(**own, **nested)
 
 
@@ -172,6 +172,6 @@ def config_changes(old: Run, new: Run, without: Container[str] = ()) -> list[str
     return [
         change
         for before, after in pairs
-        for change in section_changes(before, after)
+        for change in list_section_changes(before, after)
         if change.split(":")[0] not in without
     ]

@@ -27,7 +27,7 @@ from progan.data.format import (
     DatasetInfo,
     SkippedImage,
 )
-from progan.runtime.files import named_errors, sha256_of
+from progan.runtime.files import hash_file_sha256, name_file_in_errors
 
 Pixels = npt.NDArray[np.uint8]
 _BLOCK_BYTES = 1 << 22  # read at once
@@ -111,12 +111,12 @@ class ArrayWriter:
             self._planned, final, self._files, strict=False
         ):
             checksums[wanted.name] = digest.hexdigest()
-            with named_errors(path):
+            with name_file_in_errors(path):
                 if wanted.shape != planned.shape:  # fewer rows: another header, so another hash
                     file.seek(0)
                     file.write(make_npy_header(wanted.shape, wanted.dtype))
                     file.flush()
-                    checksums[wanted.name] = sha256_of(path)
+                    checksums[wanted.name] = hash_file_sha256(path)
                 file.flush()
                 os.fsync(file.fileno())
                 file.close()
@@ -128,7 +128,7 @@ class ArrayWriter:
         """Wait until the disk has all rows; full files are flushed once only."""
         files = self._files[self._num_flushed :]  # another thread may open more meanwhile
         for path, file, _ in files:
-            with named_errors(path):
+            with name_file_in_errors(path):
                 file.flush()
                 os.fsync(file.fileno())
         self._num_flushed += max(len(files) - 1, 0)
@@ -162,7 +162,7 @@ class ArrayWriter:
     def _write(self, data: bytes | memoryview) -> None:
         path, file, digest = self._files[-1]
         digest.update(data)
-        with named_errors(path):
+        with name_file_in_errors(path):
             file.write(data)
 
 

@@ -17,7 +17,7 @@ from progan.sizes import (
     level_of,
     require_base,
     require_resolution,
-    size_at,
+    size_at_level,
 )
 
 FORMAT = "progan dataset"
@@ -110,7 +110,7 @@ class DatasetInfo:
         return self.size(self.levels[-1])
 
     def size(self, level: int) -> Size:
-        return size_at(self.base, level)
+        return size_at_level(self.base, level)
 
     @property
     def fingerprint(self) -> str:
@@ -185,7 +185,7 @@ def compute_rows_per_shard(
 ) -> dict[int, int]:
     """Compute for each level the rows that a file of at most `max_bytes` holds, at least 1."""
     rows = {
-        level: (max_bytes - HEADER_BYTES) // (size_at(base, level).pixels * channels)
+        level: (max_bytes - HEADER_BYTES) // (size_at_level(base, level).pixels * channels)
         for level in range(MIN_LEVEL, level_of(resolution) + 1)
     }
     return {level: max(1, min(count, fitting)) for level, fitting in rows.items()}
@@ -211,7 +211,7 @@ def read_info(directory: Path) -> DatasetInfo:
             raise ValueError(f"its format is {document['format']!r}, not {FORMAT!r}")
         version = document["version"]
     except (ValueError, KeyError, TypeError) as error:
-        raise _damage_error(path, error) from error
+        raise _make_damage_error(path, error) from error
     if version != FORMAT_VERSION:
         raise UserError(
             f"{path} has format version {version}; this progan reads version {FORMAT_VERSION}. "
@@ -220,7 +220,7 @@ def read_info(directory: Path) -> DatasetInfo:
     try:
         return DatasetInfo.from_json(text)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damage_error(path, error) from error
+        raise _make_damage_error(path, error) from error
 
 
 def require_array_files(directory: Path, info: DatasetInfo) -> None:
@@ -247,7 +247,7 @@ def describe_size_fault(directory: Path, file: ArrayFile) -> str:
     return f"{file.name} has {size} bytes instead of {file.num_bytes}"
 
 
-def _damage_error(path: Path, error: Exception) -> UserError:
+def _make_damage_error(path: Path, error: Exception) -> UserError:
     reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
     return UserError(
         f"{path} does not describe a dataset: {reason}. Restore it from a copy, or "

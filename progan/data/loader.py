@@ -19,14 +19,14 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from progan import schedule
-from progan.batch_split import UNSHARDED, Shard, shard_rows
+from progan.batch_split import UNSHARDED, Shard, select_shard_rows
 from progan.config import Run
 from progan.data.reader import Dataset
 from progan.runtime.cuda_prefetch import CudaPrefetcher, Prefetched
 from progan.runtime.devices import none_if_out_of_memory, unclaimed_memory_bytes
-from progan.runtime.files import human_bytes
+from progan.runtime.files import format_bytes
 from progan.runtime.seeding import numpy_generator
-from progan.runtime.text import format_count, human_seconds
+from progan.runtime.text import format_count, format_duration
 
 Rows = npt.NDArray[np.int64]
 MAX_PREFETCHED = 4  # batches that wait, at most
@@ -90,10 +90,10 @@ class DeviceImageCache:
         stay, are = ("stays", "it is") if len(self._rows) == 1 else ("stay", "they are")
         what = f"{format_count(len(self._rows), 'image')} of {self._dataset.info.size(level)}"
         self._report(
-            f"Out of memory for {what} ({human_bytes(num_bytes)}): {are} read batch by batch."
+            f"Out of memory for {what} ({format_bytes(num_bytes)}): {are} read batch by batch."
             if self._resident is None
-            else f"{what} {stay} in the device's memory: {human_bytes(num_bytes)}, read in "
-            f"{human_seconds(time.perf_counter() - start)}."
+            else f"{what} {stay} in the device's memory: {format_bytes(num_bytes)}, read in "
+            f"{format_duration(time.perf_counter() - start)}."
         )
 
     def _all(self, level: int) -> Tensor:
@@ -187,10 +187,12 @@ def read_batches(
     training = dataset.training_rows
     images = images or DeviceImageCache(dataset, torch.device("cpu"))
     shuffle = ShuffledRows(len(training), run.seed)
-    for start, stage in schedule.rounds(run.growth, run.network, images_seen, round_images_seen):
+    for start, stage in schedule.iterate_rounds(
+        run.growth, run.network, images_seen, round_images_seen
+    ):
         end, own = (
             start + schedule.images_per_round(run.growth, stage),
-            shard_rows(run, stage.batch, share),
+            select_shard_rows(run, stage.batch, share),
         )
         for position in range(max(start, images_seen), end, stage.batch):
             numbers = shuffle.rows(position, stage.batch)[own]

@@ -21,10 +21,10 @@ from progan.data.format import (
 )
 from progan.errors import UserError
 from progan.invocation import command_line
-from progan.runtime.files import sha256_of
+from progan.runtime.files import hash_file_sha256
 from progan.runtime.seeding import numpy_generator
 from progan.runtime.text import format_count, pluralize
-from progan.sizes import level_name
+from progan.sizes import format_level
 
 Rows = npt.NDArray[np.int64]
 # NumPy parses the header of a file as Python. CPython 3.11's parser counts its depth for threads
@@ -120,7 +120,7 @@ class Dataset:
         levels = {1 << level: level for level in self.info.levels}
         resolution = self.resolution if resolution is None else resolution
         if resolution not in levels:
-            names = [level_name(self.info.base, level) for level in self.info.levels]
+            names = [format_level(self.info.base, level) for level in self.info.levels]
             raise UserError(
                 f"{self.path} has no level of resolution {resolution}; --resolution "
                 f"is one of {', '.join(names)}."
@@ -199,7 +199,9 @@ def find_damaged_files(directory: Path, info: DatasetInfo) -> list[str]:
     ) as progress:
         for file in info.array_files():
             fault = describe_size_fault(directory, file)
-            if not fault and sha256_of(directory / file.name) != info.checksums.get(file.name):
+            if not fault and hash_file_sha256(directory / file.name) != info.checksums.get(
+                file.name
+            ):
                 fault = f"{file.name} has other content than when it was written"
             faults += [fault] * bool(fault)
             progress.update(file.num_bytes)

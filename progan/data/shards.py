@@ -93,7 +93,7 @@ def merge_shards(dest: Path) -> DatasetInfo:
         UserError: Parts are missing, damaged, or of different datasets; or the disk is full.
     """
     parts = [Dataset.open(folder) for folder in _find_shards(dest)]
-    plan = _plan_merged(dest, parts)
+    plan = _plan_merged_dataset(dest, parts)
     damage = [
         f"{part.path}: {fault}"
         for part in parts
@@ -107,7 +107,7 @@ def merge_shards(dest: Path) -> DatasetInfo:
     with staging_directory(dest) as directory:
         clear_folder(directory)
         with closing(DatasetArrays(directory, plan, 0)) as arrays:
-            chunks = _read_chunks(parts, plan)
+            chunks = _read_chunks_of_parts(parts, plan)
             for chunk in tqdm(chunks, unit="chunk", desc=dest.name, disable=None):
                 arrays.append(chunk)
             if plan.label_names:
@@ -141,7 +141,7 @@ def _find_shards(dest: Path) -> list[Path]:
     return wanted
 
 
-def _plan_merged(dest: Path, parts: list[Dataset]) -> DatasetInfo:
+def _plan_merged_dataset(dest: Path, parts: list[Dataset]) -> DatasetInfo:
     """Describe the merged dataset; its arrays have no checksums yet."""
     infos = [part.info for part in parts]
     first = infos[0]
@@ -169,7 +169,7 @@ def _plan_merged(dest: Path, parts: list[Dataset]) -> DatasetInfo:
     )
 
 
-def _read_chunks(parts: list[Dataset], plan: DatasetInfo) -> Iterator[ImageChunk]:
+def _read_chunks_of_parts(parts: list[Dataset], plan: DatasetInfo) -> Iterator[ImageChunk]:
     step = max(_CHUNK_BYTES // (plan.top_size.pixels * plan.channels), 1)
     for part in parts:
         for start in range(0, len(part), step):

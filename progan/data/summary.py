@@ -13,7 +13,7 @@ from progan.data.format import DatasetInfo
 from progan.data.image_source import select_rows
 from progan.data.reader import Dataset
 from progan.errors import UserError
-from progan.runtime.files import human_bytes
+from progan.runtime.files import format_bytes
 from progan.runtime.text import escape_controls, format_count, pluralize
 from progan.sizes import SQUARE
 
@@ -35,14 +35,14 @@ def describe_dataset(dataset: Dataset) -> str:
         ("images", f"{info.count:,}"),
         ("resolution", f"{info.top_size}{named}"),
         ("channels", f"{info.channels} ({_KINDS[info.channels]})"),
-        ("levels", _levels(info)),
-        ("labels", _classes(dataset)),
+        ("levels", _describe_levels(info)),
+        ("labels", _describe_classes(dataset)),
         ("landmarks", "5 points for each image" if info.has_landmarks else "none"),
         ("held out", format_count(info.holdout_count, "image") if info.holdout_count else "none"),
         ("skipped", _describe_skipped(info)),
         ("source", info.source),
         ("options", options),
-        ("size on disk", human_bytes(info.num_bytes)),
+        ("size on disk", format_bytes(info.num_bytes)),
         ("fingerprint", info.fingerprint),
     ]
     return "\n".join(_align_columns(rows))
@@ -68,17 +68,17 @@ def describe_empty_classes(dataset: Dataset, indices: Sequence[int], purpose: st
     )
 
 
-def _levels(info: DatasetInfo) -> list[str]:
+def _describe_levels(info: DatasetInfo) -> list[str]:
     lines = []
     for level in info.levels:
         files = info.level_files(level)
-        size = human_bytes(sum(file.num_bytes for file in files))
+        size = format_bytes(sum(file.num_bytes for file in files))
         shards = f"  in {len(files)} files" if len(files) > 1 else ""
         lines.append(f"{level:2}  {str(info.size(level)):9}  {size:>10}{shards}")
     return lines
 
 
-def _classes(dataset: Dataset) -> str | list[str]:
+def _describe_classes(dataset: Dataset) -> str | list[str]:
     if not dataset.label_size:
         return "none"
     counts = _count_per_class(dataset)
@@ -89,7 +89,7 @@ def _classes(dataset: Dataset) -> str | list[str]:
     empty = int((counts == 0).sum())
     return (
         lines
-        + _describe_more(dataset.label_size, _NUM_CLASSES, "class", "classes")
+        + _describe_remainder(dataset.label_size, _NUM_CLASSES, "class", "classes")
         + [f"{format_count(empty, 'class has', 'classes have')} no image"] * bool(empty)
     )
 
@@ -98,10 +98,10 @@ def _describe_skipped(info: DatasetInfo) -> str | list[str]:
     if not info.skipped:
         return "none"
     lines = [f"{item.path}: {item.reason}" for item in info.skipped[:_NUM_SKIPPED]]
-    return lines + _describe_more(len(info.skipped), _NUM_SKIPPED, "image", "images")
+    return lines + _describe_remainder(len(info.skipped), _NUM_SKIPPED, "image", "images")
 
 
-def _describe_more(total: int, shown: int, noun: str, plural: str) -> list[str]:
+def _describe_remainder(total: int, shown: int, noun: str, plural: str) -> list[str]:
     more = format_count(total - shown, f"more {noun}", f"more {plural}")
     return [f"and {more}"] * (total > shown)
 
@@ -174,7 +174,7 @@ def compare_datasets(first: Dataset, second: Dataset) -> DatasetDifference:
         difference = np.abs(pair[0] - pair[1])
         differing += rows[difference.any(axis=(1, 2, 3))].tolist()
         largest, total = max(largest, int(difference.max())), total + int(difference.sum())
-    differs = _image_class_names(first) != _image_class_names(second)
+    differs = _get_class_name_per_image(first) != _get_class_name_per_image(second)
     return DatasetDifference(
         count=len(first),
         rows=tuple(differing),
@@ -184,7 +184,7 @@ def compare_datasets(first: Dataset, second: Dataset) -> DatasetDifference:
     )
 
 
-def _image_class_names(dataset: Dataset) -> npt.NDArray[np.str_]:
+def _get_class_name_per_image(dataset: Dataset) -> npt.NDArray[np.str_]:
     if not dataset.label_size:
         return np.full(len(dataset), "")
     return np.array(dataset.label_names)[dataset.labels(np.arange(len(dataset)))]
@@ -200,16 +200,16 @@ def describe_difference(found: DatasetDifference) -> str:
         lines.append(
             f"{len(found.rows):,} of {format_count(found.count, 'image')} "
             f"{pluralize(len(found.rows), 'differs', 'differ')}, by {found.largest} at "
-            f"most and {found.mean:.4g} in the mean of all pixels: {_format_rows(found.rows)}"
+            f"most and {found.mean:.4g} in the mean of all pixels: {_format_first_rows(found.rows)}"
         )
     if found.labels:
         lines.append(
             f"{format_count(len(found.labels), 'image')} "
             f"{pluralize(len(found.labels), 'has', 'have')} another class: "
-            f"{_format_rows(found.labels)}"
+            f"{_format_first_rows(found.labels)}"
         )
     return "\n".join(lines)
 
 
-def _format_rows(rows: tuple[int, ...]) -> str:
+def _format_first_rows(rows: tuple[int, ...]) -> str:
     return ", ".join(map(str, rows[:10])) + " …" * (len(rows) > 10)

@@ -48,7 +48,7 @@ from progan.runtime.files import (
     write_atomically,
 )
 from progan.runtime.text import format_count, pluralize
-from progan.runtime.workers import in_order, worker_pool
+from progan.runtime.workers import map_in_order, worker_pool
 from progan.sizes import level_of
 
 _CHUNK_BYTES = 4 * 2**20  # images that one worker holds at a time: one of 1024x1024
@@ -101,10 +101,10 @@ def write_dataset(
         with closing(arrays):
             missing_bytes = plan.num_bytes - (journal.written and plan.bytes_of(journal.written))
             require_free_space(dest, missing_bytes, f"The dataset {dest}")
-            journal = _write_images(
+            journal = _write_remaining_images(
                 source, arrays, directory, journal, workers, on_error, set(plan.webp_bytes)
             )
-            info = _finish_dataset(source, arrays, directory, plan, journal, holdout, seed)
+            info = _finish_dataset_or_clear(source, arrays, directory, plan, journal, holdout, seed)
     if journal.doubtful:
         say_doubtful(journal.doubtful)
     return info
@@ -144,7 +144,7 @@ def _open_or_restart(
     return arrays, journal
 
 
-def _write_images(
+def _write_remaining_images(
     source: ImageSource,
     arrays: DatasetArrays,
     directory: Path,
@@ -158,7 +158,7 @@ def _write_images(
     read_chunk = partial(_read_chunk, source.read, compressed, on_error == "skip")
     with (
         closing(PeriodicFlush(arrays, directory, JOURNAL_SECONDS)) as flusher,
-        closing(_read_chunks(source, workers, journal.asked, read_chunk)) as chunks,
+        closing(_read_chunks_ahead(source, workers, journal.asked, read_chunk)) as chunks,
         tqdm(
             total=source.count,
             initial=journal.asked,
@@ -185,7 +185,7 @@ def _write_images(
     return journal
 
 
-def _finish_dataset(
+def _finish_dataset_or_clear(
     source: ImageSource,
     arrays: DatasetArrays,
     directory: Path,
@@ -271,7 +271,7 @@ def _choose_holdout_rows(
     return draw_holdout_rows(compute_holdout_size(holdout, written.size), written.size, seed)
 
 
-def _read_chunks(
+def _read_chunks_ahead(
     source: ImageSource, workers: int, first: int, read_chunk: Callable[[range], ImageChunk]
 ) -> Generator[ImageChunk]:
     """Yield the images from number `first` on in order; workers read some chunks ahead."""
@@ -282,7 +282,7 @@ def _read_chunks(
     chunks = [range(start, min(start + size, source.count)) for start in starts]
     _keep_freed_memory()
     with worker_pool(workers, in_processes=source.in_processes) as pool:
-        yield from in_order(pool, read_chunk, chunks, ahead=2 * workers)
+        yield from map_in_order(pool, read_chunk, chunks, ahead=2 * workers)
 
 
 def _keep_freed_memory() -> None:
@@ -327,15 +327,16 @@ def _read_chunk(
 
 def _make_levels(samples: Sequence[Sample]) -> dict[int, npt.NDArray[np.uint8]]:
     """Return all levels of the samples, {level: [n,h,w,C]}."""
-    images = _stack([item.image for item in samples])
+    images = _stack_images([item.image for item in samples])
     if not samples[0].smaller:
         return build_pyramid(images)
     smaller = {
-        level: _stack([item.smaller[level] for item in samples]) for level in samples[0].smaller
+        level: _stack_images([item.smaller[level] for item in samples])
+        for level in samples[0].smaller
     }
     return {level_of(min(images.shape[1:3])): images, **smaller}
 
 
-def _stack(images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+def _stack_images(images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
     """Stack images like np.stack(), without copying a single one."""
     return images[0][None] if len(images) == 1 else np.stack(images)

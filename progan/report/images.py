@@ -210,7 +210,7 @@ def _phase_ends(data: RunData) -> list[float]:
     """Return the images seen at the end of each finished phase."""
     if data.settings is None:
         return []
-    phases = schedule.phases(data.settings.growth, data.settings.network)
+    phases = schedule.iterate_phases(data.settings.growth, data.settings.network)
     return [phase.end_kimg * 1000 for phase in phases if phase.end_kimg <= data.kimg]
 
 

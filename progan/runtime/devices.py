@@ -125,7 +125,7 @@ def free_memory_bytes(device: torch.device) -> int | None:
         return None
     kib = dict(line.split(":") for line in MEMORY_FILE.read_text().splitlines())["MemAvailable"]
     of_machine = int(kib.split()[0]) * 1024
-    return min([of_machine, *_free_in_container()])
+    return min([of_machine, *_list_free_container_bytes()])
 
 
 def unclaimed_memory_bytes(device: torch.device) -> int | None:
@@ -136,7 +136,7 @@ def unclaimed_memory_bytes(device: torch.device) -> int | None:
     return free_memory_bytes(device)
 
 
-def _free_in_container() -> list[int]:
+def _list_free_container_bytes() -> list[int]:
     """Return the memory left under the limit of a container (cgroup 2); [] without a limit."""
     try:
         most = (CGROUP / "memory.max").read_text().strip()

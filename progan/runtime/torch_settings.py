@@ -55,7 +55,7 @@ def require_compile_cache(needed: bool) -> None:
     Raises UserError if compiled code is needed and cannot be kept there.
     """
     place = os.environ.get(VARIABLE)
-    why = None if place is None else _why_unusable(place)
+    why = None if place is None else _explain_unusable_directory(place)
     if why is None:
         return
     if needed:
@@ -67,7 +67,7 @@ def require_compile_cache(needed: bool) -> None:
     os.environ[VARIABLE] = tempfile.gettempdir()
 
 
-def _why_unusable(place: str) -> str | None:
+def _explain_unusable_directory(place: str) -> str | None:
     """Return why a directory cannot be created and written to; None if it can."""
     if os.path.exists(place) and not os.path.isdir(place):
         return "it is not a directory"

@@ -165,15 +165,15 @@ def worker_pool(workers: int, *, in_processes: bool) -> Iterator[Executor]:
     is abandoned. Processes are killed.
     """
     if in_processes and workers > 1:
-        with _processes(workers) as pool:
+        with _open_process_pool(workers) as pool:
             yield pool
     else:
-        with _threads(workers) as pool:
+        with _open_thread_pool(workers) as pool:
             yield pool
 
 
 @contextmanager
-def _threads(workers: int) -> Iterator[Executor]:
+def _open_thread_pool(workers: int) -> Iterator[Executor]:
     pool = DaemonThreadPool(workers)
     try:
         yield pool
@@ -185,7 +185,7 @@ def _threads(workers: int) -> Iterator[Executor]:
 
 
 @contextmanager
-def _processes(workers: int) -> Iterator[Executor]:
+def _open_process_pool(workers: int) -> Iterator[Executor]:
     pool = ProcessPoolExecutor(workers, initializer=_leave_interrupts_to_parent)
     try:
         yield pool
@@ -207,10 +207,10 @@ def call_interruptibly(function: Callable[[], R]) -> R:
     a state that signals do not end, as reads from dead network disks do.
     """
     with worker_pool(1, in_processes=False) as pool:
-        return _await_result(pool.submit(function))
+        return _await_result_interruptibly(pool.submit(function))
 
 
-def in_order(
+def map_in_order(
     pool: Executor, function: Callable[[T], R], tasks: Iterable[T], *, ahead: int
 ) -> Iterator[R]:
     """Yield the results in the order of the tasks, with at most `ahead` + 1 of them in memory."""
@@ -218,12 +218,12 @@ def in_order(
     for task in tasks:
         pending.append(pool.submit(function, task))
         if len(pending) > ahead:
-            yield _await_result(pending.popleft())
+            yield _await_result_interruptibly(pending.popleft())
     while pending:
-        yield _await_result(pending.popleft())
+        yield _await_result_interruptibly(pending.popleft())
 
 
-def _await_result(future: Future[R]) -> R:
+def _await_result_interruptibly(future: Future[R]) -> R:
     """Return the result of a future; signals are handled while it is waited for.
 
     Python notes a signal and handles it between two of its operations. One that comes just before

@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from progan.errors import UserError
 from progan.images import Pixels, arrange_grid, repeat_pixels, save_png, to_opaque_rgb, to_pil
-from progan.runtime.files import atomic_path, human_bytes, make_folder
-from progan.runtime.workers import in_order, worker_pool
+from progan.runtime.files import atomic_path, format_bytes, make_folder
+from progan.runtime.workers import map_in_order, worker_pool
 from progan.sampling.latents import LatentBatch
 from progan.sampling.options import NPY
 from progan.sampling.render import as_floats, as_pixels, render_single
@@ -146,7 +146,7 @@ def write_images(
     )
     bar = tqdm(total=len(latent_batch.names), unit="img", disable=None, leave=False)
     with bar, worker_pool(min(writers, batch), in_processes=False) as pool:
-        for path in in_order(
+        for path in map_in_order(
             pool, save, zip(latent_batch.names, images, strict=True), ahead=batch - 1
         ):
             bar.update()
@@ -223,8 +223,8 @@ def require_sheet_size(columns: int, rows: int, size: Size, channels: int) -> No
     num_bytes = columns * rows * size.pixels * channels
     if num_bytes > MAX_SHEET_BYTES:
         raise UserError(
-            f"--grid {columns}x{rows} of {size} images is {human_bytes(num_bytes)} large, more "
-            f"than {human_bytes(MAX_SHEET_BYTES)}. Choose fewer, or a lower --resolution."
+            f"--grid {columns}x{rows} of {size} images is {format_bytes(num_bytes)} large, more "
+            f"than {format_bytes(MAX_SHEET_BYTES)}. Choose fewer, or a lower --resolution."
         )
 
 

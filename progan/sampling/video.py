@@ -16,15 +16,15 @@ from torch import Tensor
 from progan.errors import UserError
 from progan.images import Pixels, repeat_pixels, to_opaque_rgb
 from progan.run_directory import STATISTICS_FILE
-from progan.runtime.files import atomic_path, human_bytes, read_json_lines
-from progan.runtime.text import format_count, human_seconds
+from progan.runtime.files import atomic_path, format_bytes, read_json_lines
+from progan.runtime.text import format_count, format_duration
 from progan.sampling.image_files import caption_in_corner, full_grid, make_exif
 from progan.sampling.interpolation import LatentPath
 from progan.sampling.latents import LatentBatch
 from progan.sampling.options import VideoTiming, import_pyav, require_video_format
 from progan.sampling.render import as_pixels, render_single
 from progan.sampling.snapshot_file import Snapshot, load_network
-from progan.sizes import Size, stage_name
+from progan.sizes import Size, format_stage
 
 CRF = "16"  # H.264's constant rate factor; visually lossless
 BT709 = 1  # code of HD television's colour space in video standards
@@ -67,8 +67,8 @@ def require_encodable(path: Path, timing: VideoTiming, size: Size) -> None:
     num_bytes = timing.frames * size.pixels * kind.bytes_per_pixel
     if num_bytes > MAX_BUFFERED_BYTES:
         raise UserError(
-            f"{format_count(timing.frames, 'frame')} of {size} px need {human_bytes(num_bytes)} of "
-            f"memory as {path.suffix}, more than {human_bytes(MAX_BUFFERED_BYTES)}. "
+            f"{format_count(timing.frames, 'frame')} of {size} px need {format_bytes(num_bytes)} "
+            f"of memory as {path.suffix}, more than {format_bytes(MAX_BUFFERED_BYTES)}. "
             "Name a .mp4 file, or choose fewer or smaller frames."
         )
 
@@ -229,8 +229,8 @@ def growth_frames(
 
 def stage_caption(snapshot: Snapshot, hours: float | None) -> str:
     """Return e.g. '16→32 fade 43%   kimg 12.3   1h 02m', without the time if it is unknown."""
-    stage = stage_name(snapshot.generator.config.base, snapshot.level, snapshot.alpha)
-    time = [] if hours is None else [human_seconds(3600 * hours)]
+    stage = format_stage(snapshot.generator.config.base, snapshot.level, snapshot.alpha)
+    time = [] if hours is None else [format_duration(3600 * hours)]
     return "   ".join([stage, f"kimg {snapshot.images_seen / 1000:.1f}", *time])
 
 

@@ -18,8 +18,8 @@ from progan.errors import first_line
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log
 from progan.runtime.signals import interruptible, stop_requested
-from progan.runtime.text import human_seconds
-from progan.sizes import MIN_LEVEL, growing_name
+from progan.runtime.text import format_duration
+from progan.sizes import MIN_LEVEL, format_growing_size
 from progan.training.cuda_graph import cuda_graph_capture, cuda_graph_steps
 from progan.training.gradients import FULL_BATCH, BatchSplit, MicroBatchSizes
 from progan.training.preflight import Preflight, costs_table, cpu_note, total_seconds
@@ -76,7 +76,7 @@ class Compilation:
     def end_iteration(self) -> None:
         """Report that everything that an iteration needs is compiled, if anything was."""
         if self._stage:
-            took = human_seconds(self._seconds)
+            took = format_duration(self._seconds)
             self._report(f"--acceleration compile: compiled for {self._stage} in {took}.")
             self._stage = ""
 
@@ -133,7 +133,7 @@ def _stage_label(arguments: tuple[Any, ...]) -> str:
     match arguments:
         case (_, Run() as run, LevelAlpha() as position, *_):
             alpha = 1 if position.alpha is None else 0
-            return growing_name(run.network.base, position.level, alpha)
+            return format_growing_size(run.network.base, position.level, alpha)
     return ""
 
 

@@ -24,7 +24,7 @@ class RequiredKimg(NamedTuple):
 
 def last_stage(run: Run) -> Stage:
     """Return the stage of the last round of a run that begins at kimg 0."""
-    *_, (_, stage) = schedule.landmarks(run.growth, run.network)
+    *_, (_, stage) = schedule.iterate_boundary_rounds(run.growth, run.network)
     return stage
 
 
@@ -35,7 +35,9 @@ def required_kimg(growth: Growth, network: Network) -> RequiredKimg:
     """
     final = [
         (images / 1000, stage)
-        for images, stage in schedule.landmarks(replace(growth, total_kimg=UNLIMITED_KIMG), network)
+        for images, stage in schedule.iterate_boundary_rounds(
+            replace(growth, total_kimg=UNLIMITED_KIMG), network
+        )
         if stage.level == network.max_level
     ]
     grown = schedule.fully_grown_kimg(growth, network)
@@ -219,7 +221,9 @@ def _require_scalable(run: Run, preset: Run, explicit: Container[str]) -> None:
 def _require_all_trained(run: Run) -> None:
     """Raise UserError if phases are shorter than a round, so that resolutions are skipped."""
     trained = {
-        stage.level for _, stage in schedule.landmarks(run.growth, run.network) if not stage.fading
+        stage.level
+        for _, stage in schedule.iterate_boundary_rounds(run.growth, run.network)
+        if not stage.fading
     }
     levels = range(
         schedule.first_level(run.growth, run.network) + run.growth.fade_first,

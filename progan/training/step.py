@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from progan.augment import AugmentNoise, augment, update_probability
-from progan.batch_split import interleave_count
+from progan.batch_split import count_interleavable_blocks
 from progan.config import Run
 from progan.losses import LossNoise, Only, discriminator_terms, generator_terms, summarize_terms
 from progan.losses.adversarial import adaptive_noise_strength
@@ -78,7 +78,7 @@ def discriminator_loss(
         partial(run_discriminator, state, run, position), run.objective, reals=batch.reals,
         fakes=batch.fakes, labels=batch.labels, noise=batch.loss_noise,
         controllers=state.controllers, only=only,
-        interleave_count=interleave_count(run, len(batch.reals)),
+        interleave_count=count_interleavable_blocks(run, len(batch.reals)),
         gradient_scale=GradientScale(
             scale_of(state.controllers, DISCRIMINATOR, run, position.level),
             final_norm_divisor(run.objective, run.network.max_level - position.level),

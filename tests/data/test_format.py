@@ -20,7 +20,7 @@ from progan.data.format import (
     require_array_files,
 )
 from progan.errors import UserError
-from progan.sizes import LONGEST_BASE, SQUARE, Size, level_of, size_at
+from progan.sizes import LONGEST_BASE, SQUARE, Size, level_of, size_at_level
 
 TEXT = st.text(max_size=8)
 
@@ -49,7 +49,7 @@ def infos(draw: st.DrawFn) -> DatasetInfo:
     count, num_files = draw(st.integers(1, 10**6)), draw(st.integers(1, 20))
     sides = [draw(st.integers(4, 7)), draw(st.integers(4, LONGEST_BASE))]
     base = Size(*draw(st.permutations(sides)))
-    num_pixels = size_at(base, level_of(resolution)).pixels
+    num_pixels = size_at_level(base, level_of(resolution)).pixels
     max_bytes = HEADER_BYTES + num_pixels * channels * -(-count // num_files)
     plain = info_of(resolution, channels, count, max_bytes, base)
     return replace(

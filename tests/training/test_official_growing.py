@@ -194,7 +194,7 @@ def test_a_training_that_grows(label_size: int, target: float) -> None:
         target=target,
     )
     random, levels = torch.Generator().manual_seed(1), set()
-    for start, stage in schedule.rounds(run.growth, run.network, 0):
+    for start, stage in schedule.iterate_rounds(run.growth, run.network, 0):
         lod = official.lod_at(start, 0.016, 0.024, MAX_LEVEL - 2)
         theirs.set_lod(lod)
         enter_phase(state, stage, run)

@@ -40,7 +40,7 @@ from progan.data.image_source import ImageSource, OnError, Say, require_readable
 from progan.errors import UserError
 from progan.runtime.files import require_free_space
 from progan.runtime.text import format_count, pluralize
-from progan.runtime.workers import in_order, worker_pool
+from progan.runtime.workers import map_in_order, worker_pool
 from progan.sizes import MIN_LEVEL, level_of, require_resolution
 
 _NUM_NAMED = 3
@@ -296,6 +296,6 @@ def _score_faces(
         tqdm(total=len(faces), unit="img", desc="judging", disable=None) as progress,
         worker_pool(workers, in_processes=True) as pool,
     ):
-        for results in in_order(pool, partial(score_faces, build), ranges, ahead=2 * workers):
+        for results in map_in_order(pool, partial(score_faces, build), ranges, ahead=2 * workers):
             yield from results
             progress.update(len(results))

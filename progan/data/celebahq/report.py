@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from progan.errors import UserError
-from progan.runtime.files import named_errors, staging_path, write_atomically
+from progan.runtime.files import name_file_in_errors, staging_path, write_atomically
 
 REPORT_FILE = "celebahq.jsonl"
 
@@ -44,7 +44,7 @@ class Report:
         line = json.dumps({"face": face, "file": name, "status": status, **details}) + "\n"
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            with named_errors(self.path):
+            with name_file_in_errors(self.path):
                 os.write(handle, line.encode())
         finally:
             os.close(handle)

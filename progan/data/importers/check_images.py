@@ -28,7 +28,7 @@ from progan.data.importers.images import (
 )
 from progan.data.importers.pixels import load_upright
 from progan.runtime.text import format_count
-from progan.runtime.workers import in_order, worker_pool
+from progan.runtime.workers import map_in_order, worker_pool
 from progan.sizes import Size
 
 T = TypeVar("T")
@@ -124,7 +124,7 @@ def check_images(source: Path, *, size: Size | None, workers: int) -> CheckRepor
     """
     tree, paths, ignored = open_file_source(source)
     with worker_pool(workers, in_processes=False) as pool:
-        checked = in_order(pool, lambda path: check_image(tree, path), paths, ahead=4 * workers)
+        checked = map_in_order(pool, lambda path: check_image(tree, path), paths, ahead=4 * workers)
         found = list(tqdm(checked, total=len(paths), **PROGRESS_BAR))
     problems = [
         *(problem for item in found for problem in item.problems),

@@ -32,7 +32,7 @@ from progan.data.importers.pixels import (
     open_image,
 )
 from progan.errors import UserError
-from progan.runtime.workers import in_order, worker_pool
+from progan.runtime.workers import map_in_order, worker_pool
 from progan.sizes import MAX_LEVEL, MIN_LEVEL, Size, level_of
 
 _LAYERED = {"PSD", "IM", "SPIDER"}  # formats whose further frames are no images of a series
@@ -213,7 +213,7 @@ def read_headers(
             return SkippedImage(error.path, error.reason)
 
     with worker_pool(workers, in_processes=False) as pool:
-        found = in_order(pool, read, paths, ahead=4 * workers)
+        found = map_in_order(pool, read, paths, ahead=4 * workers)
         for item in tqdm(found, total=len(paths), **PROGRESS_BAR):
             if isinstance(item, ImageHeader):
                 headers.append(item)

@@ -44,7 +44,7 @@ from progan.data.importers.pixels import (
 from progan.errors import UserError
 from progan.runtime.seeding import numpy_generator
 from progan.runtime.text import format_count, pluralize
-from progan.sizes import Size, base_size, level_of, parse_size, require_resolution
+from progan.sizes import Size, compute_base_size, level_of, parse_size, require_resolution
 
 CONSTANT = "all pixels are the same"
 _MOST_BRIGHT = 0.1  # share of bright images from which no set is dark, whatever the others are
@@ -97,7 +97,7 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
     return ImageSource(
         description=str(source.resolve()),
         resolution=1 << level_of(min(size)),
-        base=base_size(size),
+        base=compute_base_size(size),
         channels=channels,
         count=len(headers),
         read=_image_reader(tree, headers, size, channels, options),
