@@ -87,7 +87,7 @@ def extract(source: Path, dest: Path, resolution: int | None, workers: int) -> N
     from progan.runtime.text import format_count
 
     dataset = Dataset.open(source)
-    level = dataset.level_named(resolution)
+    level = dataset.choose_level(resolution)
     written = extract_images(dataset, dest, level, workers)
     for line in describe_renamed_folders(written, dest):
         click.echo(line, err=True)
@@ -138,7 +138,7 @@ def verify(dataset: Path, merge: bool) -> None:
             "again, or make the dataset again."
         )
     click.echo(
-        f"{dataset}: all {format_count(len(described.array_files()), 'file')} are as they "
+        f"{dataset}: all {format_count(len(described.list_array_files()), 'file')} are as they "
         "were written."
     )
 
@@ -164,7 +164,7 @@ def display(
     opened = Dataset.open(dataset)
     out = out or Path(f"{make_safe_file_name(opened.name, 'dataset')}-sheet.png")
     require_writable_file(out, "--out")
-    level = opened.level_named(resolution)
+    level = opened.choose_level(resolution)
     page = make_contact_sheet(opened.images(level, select_display_rows(len(opened), num, seed)))
     with atomic_path(out) as temporary:
         page.save(temporary, format="PNG")

@@ -37,25 +37,25 @@ on_error_option = click.option("--on-error", type=click.Choice(["stop", "skip"])
     help="What to do about an image that cannot be read; skipped ones are listed.")
 
 
-def parse_fraction(_: click.Context, __: click.Parameter, value: float) -> float:
+def require_fraction(_: click.Context, __: click.Parameter, value: float) -> float:
     if not 0 <= value < 1:  # click.FloatRange lets NaN pass
         raise click.BadParameter(f"{value} is not in the range 0<=x<1.")
     return value
 
 
-def parse_positive(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+def require_positive(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
     if value is not None and not 0 < value < float("inf"):
         raise click.BadParameter(f"{value} is not a positive number.")
     return value
 
 
 holdout_option = click.option("--holdout", type=float, default=0.0, show_default=True,
-    metavar="FRACTION", callback=parse_fraction,
+    metavar="FRACTION", callback=require_fraction,
     help="Fraction of the images that is kept from training, for metrics. They are selected at "
     "random with --seed, or with seed 0.")
 
 
-def resolution_option(default: int) -> Callable[[F], F]:
+def make_resolution_option(default: int) -> Callable[[F], F]:
     return click.option(
         "--resolution",
         type=int,
@@ -65,7 +65,7 @@ def resolution_option(default: int) -> Callable[[F], F]:
     )
 
 
-def resize_filter_option(default: str) -> Callable[[F], F]:
+def make_resize_filter_option(default: str) -> Callable[[F], F]:
     return click.option(
         "--resize-filter",
         type=click.Choice(["lanczos", "box"]),
@@ -75,7 +75,7 @@ def resize_filter_option(default: str) -> Callable[[F], F]:
     )
 
 
-def source_option(what: str) -> Callable[[F], F]:
+def make_source_option(what: str) -> Callable[[F], F]:
     return click.option("--source", type=PATH, required=True, help=what)
 
 
@@ -86,7 +86,7 @@ selection_seed_option = click.option("--seed", type=click.IntRange(0, 2**32 - 1)
 # fmt: on
 
 
-def num_images_options(default: int, what: str, seed: int, seed_help: str) -> tuple[Any, Any]:
+def make_num_images_options(default: int, what: str, seed: int, seed_help: str) -> tuple[Any, Any]:
     """Return --num-images and --seed of a dataset that is generated or combined at random."""
     return (
         click.option(
@@ -100,7 +100,7 @@ def num_images_options(default: int, what: str, seed: int, seed_help: str) -> tu
     )  # fmt: skip
 
 
-def apply_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+def combine_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
     """Return one decorator that adds options to a command in this order."""
 
     def decorate(command: F) -> F:
@@ -111,10 +111,14 @@ def apply_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
     return decorate
 
 
-def source_options(what: str) -> Callable[[F], F]:
+def add_source_options(what: str) -> Callable[[F], F]:
     """Return the options of a command that reads images from `what`."""
-    return apply_options(
-        source_option(what), dest_option, max_images_option, selection_seed_option, holdout_option
+    return combine_options(
+        make_source_option(what),
+        dest_option,
+        max_images_option,
+        selection_seed_option,
+        holdout_option,
     )
 
 
@@ -127,7 +131,7 @@ class Writing:
     shard: str | None
 
 
-def writing_options(command: F) -> F:
+def add_writing_options(command: F) -> F:
     """The options of `Writing`, which the command gets as `how` if nothing is in its way."""
 
     @wraps(command)
@@ -143,7 +147,7 @@ def writing_options(command: F) -> F:
             DatasetShard.parse(shard)
         return command(dest=dest, how=Writing(workers, compress, shard), **options)
 
-    add_options = apply_options(
+    add_options = combine_options(
         workers_option,
         click.option(
             "--compress",
@@ -161,7 +165,7 @@ def writing_options(command: F) -> F:
     return cast(F, add_options(check_and_write))
 
 
-def write(
+def write_and_report(
     source: "ImageSource", dest: Path, how: Writing, options: dict[str, Any], on_error: Any = "stop"
 ) -> None:
     """Write the dataset with its options recorded, and say what was written and left out."""
@@ -184,7 +188,7 @@ def write(
         info = write_dataset(
             source, dest, options=recorded, workers=how.workers, on_error=on_error,
             holdout=options["holdout"], seed=options["seed"] or 0, compress=how.compress,
-            say_doubtful=_warn, say=click.echo,
+            say_doubtful=_print_doubtful_images, say=click.echo,
         )  # fmt: skip
     except (KeyboardInterrupt, OSError):
         if staging_path(dest).is_dir():
@@ -207,7 +211,7 @@ def write(
     )
 
 
-def _warn(doubtful: "Sequence[SkippedImage]") -> None:
+def _print_doubtful_images(doubtful: "Sequence[SkippedImage]") -> None:
     from progan.data.image_source import format_skipped
 
     are = "image is" if len(doubtful) == 1 else "images are"

@@ -102,17 +102,17 @@ def main(device: str, **values: Any) -> None:
         if restarted:  # torchrun has restarted the command that started this run
             request = TrainRequest(**named | dict(resume=str(restarted), data=None), options={})
         elif request.resume is None:
-            _require_start(request)
+            _require_startable(request)
         else:
             _require_compatible_with_resume(request)
         if request.resume is not None and members.is_main:
-            _require_resume(request)
+            _require_resumable(request)
         from progan.cli import train_run  # imports torch
 
         if request.resume is None:
-            train_run.start(request, members)
+            train_run.start_new_run(request, members)
         else:
-            train_run.resume(request, members)
+            train_run.resume_run(request, members)
 
 
 def _require_compatible_with_resume(request: TrainRequest) -> None:
@@ -135,7 +135,7 @@ def _require_compatible_with_resume(request: TrainRequest) -> None:
         )
 
 
-def _require_start(request: TrainRequest) -> None:
+def _require_startable(request: TrainRequest) -> None:
     """Raise UserError if a new run cannot begin: wrong options, missing or unwritable paths."""
     if request.preset or not request.init_from:
         run = presets.preset(request.preset or presets.DEFAULT)
@@ -149,7 +149,7 @@ def _require_start(request: TrainRequest) -> None:
         _require_metric_files(run, request.options)
     require_existing([request.init_from], "Name the file or the run to begin with by --init-from.")
     if request.data is not None:
-        _require_dataset(request.data)
+        _require_complete_dataset(request.data)
     elif not (request.dry_run or request.init_from):
         raise UserError(
             "Missing option '--data'. Name a dataset with --data DIR; "
@@ -160,16 +160,16 @@ def _require_start(request: TrainRequest) -> None:
         require_writable_folder(request.outdir, "--outdir")
 
 
-def _require_resume(request: TrainRequest) -> None:
+def _require_resumable(request: TrainRequest) -> None:
     """Raise UserError if a run cannot be resumed: no run, wrong options, no images, unwritable."""
     found = run_directory.find_run_or_state(request.resumed_path)
     directory = found if found.is_dir() else found.parent
     if not (directory / run_directory.CONFIG_FILE).is_file():
-        return  # a file of something else: train_run.resume says what it is
+        return  # a file of something else: train_run.resume_run says what it is
     run = override(run_directory.load_config(directory), request.options)
     _require_metric_files(run, request.options)
     if request.data:
-        _require_dataset(request.data)
+        _require_complete_dataset(request.data)
     elif run.data.data:
         from progan.data.reader import open_dataset_of_run
 
@@ -184,7 +184,7 @@ def _require_metric_files(run: Run, options: Mapping[str, Any]) -> None:
         require_detector(Path(options["detector"]))
 
 
-def _require_dataset(data: Path) -> None:
+def _require_complete_dataset(data: Path) -> None:
     from progan.data.reader import Dataset
 
     Dataset.open(data)

@@ -150,7 +150,7 @@ def from_dict(values: Mapping[str, Any]) -> Run:
     Settings younger than the file get what runs did before, mostly their default.
     """
     nested = {
-        name: section_from_dict(section, _with_earlier_values(name, values.get(name, {})))
+        name: section_from_dict(section, _add_legacy_defaults(name, values.get(name, {})))
         for name, section in SECTIONS.items()
     }
     own = {
@@ -162,11 +162,11 @@ def from_dict(values: Mapping[str, Any]) -> Run:
     return Run(**own, **nested)
 
 
-def _with_earlier_values(section: str, values: Any) -> Any:
+def _add_legacy_defaults(section: str, values: Any) -> Any:
     return {**LEGACY_DEFAULTS.get(section, {}), **values} if isinstance(values, Mapping) else values
 
 
-def config_changes(old: Run, new: Run, without: Container[str] = ()) -> list[str]:
+def list_config_changes(old: Run, new: Run, without: Container[str] = ()) -> list[str]:
     """List the settings in which two runs differ, as 'name: old -> new'."""
     pairs = [(old, new), *((getattr(old, name), getattr(new, name)) for name in SECTIONS)]
     return [

@@ -149,7 +149,7 @@ class ArrayWriter:
         if not kept:
             self._write(make_npy_header(planned.shape, planned.dtype))
             return
-        num_bytes = left = planned.bytes_of(kept)
+        num_bytes = left = planned.count_bytes_of_rows(kept)
         while left and (block := file.read(min(left, _BLOCK_BYTES))):
             self._files[-1].digest.update(block)
             left -= len(block)
@@ -190,12 +190,12 @@ class DatasetArrays:
         self._levels: dict[int, ArrayWriter] = {}
         self._webp: dict[int, tuple[ArrayWriter, ArrayWriter]] = {}  # bytes, and offsets in them
         self._thread = ThreadPoolExecutor(1)
-        files = {file.name: file for file in plan.array_files()}
+        files = {file.name: file for file in plan.list_array_files()}
         for name in {LABELS_FILE, LANDMARKS_FILE, HOLDOUT_FILE} & set(files):
             kept = num_rows if name == LANDMARKS_FILE else 0  # the others are written at the end
             self._names[name] = ArrayWriter(directory, [files[name]], kept)
         for level in plan.levels:
-            planned = plan.level_files(level)
+            planned = plan.list_level_files(level)
             if level not in plan.webp_bytes:
                 self._levels[level] = ArrayWriter(directory, planned, num_rows)
                 continue
@@ -234,32 +234,32 @@ class DatasetArrays:
 
     def flush(self) -> None:
         """Wait until the disk has all rows."""
-        for writer in self._writers():
+        for writer in self._iterate_writers():
             writer.flush()
 
-    def webp_bytes(self) -> dict[int, int]:
+    def count_webp_bytes(self) -> dict[int, int]:
         """Bytes that the images of each compressed level take so far."""
         return {level: data.num_rows for level, (data, _) in self._webp.items()}
 
     def finish(self, info: DatasetInfo) -> dict[str, str]:
         """Close all files under the names that `info` gives them; return name -> SHA-256."""
-        files = {file.name: file for file in info.array_files()}
+        files = {file.name: file for file in info.list_array_files()}
         checksums: dict[str, str] = {}
         for name, writer in self._names.items():
             checksums |= writer.finish([files[name]] if name in files else [])
         for level, writer in self._levels.items():
-            checksums |= writer.finish(info.level_files(level))
+            checksums |= writer.finish(info.list_level_files(level))
         for level, writers in self._webp.items():
-            for writer, file in zip(writers, info.level_files(level), strict=True):
+            for writer, file in zip(writers, info.list_level_files(level), strict=True):
                 checksums |= writer.finish([file])
         return dict(sorted(checksums.items()))
 
     def close(self) -> None:
         self._thread.shutdown()
-        for writer in self._writers():
+        for writer in self._iterate_writers():
             writer.close()
 
-    def _writers(self) -> Iterator[ArrayWriter]:
+    def _iterate_writers(self) -> Iterator[ArrayWriter]:
         yield from self._levels.values()
         yield from (writer for pair in self._webp.values() for writer in pair)
         yield from self._names.values()

@@ -51,9 +51,9 @@ class ArrayFile:
 
     @property
     def num_bytes(self) -> int:
-        return self.bytes_of(self.shape[0])
+        return self.count_bytes_of_rows(self.shape[0])
 
-    def bytes_of(self, num_rows: int) -> int:
+    def count_bytes_of_rows(self, num_rows: int) -> int:
         """Compute the size of the file with its first rows only."""
         return HEADER_BYTES + num_rows * prod(self.shape[1:]) * int(self.dtype[-1])
 
@@ -121,13 +121,16 @@ class DatasetInfo:
     @property
     def num_bytes(self) -> int:
         """Size of all array files."""
-        return self.bytes_of(self.count)
+        return self.count_bytes_of_rows(self.count)
 
-    def bytes_of(self, num_rows: int) -> int:
+    def count_bytes_of_rows(self, num_rows: int) -> int:
         """Compute the size of all array files with their first rows only."""
-        return sum(file.bytes_of(min(num_rows, file.shape[0])) for file in self.array_files())
+        return sum(
+            file.count_bytes_of_rows(min(num_rows, file.shape[0]))
+            for file in self.list_array_files()
+        )
 
-    def level_files(self, level: int) -> tuple[ArrayFile, ...]:
+    def list_level_files(self, level: int) -> tuple[ArrayFile, ...]:
         """Return the files of one level by their rows; of a compressed one, data and offsets."""
         if level in self.webp_bytes:
             return (
@@ -143,9 +146,9 @@ class DatasetInfo:
             for shard, count in enumerate(counts)
         )
 
-    def array_files(self) -> tuple[ArrayFile, ...]:
+    def list_array_files(self) -> tuple[ArrayFile, ...]:
         """Return all array files of the dataset, from the base up."""
-        files = [file for level in self.levels for file in self.level_files(level)]
+        files = [file for level in self.levels for file in self.list_level_files(level)]
         if self.label_names:
             files.append(ArrayFile(LABELS_FILE, (self.count,), "<i4"))
         if self.has_landmarks:
@@ -226,7 +229,7 @@ def read_info(directory: Path) -> DatasetInfo:
 def require_array_files(directory: Path, info: DatasetInfo) -> None:
     """Raise UserError unless every array file is there with its full size."""
     faults = [
-        fault for file in info.array_files() if (fault := describe_size_fault(directory, file))
+        fault for file in info.list_array_files() if (fault := describe_size_fault(directory, file))
     ]
     if faults:
         raise UserError(

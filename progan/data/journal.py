@@ -32,7 +32,7 @@ class Journal:
         """Number of rows that the array files have."""
         return self.asked - len(self.skipped)
 
-    def after(
+    def advance(
         self,
         asked: int,
         skipped: tuple[tuple[int, SkippedImage], ...],
@@ -109,8 +109,8 @@ class PeriodicFlush:
             self._pending = self._thread.submit(self._flush, journal)
             self._last = time.monotonic()
 
-    def flush(self, journal: Journal) -> None:
-        """Flush the rows that the journal counts, now."""
+    def flush_or_clear(self, journal: Journal) -> None:
+        """Flush the rows that the journal counts, and wait; without any, clear the folder."""
         if journal.asked:
             self._thread.submit(self._flush, journal).result()
         else:

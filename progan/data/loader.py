@@ -68,27 +68,29 @@ class DeviceImageCache:
         Raises ReadingCancelled.
         """
         if level != self._level:
-            self._enter(level)
+            self._cache_level_if_it_fits(level)
         if (resident := self._resident) is not None:
             index = torch.from_numpy(numbers)
             picked = none_if_out_of_memory(lambda: resident.index_select(0, index.to(self._device)))
             if picked is not None:
                 return picked
-        return self._read(level, self._rows[numbers])
+        return self._read_rows_to_cpu(level, self._training_rows[numbers])
 
     @property
-    def _rows(self) -> Rows:
+    def _training_rows(self) -> Rows:
         return self._dataset.training_rows
 
-    def _enter(self, level: int) -> None:
+    def _cache_level_if_it_fits(self, level: int) -> None:
         self._level, self._resident = level, None  # the old one goes before the new one comes
-        num_bytes = len(self._rows) * self._image_bytes(level)
+        num_bytes = len(self._training_rows) * self._image_bytes(level)
         if num_bytes > self._budget_bytes:
             return
         start = time.perf_counter()
-        self._resident = none_if_out_of_memory(lambda: self._all(level))
-        stay, are = ("stays", "it is") if len(self._rows) == 1 else ("stay", "they are")
-        what = f"{format_count(len(self._rows), 'image')} of {self._dataset.info.size(level)}"
+        self._resident = none_if_out_of_memory(lambda: self._read_whole_level(level))
+        stay, are = ("stays", "it is") if len(self._training_rows) == 1 else ("stay", "they are")
+        what = (
+            f"{format_count(len(self._training_rows), 'image')} of {self._dataset.info.size(level)}"
+        )
         self._report(
             f"Out of memory for {what} ({format_bytes(num_bytes)}): {are} read batch by batch."
             if self._resident is None
@@ -96,18 +98,20 @@ class DeviceImageCache:
             f"{format_duration(time.perf_counter() - start)}."
         )
 
-    def _all(self, level: int) -> Tensor:
+    def _read_whole_level(self, level: int) -> Tensor:
         """Read all images of a level: uint8 [count, H, W, C] on the device."""
-        shape = (len(self._rows), *self._dataset.info.size(level), self._dataset.channels)
+        shape = (len(self._training_rows), *self._dataset.info.size(level), self._dataset.channels)
         images = torch.empty(shape, dtype=torch.uint8, device=self._device)
         step = max(CACHE_CHUNK_BYTES // self._image_bytes(level), 1)
         for start in range(0, len(images), step):
             if self._stopped():
                 raise ReadingCancelled
-            images[start : start + step] = self._read(level, self._rows[start : start + step])
+            images[start : start + step] = self._read_rows_to_cpu(
+                level, self._training_rows[start : start + step]
+            )
         return images
 
-    def _read(self, level: int, rows: Rows) -> Tensor:
+    def _read_rows_to_cpu(self, level: int, rows: Rows) -> Tensor:
         return torch.from_numpy(self._dataset.images(level, rows))
 
     def _image_bytes(self, level: int) -> int:
@@ -256,7 +260,9 @@ class Prefetcher:
             MAX_PREFETCHED
         )
         self._stop = stop or threading.Event()
-        self._thread = threading.Thread(target=self._work, args=(batches,), daemon=True)
+        self._thread = threading.Thread(
+            target=self._prefetch_in_thread, args=(batches,), daemon=True
+        )
         self._thread.start()
 
     def __iter__(self) -> Iterator[Batch]:
@@ -279,17 +285,17 @@ class Prefetcher:
         self._stop.set()
         self._thread.join()
 
-    def _work(self, batches: Iterator[Batch]) -> None:
+    def _prefetch_in_thread(self, batches: Iterator[Batch]) -> None:
         try:
             with self._prefetcher.use_stream():
                 for batch in batches:
-                    if not self._put(self._prefetcher.copy_ahead(batch)):
+                    if not self._put_unless_stopped(self._prefetcher.copy_ahead(batch)):
                         return
-            self._put(None)
+            self._put_unless_stopped(None)
         except BaseException as error:  # noqa: B036 (raised again where a batch is asked for)
-            self._put(error)
+            self._put_unless_stopped(error)
 
-    def _put(self, item: Prefetched[Batch] | BaseException | None) -> bool:
+    def _put_unless_stopped(self, item: Prefetched[Batch] | BaseException | None) -> bool:
         while not self._stop.is_set():
             try:
                 self._queue.put(item, timeout=0.1)

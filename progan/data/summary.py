@@ -71,7 +71,7 @@ def describe_empty_classes(dataset: Dataset, indices: Sequence[int], purpose: st
 def _describe_levels(info: DatasetInfo) -> list[str]:
     lines = []
     for level in info.levels:
-        files = info.level_files(level)
+        files = info.list_level_files(level)
         size = format_bytes(sum(file.num_bytes for file in files))
         shards = f"  in {len(files)} files" if len(files) > 1 else ""
         lines.append(f"{level:2}  {str(info.size(level)):9}  {size:>10}{shards}")

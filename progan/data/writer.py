@@ -99,7 +99,9 @@ def write_dataset(
     with staging_directory(dest) as directory, _clear_unless_resumable(directory):
         arrays, journal = _open_or_restart(directory, plan, job, dest, say)
         with closing(arrays):
-            missing_bytes = plan.num_bytes - (journal.written and plan.bytes_of(journal.written))
+            missing_bytes = plan.num_bytes - (
+                journal.written and plan.count_bytes_of_rows(journal.written)
+            )
             require_free_space(dest, missing_bytes, f"The dataset {dest}")
             journal = _write_remaining_images(
                 source, arrays, directory, journal, workers, on_error, set(plan.webp_bytes)
@@ -169,7 +171,7 @@ def _write_remaining_images(
     ):
         try:
             for chunk in chunks:
-                journal = journal.after(chunk.num_read, chunk.skipped, chunk.doubtful)
+                journal = journal.advance(chunk.num_read, chunk.skipped, chunk.doubtful)
                 progress.update(chunk.num_read)
                 if journal.skipped and on_error == "stop":
                     continue  # only to find all unreadable images
@@ -177,7 +179,7 @@ def _write_remaining_images(
                 kept = journal
                 flusher.flush_if_due(kept)
         except BaseException:
-            flusher.flush(kept)
+            flusher.flush_or_clear(kept)
             raise
     if journal.skipped and on_error == "stop":
         clear_folder(directory)
@@ -219,7 +221,7 @@ def _finish_dataset_or_clear(
             level: min(rows, written.size) for level, rows in plan.rows_per_shard.items()
         },
         skipped=source.skipped + skipped,
-        webp_bytes=arrays.webp_bytes(),
+        webp_bytes=arrays.count_webp_bytes(),
     )
     info = replace(info, checksums=arrays.finish(info))
     write_atomically(directory / INFO_FILE, info.to_json())

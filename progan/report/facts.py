@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from progan import presets, schedule
-from progan.config import SECTIONS, Network, Run, config_changes
+from progan.config import SECTIONS, Network, Run, list_config_changes
 from progan.diagnosis.curves import GrowthPhase, growth_phases
 from progan.diagnosis.diagnose import diagnose
 from progan.diagnosis.history import Row, read_history
@@ -127,7 +127,7 @@ def changes_from_preset(run: Run) -> list[str]:
         preset = presets.preset(run.preset)
     except UserError:  # 'custom', or a preset of another version
         preset = Run()
-    return [format_option_name(each) for each in config_changes(preset, run, NOT_COMPARED)]
+    return [format_option_name(each) for each in list_config_changes(preset, run, NOT_COMPARED)]
 
 
 def _overview(run: Run) -> Iterator[tuple[str, str]]:

@@ -257,7 +257,7 @@ def _name_called_object(value: Any) -> str:
     return describe_value(value)
 
 
-def _without_weights(load: Callable[[Any], None]) -> Callable[[SafeUnpickler], None]:
+def _drop_long_value_after(load: Callable[[Any], None]) -> Callable[[SafeUnpickler], None]:
     """Wrap a load method to keep an empty value instead of a long one."""
 
     def load_short(unpickler: SafeUnpickler) -> None:
@@ -273,7 +273,7 @@ class _Scanner(SafeUnpickler):
     """Unpickler that keeps names and settings, but no weights."""
 
     dispatch: ClassVar[dict[int, Any]] = SafeUnpickler.dispatch | {
-        code[0]: _without_weights(SafeUnpickler.dispatch[code[0]])
+        code[0]: _drop_long_value_after(SafeUnpickler.dispatch[code[0]])
         for code in (
             pickle.BINSTRING,
             pickle.BINBYTES,

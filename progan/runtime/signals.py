@@ -33,11 +33,11 @@ def install_early_handlers(*, is_training: bool = False) -> None:
     for number in SIGNALS:
         # Ignored signals stay ignored: Ctrl-C of a background job.
         if signal.getsignal(number) != signal.SIG_IGN:
-            resumable = is_training and early_exit_code(number) == EXIT_RESUMABLE
+            resumable = is_training and choose_early_exit_code(number) == EXIT_RESUMABLE
             signal.signal(number, exit_resumable if resumable else exit_interrupted)
 
 
-def early_exit_code(number: int) -> int:
+def choose_early_exit_code(number: int) -> int:
     """Return the exit code of a training that a signal ends before its first step.
 
     SIGUSR1 is the signal by which Slurm announces the end of the time; nothing is lost, and the
@@ -106,7 +106,7 @@ class StopSignal:
         if threading.current_thread() is threading.main_thread():
             # Ignored signals stay ignored: Ctrl-C of a background job.
             self._before = {
-                number: signal.signal(number, self._note)
+                number: signal.signal(number, self._stop_or_interrupt)
                 for number in SIGNALS
                 if signal.getsignal(number) != signal.SIG_IGN
             }
@@ -143,7 +143,7 @@ class StopSignal:
         """True if a stop after the current step was requested, not one at once."""
         return self.requested and self._signals < 2
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _stop_or_interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._finished:
             return
         self._signals += 1

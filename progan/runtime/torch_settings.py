@@ -45,7 +45,7 @@ def set_omp_passive() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def require_compile_cache(needed: bool) -> None:
+def require_compile_cache_or_replace(needed: bool) -> None:
     """Check the directory that TORCHINDUCTOR_CACHE_DIR names; to be called before optimizers exist.
 
     torch creates that directory as soon as there is an optimizer, although nothing is compiled,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from progan import run_directory, schedule
-from progan.config import Run, config_changes, override
+from progan.config import Run, list_config_changes, override
 from progan.data.reader import Dataset, open_dataset, open_dataset_of_run
 from progan.diagnosis.history import Row, parse_row
 from progan.errors import UserError
@@ -106,7 +106,7 @@ def load_resumed_state(
         if each != file and _images_seen(each) > state.images_seen
     ]
     trained = read_metadata(file)
-    if trained and (edited := config_changes(trained[1], saved)):
+    if trained and (edited := list_config_changes(trained[1], saved)):
         notes.append(
             f"{CONFIG_FILE} differs from the settings of {file.name}: "
             f"{'; '.join(edited)}. It applies from here on."

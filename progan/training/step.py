@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from progan.augment import AugmentNoise, augment, update_probability
+from progan.augment import AugmentNoise, augment, compute_next_probability
 from progan.batch_split import count_interleavable_blocks
 from progan.config import Run
 from progan.losses import LossNoise, Only, discriminator_terms, generator_terms, summarize_terms
@@ -247,7 +247,7 @@ def update_controllers(state: TrainState, run: Run, statistics: Statistics) -> N
         run.objective, state.controllers, statistics["scores/real"], statistics["scores/fake"]
     )
     if run.augment.augment == "adaptive":
-        updated[AUGMENT_P] = update_probability(
+        updated[AUGMENT_P] = compute_next_probability(
             updated[AUGMENT_P], statistics["accuracy/real"], run.augment
         )
     for name, value in updated.items():

@@ -40,7 +40,7 @@ def import_dataset(
         UserError: No whole dataset, no such level, or only images that are held out.
     """
     dataset = Dataset.open(source)
-    level = dataset.level_named(resolution)
+    level = dataset.choose_level(resolution)
     rows = select_rows(len(dataset), max_images, seed)
     held_out = np.flatnonzero(np.isin(rows, dataset.held_out_rows))
     if len(held_out) == len(rows):

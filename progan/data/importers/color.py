@@ -69,15 +69,17 @@ def apply_profile(image: Image.Image, conversion: ProfileConversion) -> Image.Im
 
 
 def lab_to_srgb(image: Image.Image) -> Image.Image:
-    return _lab_transform().apply(image)
+    return _make_lab_transform().apply(image)
 
 
 @lru_cache(1)
-def _lab_transform() -> ImageCms.ImageCmsTransform:
-    return _transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")
+def _make_lab_transform() -> ImageCms.ImageCmsTransform:
+    return _make_srgb_transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")
 
 
-def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
+def _make_srgb_transform(
+    profile: ImageCms.ImageCmsProfile, mode: str
+) -> ImageCms.ImageCmsTransform:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     return ImageCms.ImageCmsTransform(
         profile, srgb, mode, "RGB", INTENT, flags=_BLACK_POINT_COMPENSATION
@@ -92,10 +94,10 @@ def _plan_profile(data: bytes, mode: str) -> ProfileConversion:
         space = profile.profile.xcolor_space.strip()
         if space != _SPACES[mode]:
             return _plan_mismatched_profile(profile, space, mode)
-        transform = _transform(profile, mode)
+        transform = _make_srgb_transform(profile, mode)
         if mode != "CMYK" and _is_identity(transform, mode):
             return NOTHING
-        return ProfileConversion(transform, _profile_name(profile))
+        return ProfileConversion(transform, _get_profile_name(profile))
     except ImportError:
         return ProfileConversion(fault="not read, as this Pillow has no LittleCMS")
     except Exception:  # LittleCMS names no kinds of errors
@@ -106,7 +108,7 @@ def _plan_mismatched_profile(
     profile: ImageCms.ImageCmsProfile, space: str, mode: str
 ) -> ProfileConversion:
     """Plan for a profile of other pixels; sRGB in a grey image changes nothing."""
-    if (space, mode) == ("RGB", "L") and _is_identity(_transform(profile, "RGB"), "RGB"):
+    if (space, mode) == ("RGB", "L") and _is_identity(_make_srgb_transform(profile, "RGB"), "RGB"):
         return NOTHING
     return ProfileConversion(fault=f"made for {space}, not for {_SPACES[mode]} pixels")
 
@@ -123,7 +125,7 @@ def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     return int(np.abs(after.astype(int) - before).max()) <= _MAX_UNNOTICED
 
 
-def _profile_name(profile: ImageCms.ImageCmsProfile) -> str:
+def _get_profile_name(profile: ImageCms.ImageCmsProfile) -> str:
     try:
         text = ImageCms.getProfileDescription(profile)
     except ImageCms.PyCMSError:

@@ -27,7 +27,7 @@ from progan.data.importers.metadata import (
 from progan.data.importers.pixels import (
     REMOVED_METADATA,
     Crop,
-    band_width,
+    compute_band_width,
     count_native_channels,
     open_image,
 )
@@ -91,7 +91,7 @@ def read_header(data: bytes, path: str) -> ImageHeader:
             depth = read_bit_depth(image, data)
             return ImageHeader(
                 path,
-                *_upright_size(image, orientation),
+                *_compute_upright_size(image, orientation),
                 channels,
                 sha256(data).hexdigest(),
                 depth,
@@ -141,7 +141,7 @@ def _read_orientation(image: Image.Image, data: bytes) -> Orientation:
     return read_orientation(image.info)
 
 
-def _upright_size(image: Image.Image, orientation: Orientation) -> tuple[int, int]:
+def _compute_upright_size(image: Image.Image, orientation: Orientation) -> tuple[int, int]:
     width, height = image.size
     if image.format == "TIFF":  # whose `size` is upright or not, by the version of Pillow
         tags = image.tag_v2  # type: ignore[attr-defined]
@@ -287,6 +287,6 @@ def count_enlarged(headers: Sequence[ImageHeader], size: Size, crop: Crop) -> in
 def _is_enlarged(width: int, height: int, size: Size, crop: Crop) -> bool:
     """Check if fewer px of an image than of `size` become its width or its height."""
     if crop == "wide":
-        return band_width(width, height, size.width) < size.width
+        return compute_band_width(width, height, size.width) < size.width
     lacking = width < size.width, height < size.height
     return all(lacking) if crop == "pad" else any(lacking)

@@ -78,7 +78,7 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
             colour.
     """
     require_opaque_color(options.alpha_color, "--alpha-color")
-    wanted = _requested_size(options)
+    wanted = _get_requested_size(options)
     tree, paths, ignored = open_file_source(source)
     for line in describe_ignored(exclude_label_file(ignored, source, options.labels)):
         say(line)
@@ -100,7 +100,7 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
         base=compute_base_size(size),
         channels=channels,
         count=len(headers),
-        read=_image_reader(tree, headers, size, channels, options),
+        read=_make_image_reader(tree, headers, size, channels, options),
         labels=labels.labels,
         label_names=labels.names,
         skipped=tuple(unreadable),
@@ -108,7 +108,7 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
     )
 
 
-def _image_reader(
+def _make_image_reader(
     tree: FileSource,
     headers: Sequence[ImageHeader],
     size: Size,
@@ -129,7 +129,7 @@ def _image_reader(
             size=size,
             crop=options.crop,
             resize_filter=options.resize_filter,
-            position=random_crop_position(path, options.seed or 0) if is_random else None,
+            position=choose_random_crop_position(path, options.seed or 0) if is_random else None,
             background=options.alpha_color,
         )
         return Sample(pixels, doubt=SkippedImage(path, reason) if reason else None)
@@ -194,12 +194,12 @@ def _describe_fault(item: ImageHeader, tree: FileSource, options: ImageOptions) 
     return ""
 
 
-def random_crop_position(path: str, seed: int) -> float:
+def choose_random_crop_position(path: str, seed: int) -> float:
     """Return a position in [0, 1) that depends on the path and the seed only."""
     return float(numpy_generator(seed, "crop", path).random())
 
 
-def _requested_size(options: ImageOptions) -> Size | None:
+def _get_requested_size(options: ImageOptions) -> Size | None:
     """Return the size that the user asks for, None if it is left to the images."""
     if options.size is None:
         if options.resolution is None:

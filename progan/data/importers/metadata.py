@@ -131,7 +131,7 @@ def _strip_jpeg(data: bytes, keep: set[str]) -> bytes:
         segment = data[position:end]
         is_metadata = 0xE0 <= marker <= 0xEF or marker == 0xFE
         if is_metadata and data[end : end + 1] != b"\xff":
-            end = _after_wrong_length(data, position)
+            end = _find_jpeg_tables(data, position)
         elif not is_metadata or _is_kept_in_jpeg(segment, keep):
             kept.append(segment)
         position = end
@@ -149,7 +149,7 @@ def _is_kept_in_jpeg(segment: bytes, keep: set[str]) -> bool:
     return marker == 0xEE and content.startswith(b"Adobe") and len(content) >= 12
 
 
-def _after_wrong_length(data: bytes, position: int) -> int:
+def _find_jpeg_tables(data: bytes, position: int) -> int:
     """Find the tables of a JPEG file, if the segment before has a wrong length.
 
     Not where a small preview may be inside of it, whose tables would be taken for the image's.

@@ -9,9 +9,9 @@ from progan.data.portraits.numerics import (
     Lamp,
     bump,
     clamp,
+    compute_unit_normal,
     coverage,
     ellipse,
-    normal_of,
     pattern_visibility,
     planes_of,
     safe_sqrt,
@@ -25,7 +25,7 @@ BLUSH: Colour = (1.0, 0.74, 0.72)
 SHADOW: Colour = (0.62, 0.48, 0.44)
 
 
-def edge(canvas: Canvas) -> Array:
+def head_edge_distance(canvas: Canvas) -> Array:
     """Signed distance to the outline of the head, to first order: (sqrt f - 1) / |grad sqrt f|."""
     g = safe_sqrt(canvas.f)
     fx, fy = canvas.slope
@@ -38,14 +38,14 @@ def paint_face(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, lattice
     area = canvas.window_around((head.x, head.y), reach, reach)
     if area.is_empty:
         return
-    normal = normal_of(*_relief_slopes(area, factors.face, head))
+    normal = compute_unit_normal(*_relief_slopes(area, factors.face, head))
     colour = lamp.shade(factors.skin.colour, normal, WRAP)
     shine = lamp.gloss(normal, 4) * (0.13 + 0.05 * factors.skin.melanin)
     colour += shine * (1.0 - colour)
     pores = 0.02 * pattern_visibility(0.008, area.pixel)
     if pores:
         colour *= 1.0 + pores * value_noise(lattice, area.face_x * 125.0, area.face_y * 125.0)
-    area.blend(colour, coverage(edge(area), area.pixel))
+    area.blend(colour, coverage(head_edge_distance(area), area.pixel))
     _paint_complexion(area, factors, head)
 
 
@@ -62,7 +62,7 @@ def paint_ears(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None
         u, v = (area.head_x - x) * side, area.head_y - y
         u = u - 0.12 * v  # ears lean outwards at the top
         u = u + 0.25 * v * np.maximum(v, 0.0) / 0.08
-        normal = normal_of(u * (side * -14.0) + side * 0.25, v * 2.0)
+        normal = compute_unit_normal(u * (side * -14.0) + side * 0.25, v * 2.0)
         colour = lamp.shade(factors.skin.colour, normal, WRAP)
         area.blend(colour, coverage(ellipse(u, v, (0.040, 0.078)), area.pixel))
         hollow = bump(u, v, (0.012, -0.008), (0.022, 0.05))
@@ -81,7 +81,7 @@ def paint_neck(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None
     distance = np.minimum(np.abs(x) - half, shoulder_line(x, clothing) - y)
     distance = np.maximum(distance, 0.15 - y)  # the head hides where the neck ends
     u = clamp(x / half, -1.0, 1.0)
-    normal = normal_of(u / safe_sqrt(1.25 - u * u) * -0.9, 0.0 * y - 0.1)
+    normal = compute_unit_normal(u / safe_sqrt(1.25 - u * u) * -0.9, 0.0 * y - 0.1)
     colour = lamp.shade(factors.skin.colour, normal, WRAP)
     area.blend(colour, coverage(distance, area.pixel))
     _paint_chin_shadow(area, head, lamp, coverage(distance, area.pixel))
@@ -114,7 +114,7 @@ def _relief_slopes(area: Canvas, face: Face, head: Head) -> tuple[Array, Array]:
     slope_x, slope_y = area.slope[0] * steep, area.slope[1] * steep
     right = np.abs(area.face_x)
     sign = np.sign(area.face_x)
-    for x, y, radius_x, radius_y, height in _hills(face, head):
+    for x, y, radius_x, radius_y, height in _list_relief_bumps(face, head):
         u, v = (right - x) * (1.0 / radius_x), (area.face_y - y) * (1.0 / radius_y)
         q = np.maximum(1.0 - u * u - v * v, 0.0)
         steep = q * q * (-6.0 * height)
@@ -123,7 +123,7 @@ def _relief_slopes(area: Canvas, face: Face, head: Head) -> tuple[Array, Array]:
     return slope_x, slope_y
 
 
-def _hills(face: Face, head: Head) -> list[tuple[float, float, float, float, float]]:
+def _list_relief_bumps(face: Face, head: Head) -> list[tuple[float, float, float, float, float]]:
     """Centre x (mirrored), centre y, radii, height: what rises from the face and what sinks in."""
     eye_x, eye_y = head.eye
     tip_y, lips = head.nose[1], head.lips_y
@@ -155,11 +155,13 @@ def _paint_complexion(area: Canvas, factors: Factors, head: Head) -> None:
     hollow = 0.32 * smoothstep(0.62, 1.0, area.f)  # the sides get less ambient light
     hollow += 0.30 * bump(right, y, (eye_x - 0.035, eye_y - 0.025), (0.055, 0.05))
     hollow += 0.22 * bump(right, y, (eye_x, eye_y + 0.035), (0.06, 0.03))
-    area.multiply(SHADOW, hollow * coverage(edge(area), area.pixel))
-    area.multiply(SHADOW, _under_nose(x, y, factors, head) + _folds(right, y, factors, head))
+    area.multiply(SHADOW, hollow * coverage(head_edge_distance(area), area.pixel))
+    area.multiply(
+        SHADOW, _nose_shadow_alpha(x, y, factors, head) + _smile_fold_alpha(right, y, factors, head)
+    )
 
 
-def _under_nose(x: Array, y: Array, factors: Factors, head: Head) -> Array:
+def _nose_shadow_alpha(x: Array, y: Array, factors: Factors, head: Head) -> Array:
     """Nostrils, the crease of the wings, and the shadow that the nose throws."""
     tip_y, wide = head.nose[1], factors.face.nose_width
     thrown = -0.035 * factors.light.side
@@ -172,7 +174,7 @@ def _under_nose(x: Array, y: Array, factors: Factors, head: Head) -> Array:
     return clamp(shade)
 
 
-def _folds(right: Array, y: Array, factors: Factors, head: Head) -> Array:
+def _smile_fold_alpha(right: Array, y: Array, factors: Factors, head: Head) -> Array:
     """The line from the wing of the nose to the corner of the mouth, deeper in a smile."""
     top, bottom = head.nose[1] + 0.005, head.lips_y + 0.01
     along = clamp((y - top) * (1.0 / (bottom - top)))
@@ -192,11 +194,11 @@ def paint_clothing(
         return
     x, y = area.x - neck_x(head), area.y - head.y
     top = shoulder_line(x, factors.clothing) - 0.008
-    neckline = _neckline(x, factors)
+    neckline = _neckline_height(x, factors)
     distance = np.maximum(top - y, neckline - y) * 0.85
     folds = value_noise(lattice, x * 9.0 + y * 5.0, y * 7.0 - x * 3.0)
     rise = np.maximum(1.0 - (y - top) * 6.0, 0.0)  # the cloth turns away over the shoulder
-    normal = normal_of(x * 1.1 + folds * 0.42, folds * 0.30 - 0.75 * rise * rise)
+    normal = compute_unit_normal(x * 1.1 + folds * 0.42, folds * 0.30 - 0.75 * rise * rise)
     colour = lamp.shade(factors.clothing.colour, normal, (0.1, 0.1, 0.1))
     weave = 0.03 * pattern_visibility(0.00625, area.pixel)
     if weave:
@@ -211,7 +213,7 @@ def paint_clothing(
         _paint_collar(area, factors, lamp, (x, y))
 
 
-def _neckline(x: Array, factors: Factors) -> Array:
+def _neckline_height(x: Array, factors: Factors) -> Array:
     """Height of the opening for the neck, below the middle of the head."""
     away = np.abs(x) * (1.0 / (factors.clothing.neck * 1.12))
     level = 0.390

@@ -38,7 +38,7 @@ def paint_eyes(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, place: 
     _paint_lids(area, u, v, upper)
     opening = coverage(np.maximum(upper - v, v - lower) * size, area.pixel)
     opening *= coverage((np.abs(u) - 1.0) * size, area.pixel)
-    ball = _eyeball(factors, lamp, (u, v), side, area.pixel / size)
+    ball = _eyeball_colours(factors, lamp, (u, v), side, area.pixel / size)
     ball *= 1.0 - 0.50 * smoothstep(0.34, 0.0, v - upper)  # the lid shades the ball
     area.blend(ball, opening)
     _paint_lashes(area, factors, u, v - upper, v - lower)
@@ -78,7 +78,7 @@ def _paint_lids(area: Canvas, u: Array, v: Array, upper: Array) -> None:
     area.multiply((0.72, 0.60, 0.56), bump(u, v, (0.0, -0.1), (1.55, 0.95)) * 0.42)
 
 
-def _eyeball(
+def _eyeball_colours(
     factors: Factors, lamp: Lamp, place: tuple[Array, Array], side: Array, pixel: float
 ) -> Array:
     """Display colours [3, h, w] of white, iris, pupil and catch-light; `pixel` in half widths."""
@@ -86,7 +86,7 @@ def _eyeball(
     u, v = place
     du, dv = u - side * eyes.gaze_x, v - (eyes.gaze_y - 0.02)
     r = safe_sqrt(du * du + dv * dv) * (1.0 / IRIS)
-    iris, dark = _iris(eyes, r, dv, pixel)
+    iris, dark = _iris_coverage_and_brightness(eyes, r, dv, pixel)
     white = 0.80 - 0.16 * u * u
     inner = smoothstep(-0.62, -0.95, u)  # the pink inner corner
     light_u, light_v = side * lamp.direction[0] * 0.26, lamp.direction[1] * 0.30
@@ -99,7 +99,9 @@ def _eyeball(
     return planes
 
 
-def _iris(eyes: Eyes, r: Array, dv: Array, pixel: float) -> tuple[Array, Array]:
+def _iris_coverage_and_brightness(
+    eyes: Eyes, r: Array, dv: Array, pixel: float
+) -> tuple[Array, Array]:
     """Coverage of the iris and its brightness: pupil, limbal ring, more light from below."""
     alpha = coverage((r - 1.0) * IRIS, pixel, 0.05)
     glow = 0.85 + 0.55 * dv + 0.25 * smoothstep(0.85, 0.45, r)
@@ -129,22 +131,22 @@ def paint_glasses(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> N
     area = canvas.window_around(middle, 0.34, 0.15)
     if area.is_empty:
         return
-    lens = _lens(area, factors, head)
+    lens = _lens_distance(area, factors, head)
     frame = np.minimum(
-        np.abs(lens) - 0.5 * glasses.thickness, _bridge_and_arms(area, factors, head)
+        np.abs(lens) - 0.5 * glasses.thickness, _glasses_frame_distance(area, factors, head)
     )
     on_head = coverage(area.f - 0.97, area.pixel * 4.0, 0.03)
     shadow = smoothstep(0.022, 0.0, np.abs(lens - 0.012)) * on_head * 0.22
     area.multiply((0.62, 0.52, 0.50), shadow)
     glass = coverage(lens, area.pixel)
-    area.blend((0.85, 0.90, 0.95), glass * _reflection(area, lamp) * 0.16)
+    area.blend((0.85, 0.90, 0.95), glass * _lens_reflection_alpha(area, lamp) * 0.16)
     area.multiply((0.96, 0.98, 0.97), glass)
     light = 0.95 - 3.0 * (area.face_y - head.eye[1])
     colour = light * (planes_of(glasses.colour) * planes_of(lamp.level))
     area.blend(colour, coverage(frame, area.pixel) * on_head)
 
 
-def _lens(area: Canvas, factors: Factors, head: Head) -> Array:
+def _lens_distance(area: Canvas, factors: Factors, head: Head) -> Array:
     """Signed distance to the edge of the nearer lens."""
     size = factors.glasses.size
     x = np.abs(area.face_x) - head.eye[0] - 0.002
@@ -155,7 +157,7 @@ def _lens(area: Canvas, factors: Factors, head: Head) -> Array:
     return rounded_box(x * narrower, y, (size, size * 0.70), 0.030)
 
 
-def _bridge_and_arms(area: Canvas, factors: Factors, head: Head) -> Array:
+def _glasses_frame_distance(area: Canvas, factors: Factors, head: Head) -> Array:
     """Signed distance to the bar over the nose and to the arms towards the ears."""
     size, half = factors.glasses.size, 0.5 * factors.glasses.thickness
     right = np.abs(area.face_x)
@@ -168,7 +170,7 @@ def _bridge_and_arms(area: Canvas, factors: Factors, head: Head) -> Array:
     return bars
 
 
-def _reflection(area: Canvas, lamp: Lamp) -> Array:
+def _lens_reflection_alpha(area: Canvas, lamp: Lamp) -> Array:
     """A slanted band of the window in which the lamp stands."""
     across = area.face_x * 0.8 + area.face_y + 0.05 * lamp.direction[0]
     return smoothstep(0.05, 0.0, np.abs(across - 0.03)) + smoothstep(
@@ -190,7 +192,7 @@ def paint_mouth(
     middle = (-0.20 * mouth.smile) * u * u + 0.04 * arch
     gap = (0.30 * mouth.openness) * arch
     parting_top, parting_bottom = middle - 0.25 * gap, middle + 0.75 * gap
-    top = parting_top - _upper_lip(mouth, u, arch)
+    top = parting_top - _upper_lip_height(mouth, u, arch)
     bottom = parting_bottom + 0.33 * mouth.fullness * arch * (1.0 - 0.2 * arch)
     _paint_mouth_shadows(area, u, v, middle, bottom)
     lips = coverage(np.maximum(top - v, v - bottom) * mouth.width, area.pixel, 0.006)
@@ -203,7 +205,7 @@ def paint_mouth(
     _paint_parting(area, mouth, lamp, (u, v), (parting_top, parting_bottom))
 
 
-def _upper_lip(mouth: Mouth, u: Array, arch: Array) -> Array:
+def _upper_lip_height(mouth: Mouth, u: Array, arch: Array) -> Array:
     """Height of the upper lip: two peaks and the dip between, the cupid's bow."""
     q = np.maximum(1.0 - u * u * 14.0, 0.0)
     return 0.245 * mouth.fullness * arch * (1.0 - 0.22 * q * q) * (0.86 + 0.25 * u * u)

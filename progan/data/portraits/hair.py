@@ -12,9 +12,9 @@ from progan.data.portraits.numerics import (
     Lamp,
     bump,
     clamp,
+    compute_unit_normal,
     coverage,
     ellipse,
-    normal_of,
     pattern_visibility,
     planes_of,
     safe_sqrt,
@@ -75,7 +75,7 @@ class HairVolume:
         cls, canvas: Canvas, factors: Factors, head: Head, cut: HairShape, lattice: Array
     ) -> Self:
         """The hair of this cut."""
-        canvas = _reach(canvas, factors, head, cut)
+        canvas = _select_hair_window(canvas, factors, head, cut)
         volume = factors.hair.volume
         width = head.width + cut.side * volume
         top = head.height + cut.crown * volume + HALF_WAY
@@ -94,7 +94,7 @@ class HairVolume:
             meridian = meridian - factors.hair.part / width
         h = u * u + edge
         slope = (2.0 * u / wide, 2.0 * high * (1.0 / top) + 4.0 * t3 * (1.0 / length))
-        strands = _strands(canvas, cut, (h, meridian), lattice)
+        strands = _strand_relief(canvas, cut, (h, meridian), lattice)
         return cls(area=canvas, h=h, slope=slope, meridian=meridian, strands=strands)
 
     def distance(self) -> Array:
@@ -122,7 +122,7 @@ def paint_hair(factors: Factors, head: Head, lamp: Lamp, hair: HairVolume | None
     if hair is None:
         return
     canvas, cut = hair.area, HAIR_SHAPES[factors.hair.style]
-    opening = _opening(canvas, factors, head, cut, hair)
+    opening = _face_opening_distance(canvas, factors, head, cut, hair)
     skin = coverage(canvas.f - 1.0, canvas.pixel * 4.0)
     near = smoothstep(0.045, 0.0, hair.distance())  # no shadow where the hair has ended
     shadow = smoothstep(-0.050, 0.006, opening - 0.010 * lamp.direction[1]) * skin * near
@@ -134,7 +134,9 @@ def paint_hair(factors: Factors, head: Head, lamp: Lamp, hair: HairVolume | None
     canvas.blend(_hair_colour(factors, lamp, cut, hair, opening), alpha * cut.opacity)
 
 
-def hair_volume(canvas: Canvas, factors: Factors, head: Head, lattice: Array) -> HairVolume | None:
+def build_hair_volume(
+    canvas: Canvas, factors: Factors, head: Head, lattice: Array
+) -> HairVolume | None:
     """Build the volume of the hair, or None without hair."""
     if factors.hair.style == "bald":
         return None
@@ -142,7 +144,7 @@ def hair_volume(canvas: Canvas, factors: Factors, head: Head, lattice: Array) ->
     return None if hair.area.is_empty else hair
 
 
-def _reach(canvas: Canvas, factors: Factors, head: Head, cut: HairShape) -> Canvas:
+def _select_hair_window(canvas: Canvas, factors: Factors, head: Head, cut: HairShape) -> Canvas:
     """The window that holds all the hair, however the head leans."""
     end = cut.end + factors.hair.length
     wide = (head.width + cut.side * factors.hair.volume) * (1.0 + cut.flare * (end - HALF_WAY))
@@ -163,7 +165,9 @@ def _bend_by_noise(
     return x + bend, y + other
 
 
-def _strands(canvas: Canvas, cut: HairShape, place: tuple[Array, Array], lattice: Array) -> Array:
+def _strand_relief(
+    canvas: Canvas, cut: HairShape, place: tuple[Array, Array], lattice: Array
+) -> Array:
     """Relief of the strands: noise that is long along them and narrow across."""
     h, meridian = place
     x, y = canvas.head_x, canvas.head_y
@@ -183,7 +187,7 @@ def _strands(canvas: Canvas, cut: HairShape, place: tuple[Array, Array], lattice
     return total
 
 
-def _opening(
+def _face_opening_distance(
     canvas: Canvas, factors: Factors, head: Head, cut: HairShape, hair: HairVolume
 ) -> Array:
     """Signed distance to the part of the face that the hair leaves free, negative inside it."""
@@ -219,7 +223,7 @@ def _hair_colour(
     relief = 0.45 if curly else 0.25
     slope_x = hair.slope[0] * steep + relief * hair.strands
     slope_y = hair.slope[1] * steep + 0.5 * relief * hair.strands
-    normal = normal_of(slope_x, slope_y)
+    normal = compute_unit_normal(slope_x, slope_y)
     colour = lamp.shade(factors.hair.colour, normal, (0.15, 0.15, 0.15))
     dark: Array
     if cut.parted:

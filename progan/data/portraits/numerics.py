@@ -164,7 +164,7 @@ class Lamp:
         return shine
 
 
-def normal_of(slope_x: Array, slope_y: Array) -> tuple[Array, Array, Array]:
+def compute_unit_normal(slope_x: Array, slope_y: Array) -> tuple[Array, Array, Array]:
     """Unit normal of the surface z(x, y) with these slopes, z towards us."""
     z = 1.0 / safe_sqrt(1.0 + slope_x * slope_x + slope_y * slope_y)
     return -slope_x * z, -slope_y * z, z
@@ -224,7 +224,7 @@ class Rng:
         return option
 
 
-def noise_lattice(texture: int) -> Array:
+def make_noise_lattice(texture: int) -> Array:
     """Make noise [64, 64] in -1..1 for `value_noise`."""
     return _uniform_noise(texture, 0, (LATTICE_SIDE, LATTICE_SIDE))
 
@@ -238,12 +238,12 @@ def make_grain(texture: int, resolution: int) -> Array:
     field = _uniform_noise(texture, 1, (COARSEST_GRAIN, COARSEST_GRAIN)) * np.float32(0.25)
     stream = 2
     while field.shape[0] < resolution:
-        field = _refine(field, _uniform_noise(texture, stream, (3, *field.shape)))
+        field = _double_resolution(field, _uniform_noise(texture, stream, (3, *field.shape)))
         stream += 1
     return field
 
 
-def _refine(field: Array, detail: Array) -> Array:
+def _double_resolution(field: Array, detail: Array) -> Array:
     """Twice the resolution: `detail` [3, n, n] holds the Haar coefficients of `field` [n, n]."""
     side = field.shape[0]
     strength = 0.1 + 0.4 * (2 * side / FINEST_GRAIN)  # coarse grain would look like cloth
