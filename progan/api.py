@@ -124,6 +124,7 @@ class TrainedGenerator:
         )
 
     def _select_resolution(self, resolution: int | None) -> Snapshot:
+        """Return the snapshot at a resolution, None: the highest; UserError for an unknown one."""
         if resolution is not None and resolution not in self.resolutions:
             raise UserError(
                 f"Unknown resolution {resolution!r}: this network was trained up "
@@ -133,7 +134,7 @@ class TrainedGenerator:
         return select_resolution(self.snapshot, resolution)
 
     def _make_one_hot_labels(self, labels: Labels, seeds: Sequence[int]) -> Tensor:
-        """Return one-hot labels: [N, label_size]."""
+        """Convert a class name, index or rows, None: a class by seed, to [N, label_size]."""
         size = self.snapshot.generator.config.label_size
         if labels is None:
             return seed_labels(seeds, size, self.snapshot.untrained_classes)
@@ -181,4 +182,5 @@ def _convert_to_float32_rows(rows: Tensor | Array, what: str, size: int) -> Tens
 
 
 def _format_shortened(value: object) -> str:
+    """Return the repr of a value in one line of at most 80 characters."""
     return sanitize_and_truncate_line(repr(value))

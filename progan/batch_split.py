@@ -137,8 +137,10 @@ def _compute_stddev_group_sizes(run: Run, n: int) -> Any:
 
 
 def _uses_stddev_groups(run: Run) -> bool:
+    """True if the discriminator compares images in groups (minibatch standard deviation)."""
     return bool(run.network.stddev_group) and run.network.kind != "autoencoder"
 
 
 def _join_alternatives(numbers: list[int]) -> str:
+    """Join numbers for people: [1, 2, 4] -> '1, 2 or 4'."""
     return " or ".join([", ".join(map(str, numbers[:-1])), str(numbers[-1])][len(numbers) < 2 :])

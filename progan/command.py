@@ -83,6 +83,7 @@ def report_user_errors() -> Iterator[None]:
 
 
 def _print_interrupted() -> None:
+    """Print 'Interrupted.' to standard error, in the main process only."""
     if is_main_process():
         with suppress(OSError):  # the terminal is gone
             click.echo("\nInterrupted.", err=True)
@@ -242,6 +243,7 @@ def _insert_version_option(params: list[click.Parameter]) -> list[click.Paramete
 
 
 def _set_context_defaults(command: click.Command) -> None:
+    """Set defaults in place: options with underscores, -h, help 100 columns wide."""
     command.context_settings = {
         "token_normalize_func": hyphenate,
         "help_option_names": ["-h", "--help"],

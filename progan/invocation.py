@@ -65,6 +65,7 @@ def respell_commands(text: str) -> str:
 
 
 def _list_own_program_words(name: str) -> list[str]:
+    """Return the words that start this process: ['python', 'train.py'], ['progan']."""
     started = Path(sys.argv[0])
     if _is_console_script(started):
         return [PROGRAM]
@@ -87,6 +88,7 @@ def _is_module(started: Path, module: str) -> bool:
 
 
 def _is_any_module(started: Path) -> bool:
+    """True if `python -m` runs any module of this package."""
     return any(_is_module(started, module) for module in (PROGRAM, *MODULES.values()))
 
 
@@ -96,7 +98,7 @@ def _is_console_script(started: Path) -> bool:
 
 
 def _find_console_script_name(started: Path) -> str:
-    """Return its name, or its path if the shell would not find it by the name."""
+    """Return 'progan', or the path of that program if the shell would not find it."""
     from shutil import which
 
     found = which(PROGRAM)

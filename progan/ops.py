@@ -28,6 +28,7 @@ def disable_autocast(device: torch.device) -> AbstractContextManager[object]:
 
 
 def _supports_autocast(device: torch.device) -> bool:
+    """True if a device has half precision at all; the meta device has none."""
     return torch.amp.is_autocast_available(device.type)  # False for meta
 
 
@@ -55,12 +56,12 @@ def up2x_conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def conv_up2x(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    """[N, in, H, W] -> [N, out, 2H, 2W]; kernel is [in, out, 4, 4]."""
+    """Convolve transposed, kernel [in, out, 4, 4]: [N, in, H, W] -> [N, out, 2H, 2W]."""
     return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
 
 
 def make_up2x_kernel(weight: Tensor) -> Tensor:
-    """[out, in, 3, 3] -> [in, out, 4, 4]: the kernel of `conv_up2x` that equals `up2x_conv3x3`."""
+    """Convert [out, in, 3, 3] to the [in, out, 4, 4] of `conv_up2x`, as in `up2x_conv3x3`."""
     return _sum_shifted_to_4x4(weight.flip(2, 3)).transpose(0, 1)
 
 

@@ -84,12 +84,12 @@ def format_option_name(name: str) -> str:
 
 
 def _lists_to_tuples(value: Any) -> Any:
-    """Turn JSON's lists back into tuples, at any depth."""
+    """Convert lists to tuples at any depth; return other values unchanged."""
     return tuple(_lists_to_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def require_no_unknown(unknown: set[str], kind: str) -> None:
-    """Raise UserError unless `unknown` is empty."""
+    """Raise UserError that lists the `unknown` names of settings, if there are any."""
     if unknown:
         raise UserError(
             f"There are no {kind}settings called {', '.join(sorted(unknown))}; "
@@ -113,6 +113,7 @@ def validate_fields(section: Any) -> None:
 
 
 def _require_offered_choice(value: str, name: str, choices: tuple[str, ...], several: bool) -> None:
+    """Raise UserError unless the value, or each part between commas, is one of `choices`."""
     unknown = set(split_at_commas(value) if several else [value]) - set(choices)
     if unknown:
         what = "list some" if several else "be one"
@@ -120,7 +121,7 @@ def _require_offered_choice(value: str, name: str, choices: tuple[str, ...], sev
 
 
 def split_at_commas(value: str) -> list[str]:
-    """Split a text at its commas: 'a, b' -> ['a', 'b']."""
+    """Split a text at its commas and strip blanks: 'a, b' -> ['a', 'b'], '' -> ['']."""
     return [word.strip() for word in value.split(",")]
 
 
@@ -141,7 +142,7 @@ def _has_annotated_type(value: Any, kind: Any) -> bool:
 
 
 def _list_numbers_to_check(value: Any, name: str) -> list[float]:
-    """Return the numbers whose range is checked: the value, or those of a table's rows."""
+    """Return the value, or those of a table after checking its resolutions; [] of a text."""
     if not isinstance(value, tuple):
         return [value] if isinstance(value, (int, float)) else []
     for resolution, _ in value:
@@ -152,6 +153,7 @@ def _list_numbers_to_check(value: Any, name: str) -> list[float]:
 
 
 def _require_range(number: float, name: str, low: float | None, high: float | None) -> None:
+    """Raise UserError unless `low` <= number <= `high`; None is no limit."""
     if low is not None and not number >= low:
         raise UserError(f"{name} must be at least {low:g}, not {number}.")
     if high is not None and not number <= high:

@@ -83,7 +83,7 @@ def add_config_options(command: F) -> F:
 
 
 def select_given_fields(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the config fields that were given on the command line.
+    """Return the fields given on the command line, and () for the table of each one given.
 
     A value without its table holds at all resolutions: --batch 8 undoes a preset's --batch-at.
     """
@@ -102,10 +102,12 @@ def group_offered_fields() -> dict[Any, list[Field[Any]]]:
 
 
 def _list_offered_fields() -> list[Field[Any]]:
+    """Return the fields of all sections that are command-line options."""
     return [item for fields in group_offered_fields().values() for item in fields]
 
 
 def _make_click_option(field: Field[Any]) -> Callable[[F], F]:
+    """Return the click option of a field, whose default None means not given."""
     name, text = format_option_name(field.name), field.metadata["text"]
     if field.type is bool:
         return click.option(
@@ -125,6 +127,7 @@ def _make_click_option(field: Field[Any]) -> Callable[[F], F]:
 
 
 def _describe_default(field: Field[Any]) -> str:
+    """Return '[default: 16]', with 'unless the preset differs' where one does."""
     value = field.default
     if isinstance(value, bool):
         value = "on" if value else "off"

@@ -76,6 +76,7 @@ def find_run_of_launch(outdir: Path, launch: str) -> Path | None:
 
 
 def save_config(directory: Path, run: Run) -> None:
+    """Write the config of a run as JSON, atomically."""
     write_atomically(directory / CONFIG_FILE, json.dumps(to_dict(run), indent=2) + "\n")
 
 
@@ -138,7 +139,7 @@ def list_runs(outdir: Path) -> list[Path]:
 
 
 def list_states(directory: Path) -> list[Path]:
-    """Return the training states of a run, oldest first."""
+    """Return the state files of a run, oldest first; superseded and damaged ones are left out."""
     return sorted(directory.glob(f"{STATE_PREFIX}[0-9]*{STATE_SUFFIX}"))
 
 
@@ -201,7 +202,7 @@ def rename_to_exclude(path: Path, why: str) -> Path:
 
 
 def _parse_run_number(path: Path) -> int | None:
-    """Return the number in the name of a run, or None."""
+    """Parse the number of a run from '00012-faces-v2': 12; None if the name has none."""
     match = re.match(r"(\d{5,})-", path.name)
     return int(match[1]) if match else None
 
@@ -218,10 +219,12 @@ def _has_config(directory: Path) -> bool:
 
 
 def _get_start_time_ns(directory: Path) -> int:
+    """Return the time of the last start or resume, when the config was written."""
     path = directory / CONFIG_FILE
     return (path if path.is_file() else directory).stat().st_mtime_ns
 
 
 def _make_folder_name(name: str) -> str:
+    """Replace what is unsafe in a name of a folder by '-', and truncate; 'dataset' of nothing."""
     slug = re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-")
     return slug[:_MAX_SLUG] or "dataset"

@@ -150,6 +150,7 @@ def _is_step_inside_round(growth: Growth, network: Network, images_seen: int, st
 
 
 def _make_stage(growth: Growth, network: Network, lod: float, decay: float) -> Stage:
+    """Return the stage at a level of detail (0: the last one), learning rates over `decay`."""
     level = network.max_level - math.floor(lod)
     fraction = lod - math.floor(lod)
     resolution = 1 << level

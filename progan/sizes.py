@@ -146,8 +146,10 @@ def find_nearest_valid_sizes(size: Size) -> list[Size]:
 
 
 def _can_be_halved(size: Size) -> bool:
+    """True if both sides can be halved until the shorter one is 4 to 7 px."""
     return all(side % (1 << _count_halvings(size)) == 0 for side in size)
 
 
 def _count_halvings(size: Size) -> int:
+    """Return how often the shorter side can be halved until it is 4 to 7 px."""
     return max(level_of(min(size)) - MIN_LEVEL, 0)

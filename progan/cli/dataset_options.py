@@ -38,12 +38,14 @@ on_error_option = click.option("--on-error", type=click.Choice(["stop", "skip"])
 
 
 def require_fraction(_: click.Context, __: click.Parameter, value: float) -> float:
+    """Return the value of an option; click.BadParameter unless it is in [0, 1), nan included."""
     if not 0 <= value < 1:  # click.FloatRange lets NaN pass
         raise click.BadParameter(f"{value} is not in the range 0<=x<1.")
     return value
 
 
 def require_positive(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    """Return the value of an option, None included; click.BadParameter unless it is above 0."""
     if value is not None and not 0 < value < float("inf"):
         raise click.BadParameter(f"{value} is not a positive number.")
     return value
@@ -112,7 +114,7 @@ def combine_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
 
 
 def add_source_options(what: str) -> Callable[[F], F]:
-    """Return the options of a command that reads images from `what`."""
+    """Return a decorator that adds --source (`what`), --dest and options of selection."""
     return combine_options(
         make_source_option(what),
         dest_option,
@@ -132,7 +134,7 @@ class Writing:
 
 
 def add_writing_options(command: F) -> F:
-    """The options of `Writing`, which the command gets as `how` if nothing is in its way."""
+    """Add the options of `Writing`, passed as `how`; the command runs only if --dest is free."""
 
     @wraps(command)
     def check_and_write(
@@ -168,7 +170,7 @@ def add_writing_options(command: F) -> F:
 def write_and_report(
     source: "ImageSource", dest: Path, how: Writing, options: dict[str, Any], on_error: Any = "stop"
 ) -> None:
-    """Write the dataset with its options recorded, and say what was written and left out."""
+    """Write a dataset, or its --shard, and print what was written, left out, and lacks images."""
     from progan.data.image_source import format_skipped
     from progan.data.reader import Dataset
     from progan.data.shards import DatasetShard, select_shard
@@ -212,6 +214,7 @@ def write_and_report(
 
 
 def _print_doubtful_images(doubtful: "Sequence[SkippedImage]") -> None:
+    """Print to standard error which images were written though they are doubtful."""
     from progan.data.image_source import format_skipped
 
     are = "image is" if len(doubtful) == 1 else "images are"

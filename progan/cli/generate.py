@@ -168,6 +168,7 @@ def _require_outputs(options: GenerateOptions) -> None:
 
 
 def _generate_files(options: GenerateOptions) -> None:
+    """Generate the images or the video, and print the path of each file."""
     set_omp_passive()
     from tqdm import tqdm
 
@@ -186,7 +187,7 @@ def _generate_files(options: GenerateOptions) -> None:
 
 
 def _find_and_print_networks(network: Path, *, growth: bool = False) -> list[Path]:
-    """Return the network file that --network stands for; print it if it is another path.
+    """Return the network that --network stands for; print it if that is another path.
 
     Args:
         growth: Return all snapshots of its run, the oldest first; the last one is printed.

@@ -124,6 +124,7 @@ def join_processes(device_name: str) -> Iterator[TrainProcess]:
 
 
 def _choose_process_device(name: str, launch: Launch | None) -> "torch.device":
+    """Return the device of this process; of several on a machine, the GPU of its rank."""
     from progan.runtime.devices import choose_device
 
     return choose_device(name, launch.local_rank if launch and launch.size > 1 else None)

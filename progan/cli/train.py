@@ -116,6 +116,7 @@ def main(device: str, **values: Any) -> None:
 
 
 def _require_compatible_with_resume(request: TrainRequest) -> None:
+    """Raise UserError for options that begin a new run, or a --resume with an empty name."""
     if request.resume == "":
         raise UserError("--resume has an empty name. Omit the name to continue the newest run.")
     if request.init_from:
@@ -179,12 +180,14 @@ def _require_resumable(request: TrainRequest) -> None:
 
 
 def _require_metric_files(run: Run, options: Mapping[str, Any]) -> None:
+    """Raise UserError for unknown --metrics or --best, or a --detector that does not exist."""
     require_metrics(run)
     if options.get("detector"):
         require_detector(Path(options["detector"]))
 
 
 def _require_complete_dataset(data: Path) -> None:
+    """Raise UserError unless `data` is a dataset with all its files."""
     from progan.data.reader import Dataset
 
     Dataset.open(data)

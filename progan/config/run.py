@@ -163,6 +163,7 @@ def from_dict(values: Mapping[str, Any]) -> Run:
 
 
 def _add_legacy_defaults(section: str, values: Any) -> Any:
+    """Add what a section of an older file lacks, as runs did then; non-mappings are unchanged."""
     return {**LEGACY_DEFAULTS.get(section, {}), **values} if isinstance(values, Mapping) else values
 
 

@@ -238,7 +238,7 @@ class DatasetArrays:
             writer.flush()
 
     def count_webp_bytes(self) -> dict[int, int]:
-        """Bytes that the images of each compressed level take so far."""
+        """Return the bytes that the images of each compressed level take so far."""
         return {level: data.num_rows for level, (data, _) in self._webp.items()}
 
     def finish(self, info: DatasetInfo) -> dict[str, str]:
@@ -260,6 +260,7 @@ class DatasetArrays:
             writer.close()
 
     def _iterate_writers(self) -> Iterator[ArrayWriter]:
+        """Yield the writers of all levels, offsets, labels and landmarks."""
         yield from self._levels.values()
         yield from (writer for pair in self._webp.values() for writer in pair)
         yield from self._names.values()

@@ -90,7 +90,7 @@ def describe_renamed_folders(extracted: ExtractionResult, dest: Path) -> list[st
 
 @contextmanager
 def _clear_before_and_on_failure(directory: Path) -> Iterator[None]:
-    """Remove files of a killed attempt, and of this one if it fails."""
+    """Clear a folder of a killed attempt's files, and again if this one fails."""
     clear_folder(directory)
     try:
         yield
@@ -100,7 +100,7 @@ def _clear_before_and_on_failure(directory: Path) -> Iterator[None]:
 
 
 def _make_png_paths(folders: Sequence[str], labels: Sequence[int] | None, count: int) -> list[str]:
-    """Return the path of each image below the destination."""
+    """Return the relative path of each image: '07.png', or 'class/07.png' with labels."""
     digits = len(str(count - 1))
     files = [f"{row:0{digits}d}.png" for row in range(count)]
     if labels is None:

@@ -167,7 +167,7 @@ class DatasetInfo:
 
     @classmethod
     def from_json(cls, text: str) -> "DatasetInfo":
-        """Raises ValueError, KeyError, TypeError or AttributeError where the text does not fit."""
+        """Parse dataset.json; raises ValueError, KeyError, TypeError or AttributeError."""
         fields = json.loads(text)
         del fields["format"], fields["version"]
         fields["label_names"] = tuple(fields["label_names"])

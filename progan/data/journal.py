@@ -38,6 +38,7 @@ class Journal:
         skipped: tuple[tuple[int, SkippedImage], ...],
         doubtful: tuple[SkippedImage, ...] = (),
     ) -> "Journal":
+        """Return the journal after `asked` more images, of which some were skipped."""
         return Journal(
             self.job, self.asked + asked, self.skipped + skipped, self.doubtful + doubtful
         )
@@ -88,6 +89,7 @@ def journal_exists(directory: Path) -> bool:
 
 
 def remove_journal(directory: Path) -> None:
+    """Remove the journal, if there is one."""
     (directory / JOURNAL_FILE).unlink(missing_ok=True)
 
 
@@ -101,7 +103,7 @@ class PeriodicFlush:
         self._pending: Future[None] | None = None
 
     def flush_if_due(self, journal: Journal) -> None:
-        """Start to flush the rows that the journal counts, if none runs and it is time."""
+        """Start to flush the rows that the journal counts, unless a flush runs or was recent."""
         if self._pending is not None and self._pending.done():
             self._pending.result()
             self._pending = None

@@ -81,6 +81,7 @@ class DeviceImageCache:
         return self._dataset.training_rows
 
     def _cache_level_if_it_fits(self, level: int) -> None:
+        """Drop the cached level, and load all images of `level` if the budget allows it."""
         self._level, self._resident = level, None  # the old one goes before the new one comes
         num_bytes = len(self._training_rows) * self._image_bytes(level)
         if num_bytes > self._budget_bytes:
@@ -286,6 +287,7 @@ class Prefetcher:
         self._thread.join()
 
     def _prefetch_in_thread(self, batches: Iterator[Batch]) -> None:
+        """Put each batch, copied to the device, then None; an error is put instead of raised."""
         try:
             with self._prefetcher.use_stream():
                 for batch in batches:
@@ -296,6 +298,7 @@ class Prefetcher:
             self._put_unless_stopped(error)
 
     def _put_unless_stopped(self, item: Prefetched[Batch] | BaseException | None) -> bool:
+        """Wait for space in the queue and put an item; False if stopped meanwhile."""
         while not self._stop.is_set():
             try:
                 self._queue.put(item, timeout=0.1)

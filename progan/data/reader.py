@@ -116,7 +116,7 @@ class Dataset:
         return tuple(np.flatnonzero(counts == 0).tolist())
 
     def choose_level(self, resolution: int | None) -> int:
-        """Return the level of --resolution, the top one if None; UserError for another value."""
+        """Return the level of --resolution, None: the top one; UserError for another value."""
         levels = {1 << level: level for level in self.info.levels}
         resolution = self.resolution if resolution is None else resolution
         if resolution not in levels:
@@ -148,6 +148,7 @@ class Dataset:
         return images
 
     def _decode_webp(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
+        """Decode images of a compressed level: uint8 [n,H,W,C]; UserError if damaged."""
         images = np.empty((len(rows), *self.info.size(level), self.channels), dtype=np.uint8)
         try:
             files = decode_webp_files(self.read_webp(level, rows), self.channels)
@@ -182,12 +183,14 @@ class Dataset:
         )
 
     def _require_rows_inside(self, rows: Rows) -> Rows:
+        """Return rows as int64; raises IndexError unless all are 0 … count - 1."""
         rows = np.asarray(rows, dtype=np.int64)
         if rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < len(self):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)} images")
         return rows
 
     def _open_memory_map(self, name: str) -> npt.NDArray[np.generic]:
+        """Return an array file as a read-only memory map, opened once."""
         if name not in self._maps:
             with _OPENING:
                 # A plain array over the map: np.memmap makes every slice several times slower.
@@ -213,7 +216,7 @@ def find_damaged_files(directory: Path, info: DatasetInfo) -> list[str]:
 
 
 def compute_holdout_size(fraction: float, count: int) -> int:
-    """Return the number of `count` images that a fraction in [0, 1) holds out, at least 1 or 0.
+    """Return how many images `fraction` holds out: 0 of 0, else at least 1; UserError if all.
 
     Raises:
         UserError: None would be left to train on.

@@ -83,6 +83,7 @@ def select_shard(source: ImageSource, part: DatasetShard) -> ImageSource:
 
 
 def _read_shifted(read: Callable[[int], Sample], first: int, row: int) -> Sample:
+    """Read image `first + row`."""
     return read(first + row)
 
 
@@ -122,7 +123,7 @@ def merge_shards(dest: Path) -> DatasetInfo:
 
 
 def _find_shards(dest: Path) -> list[Path]:
-    """Find the folders of all parts, in their order."""
+    """Return the folders of all parts in order; UserError unless all exist and are finished."""
     found = sorted(dest.parent.glob(f"{dest.name}.part-*-of-*"))
     totals = {path.name.rpartition("-")[2] for path in found}
     if len(totals) != 1:
@@ -142,7 +143,7 @@ def _find_shards(dest: Path) -> list[Path]:
 
 
 def _plan_merged_dataset(dest: Path, parts: list[Dataset]) -> DatasetInfo:
-    """Describe the merged dataset; its arrays have no checksums yet."""
+    """Describe the merged dataset without checksums; UserError if the parts do not match."""
     infos = [part.info for part in parts]
     first = infos[0]
     for part, name in product(parts, COMMON):
@@ -170,6 +171,7 @@ def _plan_merged_dataset(dest: Path, parts: list[Dataset]) -> DatasetInfo:
 
 
 def _read_chunks_of_parts(parts: list[Dataset], plan: DatasetInfo) -> Iterator[ImageChunk]:
+    """Yield the images of all parts in order; compressed levels are copied undecoded."""
     step = max(_CHUNK_BYTES // (plan.top_size.pixels * plan.channels), 1)
     for part in parts:
         for start in range(0, len(part), step):

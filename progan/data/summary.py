@@ -102,11 +102,13 @@ def _describe_skipped(info: DatasetInfo) -> str | list[str]:
 
 
 def _describe_remainder(total: int, shown: int, noun: str, plural: str) -> list[str]:
+    """Return ['and 5 more images'], or [] if all are shown."""
     more = format_count(total - shown, f"more {noun}", f"more {plural}")
     return [f"and {more}"] * (total > shown)
 
 
 def _align_columns(rows: Sequence[tuple[str, str | list[str]]]) -> list[str]:
+    """Return lines with names on the left; several values of one name go below each other."""
     width = max(len(name) for name, _ in rows)
     lines = []
     for name, value in rows:
@@ -185,12 +187,14 @@ def compare_datasets(first: Dataset, second: Dataset) -> DatasetDifference:
 
 
 def _get_class_name_per_image(dataset: Dataset) -> npt.NDArray[np.str_]:
+    """Return the class name of each image, [count]; '' without labels."""
     if not dataset.label_size:
         return np.full(len(dataset), "")
     return np.array(dataset.label_names)[dataset.labels(np.arange(len(dataset)))]
 
 
 def describe_difference(found: DatasetDifference) -> str:
+    """Describe for people how many images and classes differ, and which."""
     if not found.rows and not found.labels:
         if found.count == 1:
             return "The image is equal."
@@ -212,4 +216,5 @@ def describe_difference(found: DatasetDifference) -> str:
 
 
 def _format_first_rows(rows: tuple[int, ...]) -> str:
+    """Join the first ten numbers with commas; ' …' stands for more."""
     return ", ".join(map(str, rows[:10])) + " …" * (len(rows) > 10)

@@ -155,7 +155,7 @@ def _write_remaining_images(
     on_error: OnError,
     compressed: set[int],
 ) -> Journal:
-    """Write all images that the journal lacks, and return the journal of all."""
+    """Write the images that the journal lacks; return its end, or clear and raise UserError."""
     kept = journal
     read_chunk = partial(_read_chunk, source.read, compressed, on_error == "skip")
     with (
@@ -196,7 +196,7 @@ def _finish_dataset_or_clear(
     holdout: float,
     seed: int,
 ) -> DatasetInfo:
-    """Write labels, rows held out and `dataset.json`."""
+    """Write labels, held-out rows and `dataset.json`, then remove the journal."""
     skipped = tuple(item for _, item in journal.skipped)
     if not journal.written:
         clear_folder(directory)
@@ -232,7 +232,7 @@ def _finish_dataset_or_clear(
 def _plan_dataset(
     source: ImageSource, name: str, options: Mapping[str, Any], holdout: float, max_shard_bytes: int
 ) -> DatasetInfo:
-    """Describe the dataset as it will be if every image can be read."""
+    """Describe the dataset as if every image could be read; UserError without images."""
     if source.count < 1:
         raise UserError(f"There is no image left to write from {source.description}.")
     return DatasetInfo(
@@ -267,7 +267,7 @@ def _plan_compression(plan: DatasetInfo) -> DatasetInfo:
 def _choose_holdout_rows(
     source: ImageSource, written: npt.NDArray[np.int64], holdout: float, seed: int
 ) -> npt.NDArray[np.int64]:
-    """Return the rows held out of training: those of the source, or drawn ones."""
+    """Return the source's own held-out rows if --holdout is 0, else rows drawn with `seed`."""
     if source.held_out is not None and not holdout:
         return np.flatnonzero(np.isin(written, source.held_out)).astype(np.int64)
     return draw_holdout_rows(compute_holdout_size(holdout, written.size), written.size, seed)
@@ -340,5 +340,5 @@ def _make_levels(samples: Sequence[Sample]) -> dict[int, npt.NDArray[np.uint8]]:
 
 
 def _stack_images(images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
-    """Stack images like np.stack(), without copying a single one."""
+    """Stack images to [n,h,w,C]; a single one is not copied."""
     return images[0][None] if len(images) == 1 else np.stack(images)

@@ -72,6 +72,7 @@ def require_folder_or_nothing(path: Path) -> None:
 
 
 def _make_in_the_way_error(path: Path) -> UserError:
+    """Return the error that a file is in the way of a folder."""
     return UserError(
         f"Cannot create the folder {path}: there is a file of that name in the way. "
         "Name another place."
@@ -188,6 +189,7 @@ def staging_directory(dest: Path) -> Iterator[Path]:
 
 
 def _create_staging(growing: Path, dest: Path) -> None:
+    """Create the hidden folder; raises UserError, or OSError if the disk is full."""
     try:
         growing.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -211,6 +213,7 @@ def remove_partials(folder: Path) -> None:
 
 
 def _replace_directory(temporary: Path, dest: Path) -> None:
+    """Rename a directory to `dest`, which must not exist or be empty, and flush the names."""
     require_absent_or_empty(dest)  # it may have been filled meanwhile
     with suppress(FileNotFoundError):
         dest.rmdir()
@@ -254,7 +257,7 @@ def require_existing(paths: Iterable[Path | None], advice: str) -> None:
 
 
 def require_detector(path: Path | None) -> None:
-    """Raise UserError if a file of --detector was named that does not exist."""
+    """Raise UserError if --detector names a file that does not exist; None is not given."""
     if path is not None and not os.path.exists(path):
         raise UserError(f"No such file: {path}. Name another one with --detector.")
 
@@ -318,7 +321,7 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def list_zip_members(path: Path) -> list[str]:
-    """Return the names of the files in a zip file; [] if it is damaged or none."""
+    """Return the names of all files in a zip file; [] if it is damaged or no zip file."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
@@ -327,7 +330,7 @@ def list_zip_members(path: Path) -> list[str]:
 
 
 def read_uncompressed_zip_member(path: Path, name: str) -> bytes:
-    """Read an uncompressed file of a zip file; b"" of others, which may exceed memory."""
+    """Read a file that a zip file stores uncompressed; b'' if compressed, missing or damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             plain = archive.getinfo(name).compress_type == zipfile.ZIP_STORED

@@ -67,7 +67,7 @@ def locked_directory(directory: Path, busy: str) -> Iterator[None]:
 
 
 def _open_locked(path: Path, what: str) -> int:
-    """Open the file and lock it."""
+    """Open and lock a file, and return its handle; UserError if another process holds it."""
     import fcntl
 
     while True:
@@ -112,6 +112,7 @@ def _may_be_alive(holder: dict[str, object]) -> bool:
 
 
 def _make_busy_error(path: Path, what: str, holder: dict[str, object]) -> UserError:
+    """Return the error that names the process that holds a folder."""
     if not holder:
         return UserError(f"{what} by another process, which holds {path}. Wait for it.")
     return UserError(

@@ -94,6 +94,7 @@ class _NamedOutput:
 
 @contextmanager
 def _name_output_in_errors() -> Iterator[None]:
+    """Set 'standard output' as the file name of an OSError inside the context."""
     try:
         yield
     except OSError as error:
@@ -128,6 +129,7 @@ def exit_on_output_error() -> Iterator[None]:
 
 
 def is_output_error(error: OSError) -> bool:
+    """True if an OSError comes from the standard output inside `exit_on_output_error`."""
     return bool(error.filename == NAME)
 
 
@@ -136,7 +138,7 @@ def _format_output_error(error: OSError) -> str:
 
 
 def _flush_stdout_or_exit() -> None:
-    """Flush before the interpreter does, which would fail with a traceback."""
+    """Flush standard output; exit with 1 and a message if it fails; a closed pipe is ignored."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -146,6 +148,7 @@ def _flush_stdout_or_exit() -> None:
 
 
 def _print_error_and_exit(message: str) -> NoReturn:
+    """Print 'Error: …' to standard error, discard pending output, and exit with 1."""
     if sys.stderr is not None:
         with suppress(OSError):
             print(f"Error: {message}", file=sys.stderr, flush=True)

@@ -143,7 +143,7 @@ def _fill_array_in_place(target: Array, state: Any) -> None:
 
 
 def _encode_latin1(text: str, codec: str) -> bytes:
-    """Python 3 writes bytes into old protocols as text that a codec turns back."""
+    """Encode text that stands for bytes, as Python 3 writes them into old protocols."""
     if not isinstance(codec, str):
         raise ValueError("a codec has no name")
     if codec != "latin1":
@@ -164,6 +164,8 @@ WORDS = {"numpy.ndarray", "builtins.object"}  # names that occur as arguments on
 
 
 def _refuse(opcode: str) -> Callable[[Any], None]:
+    """Return a load method that refuses the instruction `opcode`."""
+
     def refuse(unpickler: SafeUnpickler) -> None:
         raise _Refused(f"the instruction {opcode}")
 

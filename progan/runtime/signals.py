@@ -58,6 +58,7 @@ def exit_resumable(number: int, frame: FrameType | None) -> None:
 
 
 def _exit(code: int) -> None:
+    """Print 'Interrupted.' in the main process, and end this one at once, without cleanup."""
     if is_main_process():
         with suppress(OSError):  # the terminal is gone
             os.write(sys.stderr.fileno(), b"\nInterrupted.\n")
@@ -70,6 +71,7 @@ def is_main_process() -> bool:
 
 
 def _has_launcher() -> bool:
+    """True if torchrun started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
@@ -144,6 +146,7 @@ class StopSignal:
         return self.requested and self._signals < 2
 
     def _stop_or_interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Request a stop at the first signal; raise KeyboardInterrupt at the second."""
         if self._finished:
             return
         self._signals += 1

@@ -101,6 +101,7 @@ def make_distinct_file_names(names: Sequence[str], default: str) -> list[str]:
 
 
 def _is_unsafe(character: str) -> bool:
+    """True if a character is unsafe in a file name on some system, or invisible."""
     return bool(_UNSAFE.match(character)) or (
         unicodedata.category(character) in _UNSAFE_CATEGORIES and character not in _JOINERS
     )

@@ -46,7 +46,7 @@ def set_omp_passive() -> None:
 
 
 def require_compile_cache_or_replace(needed: bool) -> None:
-    """Check the directory that TORCHINDUCTOR_CACHE_DIR names; to be called before optimizers exist.
+    """Raise UserError if TORCHINDUCTOR_CACHE_DIR is unusable and `needed`; else replace it.
 
     torch creates that directory as soon as there is an optimizer, although nothing is compiled,
     and fails if it cannot. Where no compiled code is needed the variable is therefore replaced

@@ -30,6 +30,7 @@ def hash_content(value: Any) -> str:
 
 
 def _feed_hash(sha: "hashlib._Hash", value: Any) -> None:
+    """Update a hash in place with a value and, if nested, with all values in it."""
     if isinstance(value, Tensor):
         sha.update(f"tensor {value.dtype} {tuple(value.shape)}:".encode())
         numbers = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
@@ -92,6 +93,7 @@ def load_weights(
 
 @contextmanager
 def _open_weights(path: Path, kind: str, device: str = "cpu") -> Iterator[Any]:
+    """Open a safetensors file; ValueError if unreadable, DamagedFile if it claims `kind`."""
     try:
         with safe_open(path, framework="pt", device=device) as file:
             yield file
@@ -108,6 +110,7 @@ def _claims_format(path: Path, kind: str) -> bool:
 
 
 def _get_header_of_format(file: Any, kind: str) -> dict[str, Any]:
+    """Return the header; ValueError or KeyError unless its 'format' is `kind`."""
     header: dict[str, Any] = json.loads((file.metadata() or {})[_KEY])
     if header["format"] != kind:
         raise ValueError(f"format {header['format']!r}")

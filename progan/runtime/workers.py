@@ -130,7 +130,7 @@ class DaemonThreadPool(Executor):
             self.join(None)
 
     def join(self, seconds: float | None) -> None:
-        """Wait for the threads to end, all together `seconds` at most (None: without limit)."""
+        """Wait up to `seconds` in all for the threads to end (None: without limit)."""
         deadline = None if seconds is None else time.monotonic() + seconds
         for thread in self._threads:
             thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
@@ -174,6 +174,7 @@ def worker_pool(workers: int, *, in_processes: bool) -> Iterator[Executor]:
 
 @contextmanager
 def _open_thread_pool(workers: int) -> Iterator[Executor]:
+    """Yield a pool of daemon threads; after a failure its running jobs have GRACE_SECONDS."""
     pool = DaemonThreadPool(workers)
     try:
         yield pool
@@ -186,6 +187,7 @@ def _open_thread_pool(workers: int) -> Iterator[Executor]:
 
 @contextmanager
 def _open_process_pool(workers: int) -> Iterator[Executor]:
+    """Yield a pool of processes, which are killed after a failure."""
     pool = ProcessPoolExecutor(workers, initializer=_leave_interrupts_to_parent)
     try:
         yield pool
@@ -235,7 +237,7 @@ def _await_result_interruptibly(future: Future[R]) -> R:
 
 
 def _leave_interrupts_to_parent() -> None:
-    """Ctrl-C and a closed terminal reach the whole process group; one process is enough to say so.
+    """Ignore Ctrl-C and a closed terminal in a worker: they reach the whole process group.
 
     A worker inherits the parent's handler of SIGTERM; it shall just end.
     """

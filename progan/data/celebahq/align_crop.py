@@ -99,10 +99,12 @@ def rotate90_clockwise(vector: Points) -> Points:
 
 
 def _make_vector(x: int, y: int) -> Points:
+    """Return float32 [x, y]."""
     return np.array([x, y], dtype=np.float32)
 
 
 def compute_length(vector: Points) -> float:
+    """Return the Euclidean length of a vector [2]."""
     return float(np.hypot(vector[0], vector[1]))
 
 
@@ -145,6 +147,7 @@ def _compute_bounding_box(quad: Points) -> Box:
 
 
 def _compute_crop_box(bounds: Box, size: tuple[int, int], border: int) -> Box:
+    """Return the box with its border, within the image; ValueError if nothing is left."""
     left, top, right, bottom = bounds
     crop = (
         max(left - border, 0),
@@ -211,7 +214,7 @@ def add_blurred_padding(
 
 
 def _make_padding_ramp(size: int, before: int, after: int) -> npt.NDArray[np.float32]:
-    """Distance to the nearer end in units of its padding: 0 at the ends, 1 at the inner edge."""
+    """Return float32 [size]: 0 at the ends, 1 at the inner edges of the padding, more inside."""
     position = np.arange(size, dtype=np.float32)
     to_start, to_end = position / np.float32(before), position[::-1] / np.float32(after)
     nearer: npt.NDArray[np.float32] = np.minimum(to_start, to_end)

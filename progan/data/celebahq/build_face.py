@@ -217,6 +217,7 @@ class FaceBuilder:
     def _restore_face(
         self, faces: FaceLists, face: int, jpeg: bytes
     ) -> tuple[Sample, Status, dict[str, Any]]:
+        """Build a face of CelebA-HQ exactly, by its delta; return sample, status and details."""
         entry = faces.entries[face]
         token = self.collection.read_delta(entry.index)
         try:
@@ -244,7 +245,7 @@ class FaceBuilder:
 def build_and_report_face(
     build: FaceBuilder, chosen: npt.NDArray[np.int32], report: Report, row: int
 ) -> Sample:
-    """Make the face `chosen[row]` of the lists, and report it."""
+    """Build the face `chosen[row]` of the lists, and append its result to the report."""
     face = int(chosen[row])
     name = read_face_lists(build.collection).names[face]
     try:
@@ -280,6 +281,7 @@ def _box_downsample(
 
 
 def _describe_delta_errors(result: DeltaResult) -> dict[str, Any]:
+    """Return the report's entries on an inexact delta; {} of an exact one."""
     if result.status == "exact":
         return {}
     largest, mean = result.least_error

@@ -63,6 +63,7 @@ class DeltaResult:
 
 
 def require_cryptography() -> None:
+    """Raise UserError unless the package cryptography is installed."""
     try:
         import cryptography.fernet  # noqa: F401
     except ImportError as error:

@@ -171,6 +171,7 @@ def check_inputs(source: Path, dest: Path, options: CelebaHqOptions) -> Inputs:
 
 
 def _collect_user_error(check: Callable[[], None]) -> list[str]:
+    """Run a check, and return the message of its UserError in a list; [] without an error."""
     try:
         check()
     except UserError as error:
@@ -179,6 +180,7 @@ def _collect_user_error(check: Callable[[], None]) -> list[str]:
 
 
 def _find_first_existing(source: Path, names: Sequence[str]) -> Path | None:
+    """Return the first of `names` that exists in `source`, or None."""
     return next((source / name for name in names if (source / name).exists()), None)
 
 
@@ -189,6 +191,7 @@ def _describe_missing_inputs(
     deltas: Path | None,
     enhance: Path | None,
 ) -> list[str]:
+    """Return a line for each input that is missing or of another format; [] if none is."""
     problems = []
     if images is None:
         packed = " (its 7z archive is: unpack it)" * any(source.glob("**/img_celeba.7z*"))
@@ -221,6 +224,7 @@ def _is_torchscript(path: Path) -> bool:
 
 
 def _find_missing_files(collection: CelebaFiles, faces: FaceLists) -> dict[int, str]:
+    """Return {face: which of its files is missing}."""
     present = list_image_names(collection.images)
     absent = {
         row: f"{collection.images.name} has no {name}"
@@ -240,6 +244,7 @@ def _find_missing_files(collection: CelebaFiles, faces: FaceLists) -> dict[int, 
 
 
 def _describe_missing_files(faces: FaceLists, absent: dict[int, str]) -> str:
+    """Describe which faces lack a file, the first ones by name, and the remedy."""
     shown = "; ".join(list(absent.values())[:_NUM_NAMED])
     more = "; …" * (len(absent) > _NUM_NAMED)
     return (

@@ -40,7 +40,7 @@ class Report:
     path: Path
 
     def add(self, face: int, name: str, status: Status, **details: Any) -> None:
-        """Append a line. One small write to the end of a file is not torn apart by others."""
+        """Append the line of a face in one small write, which other processes cannot tear apart."""
         line = json.dumps({"face": face, "file": name, "status": status, **details}) + "\n"
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
@@ -69,7 +69,7 @@ class Report:
         }
 
     def has_judged_faces(self) -> bool:
-        """Check if faces were judged to choose among them, which takes hours."""
+        """True if faces were judged for the selection of the best, which takes hours."""
         return any(line["status"] in ("judged", "not selected") for line in self.read_last_lines())
 
 

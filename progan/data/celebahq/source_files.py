@@ -171,14 +171,14 @@ def read_face_lists(collection: CelebaFiles) -> FaceLists:
 
 
 def list_image_names(images: Path) -> set[str]:
-    """List all files in the folder or zip file of images."""
+    """Return the names of all files in the folder or zip file of images."""
     if images.is_dir():
         return set(os.listdir(images))
     return set(_map_image_names_to_members(images))
 
 
 def list_delta_names(deltas: Path) -> set[str]:
-    """List all deltas, loose ones, in folders and in zip files; raises UserError."""
+    """Return the names of all deltas, in folders and zip files; UserError for a damaged zip."""
     names = {path.name for path in (*deltas.glob("delta*.dat"), *deltas.glob("deltas*/delta*.dat"))}
     for path in sorted(deltas.glob("deltas*.zip")):
         try:
@@ -192,20 +192,23 @@ def list_delta_names(deltas: Path) -> set[str]:
 
 
 def format_delta_name(index: int) -> str:
+    """Return the file name of a delta: 'delta00012.dat'."""
     return f"delta{index:05d}.dat"
 
 
 def format_delta_zip_name(index: int) -> str:
+    """Return the name of the zip file that has a delta: 'deltas10000.zip'."""
     return f"deltas{index - index % _PER_ZIP:05d}.zip"
 
 
 def _map_base_names_to_members(file: zipfile.ZipFile) -> dict[str, str]:
-    """Map names without folders, which some programs end with backslashes, to names in the zip."""
+    """Return {name without folders (backslashes too): name in the zip}."""
     return {PurePosixPath(name.replace("\\", "/")).name: name for name in file.namelist()}
 
 
 @lru_cache(maxsize=1)
 def _map_image_names_to_members(path: Path) -> Mapping[str, str]:
+    """Return {base name: member} of the zip file of images, read once."""
     return _map_base_names_to_members(_open_zip_once(path, os.getpid()))
 
 

@@ -136,6 +136,7 @@ def read_idx(path: Path, *, num_axes: int) -> Images:
 
 
 def _find_mnist_file(folder: Path, name: str) -> Path:
+    """Find a file, plain or .gz, in the folder or torchvision's folder below; UserError."""
     if not folder.is_dir():
         raise UserError(f"--source {folder} is no folder. Name the folder with the files of MNIST.")
     for parent in (folder, folder / _TORCHVISION_FOLDER):

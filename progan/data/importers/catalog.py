@@ -109,7 +109,7 @@ _DOWNLOADS = {
 
 
 def import_by_name(name: str, source: Path, options: Mapping[str, Any], say: Say) -> ImageSource:
-    """Call an importer with those options that it has parameters for, and `say` if it logs."""
+    """Call the importer `name` with the options that it has parameters for, and `say` too."""
     importer = IMPORTERS[name]
     parameters = signature(importer).parameters
     given = {**options, "say": say}

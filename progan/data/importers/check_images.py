@@ -247,7 +247,7 @@ def format_report(source: Path, report: CheckReport) -> str:
 
 
 def _format_summary(report: CheckReport) -> str:
-    """'4 images, no problems.', or how many problems there are of each severity."""
+    """Return '4 images, no problems.', or how many problems of each severity there are."""
     images = format_count(report.count, "image")
     lost = sum(item.kind.loses_images for item in report.ignored)
     ignored = f"; {format_count(lost, 'other image')} ignored" if lost else ""

@@ -69,6 +69,7 @@ def apply_profile(image: Image.Image, conversion: ProfileConversion) -> Image.Im
 
 
 def lab_to_srgb(image: Image.Image) -> Image.Image:
+    """Convert an image of Pillow's mode LAB to RGB."""
     return _make_lab_transform().apply(image)
 
 
@@ -80,6 +81,7 @@ def _make_lab_transform() -> ImageCms.ImageCmsTransform:
 def _make_srgb_transform(
     profile: ImageCms.ImageCmsProfile, mode: str
 ) -> ImageCms.ImageCmsTransform:
+    """Return the transform from a profile, for pixels of `mode`, to sRGB."""
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     return ImageCms.ImageCmsTransform(
         profile, srgb, mode, "RGB", INTENT, flags=_BLACK_POINT_COMPENSATION
@@ -114,7 +116,7 @@ def _plan_mismatched_profile(
 
 
 def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Check that colours from all over the cube, or all greys, stay as they are."""
+    """True if a transform leaves all greys, or colours all over the cube, nearly unchanged."""
     if mode == "L":
         before = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2)
         after = np.asarray(transform.apply(Image.fromarray(before[:, :, 0])))
@@ -126,6 +128,7 @@ def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
 
 
 def _get_profile_name(profile: ImageCms.ImageCmsProfile) -> str:
+    """Return the description of a profile, or a substitute where it has none."""
     try:
         text = ImageCms.getProfileDescription(profile)
     except ImageCms.PyCMSError:
@@ -180,7 +183,7 @@ def find_partial_range(kind: BitDepth, peaks: Mapping[str, float]) -> PartialRan
 
 
 def read_bit_depth(image: Image.Image, data: bytes) -> BitDepth:
-    """Depth of an image whose header is read; colours of 16 bits are read as 8 by Pillow."""
+    """Return 'float', 'grey' or 'colour' for more than 8 bits by the header, else ''."""
     if image.mode == "F":
         return "float"
     if image.mode.startswith("I"):
@@ -214,7 +217,7 @@ def scale_to_8_bits(image: Image.Image, white: float = WHITE_16_BIT) -> Image.Im
 
 
 def describe_white_level_fault(image: Image.Image, white: float | None) -> str:
-    """Return why grey values of 32 bits or of floating point cannot be used; '' if they can."""
+    """Return why 32-bit or floating-point grey cannot be scaled to 8 bits; '' if it can."""
     if image.mode not in ("I", "F"):
         return ""
     values = np.asarray(image)

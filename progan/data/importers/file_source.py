@@ -101,6 +101,7 @@ def list_folder(root: Path) -> tuple[list[str], list[IgnoredFile]]:
 
 
 def _list_entries(folder: Path) -> list[os.DirEntry[str]]:
+    """List a folder, sorted by name; UserError if it is unreadable."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
@@ -109,6 +110,7 @@ def _list_entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _get_device_and_inode(folder: Path) -> tuple[int, int]:
+    """Return what identifies a folder whatever its path; UserError if it is unreadable."""
     try:
         found = os.stat(folder)
     except OSError as error:
@@ -127,6 +129,7 @@ def _classify_entry(entry: os.DirEntry[str]) -> Literal["folder", "link", "file"
 
 
 def _make_listing_error(error: OSError) -> UserError:
+    """Return the error for a folder that cannot be listed."""
     return UserError(
         f"Cannot list the folder {error.filename}: {error.strerror}. "
         "Make it readable, or move it away."
@@ -203,7 +206,7 @@ def normalize_member_path(name: str) -> str:
 
 
 def _classify_ignored_member(info: zipfile.ZipInfo, member: str) -> FileKind | None:
-    """Return why a member is left out, by its name and attributes alone; None if it is not."""
+    """Return why a zip member is left out, by name and attributes; None if it is kept."""
     if ".." in member.split("/"):
         return OUTSIDE if is_image_path(member) else OTHER
     if is_hidden(member):
@@ -248,7 +251,7 @@ def open_file_source(source: Path) -> SourceListing:
 
 
 def make_natural_sort_key(path: str) -> tuple[object, ...]:
-    """Sort key: folder by folder, numbers by value ('2.png' before '10.png')."""
+    """Return a key that sorts by folder, and numbers by value: '2.png' before '10.png'."""
     # re.split alternates text and digits, so that text never meets a number.
     split = [re.split(r"([0-9]+)", part) for part in path.split("/")]
     parts = [
@@ -259,6 +262,7 @@ def make_natural_sort_key(path: str) -> tuple[object, ...]:
 
 
 def _list_files(source: Path) -> SourceListing:
+    """List a folder or zip file: images in natural order, and files that are not imported."""
     tree, paths, ignored = _open_source(source)
     images = sorted(filter(is_image_path, paths), key=make_natural_sort_key)
     ignored += [

@@ -179,6 +179,7 @@ def describe_ignored(ignored: Iterable[IgnoredFile]) -> list[str]:
 
 
 def _describe_ignored_kind(kind: FileKind, paths: Sequence[str]) -> str:
+    """Return a sentence: how many files of a kind are ignored, which, and the remedy."""
     if kind is OTHER:  # with their five most frequent suffixes
         suffixes = Counter(_get_suffix(path) or "without a suffix" for path in paths)
         which = " ".join(suffix for suffix, _ in suffixes.most_common(5))

@@ -120,7 +120,7 @@ def summarize_notes(headers: Sequence[ImageHeader]) -> Iterator[str]:
 
 
 def _format_counts(counts: Counter[str]) -> str:
-    """' (Display P3: 12, Adobe RGB (1998): 3)'; '' of nothing."""
+    """Return ' (Display P3: 12, others: 3)', most frequent first; '' without counts."""
     most = counts.most_common(_NUM_DETAILS)
     parts = [f"{text}: {count}" for text, count in most]
     if rest := counts.total() - sum(count for _, count in most):
@@ -129,6 +129,7 @@ def _format_counts(counts: Counter[str]) -> str:
 
 
 def _read_orientation(image: Image.Image, data: bytes) -> Orientation:
+    """Read the orientation, in TIFF by its tag, in PNG also from EXIF behind the pixels."""
     if image.format == "TIFF":  # which Pillow turns itself
         value = image.tag_v2.get(274, UPRIGHT)  # type: ignore[attr-defined]
         if isinstance(value, int) and 1 <= value <= 8:
@@ -142,6 +143,7 @@ def _read_orientation(image: Image.Image, data: bytes) -> Orientation:
 
 
 def _compute_upright_size(image: Image.Image, orientation: Orientation) -> tuple[int, int]:
+    """Return (width, height) after the EXIF orientation is applied."""
     width, height = image.size
     if image.format == "TIFF":  # whose `size` is upright or not, by the version of Pillow
         tags = image.tag_v2  # type: ignore[attr-defined]
@@ -193,6 +195,7 @@ def _list_colour_notes(image: Image.Image) -> Iterator[Note]:
 
 
 def _has_several_frames(image: Image.Image) -> bool:
+    """True if an image is animated or its second frame is damaged."""
     try:
         return bool(getattr(image, "is_animated", False))
     except Exception:  # the second one is damaged

@@ -146,6 +146,7 @@ def describe_oversize(width: int, height: int) -> str:
 
 
 def is_constant(image: Image.Image) -> bool:
+    """True if all pixels of an image are equal."""
     right, bottom = image.width - 1, image.height - 1
     places = ((right, bottom), (right, 0), (0, bottom), (right // 2, bottom // 2))
     first = image.getpixel((0, 0))

@@ -92,7 +92,7 @@ def _fold_case(name: str) -> str:
 
 
 def _fold_case_without_extension(name: str) -> str | None:
-    """Only names that have no extension of an image are compared without extensions."""
+    """Return the case-folded name; None for one with an image extension, not compared so."""
     return None if _has_image_extension(name) else _fold_case(name)
 
 
@@ -215,6 +215,7 @@ def _drop_empty_columns(lines: list[_Line]) -> list[_Line]:
 
 
 def _is_header(cells: Sequence[str], images: ImageNameIndex) -> bool:
+    """True if the first row names columns, or has no cell that can be an image."""
     words = {_keep_letters_only(cell) for cell in cells}
     if words & {*_LABEL_COLUMNS} and words <= {"", *_LABEL_COLUMNS, *_PATH_COLUMNS}:
         return True
@@ -230,7 +231,7 @@ def _find_columns(
     where: str,
     delimiter: str,
 ) -> tuple[int, int]:
-    """Return the indices of the columns with the image names and with the labels."""
+    """Return the columns of image names and of labels, by header or content; UserError."""
     width, body = len(lines[0].cells), lines[1:] if header else lines
     if width < 2 or width > 2 and not header:
         raise _make_column_error(lines[0], where, delimiter)
@@ -261,6 +262,7 @@ def _find_columns(
 
 
 def _keep_letters_only(cell: str) -> str:
+    """Return the letters of a cell, lower-case: 'Class_ID 2' -> 'classid'."""
     return re.sub(r"[\W\d_]+", "", cell.casefold())
 
 

@@ -86,6 +86,7 @@ def label_images(
 
 
 def _find_label_table(tree: FileSource, option: str, paths: Sequence[str]) -> LabelTable | None:
+    """Read the labels that --labels names, or dataset.json for 'auto'; None: use the folders."""
     if option not in ("auto", "folders"):
         return read_label_table(Path(option), paths)
     if option == "auto" and tree.has(STYLEGAN_FILE):
@@ -96,6 +97,7 @@ def _find_label_table(tree: FileSource, option: str, paths: Sequence[str]) -> La
 def _choose_missing_class_remedy(
     num_taken: int, num_images: int, num_classes: int, seed: int | None
 ) -> str:
+    """Return the remedy for classes that no taken image has."""
     if num_taken == num_images:
         return "their images cannot be read."
     if seed is None and num_taken >= num_classes:
@@ -104,6 +106,7 @@ def _choose_missing_class_remedy(
 
 
 def _collect_used_classes(labels: Labels) -> set[int]:
+    """Return the class indices that occur; empty without labels."""
     return set() if labels.labels is None else set(labels.labels.tolist())
 
 
@@ -125,7 +128,7 @@ def labels_from_folders(paths: Sequence[str], all_paths: Sequence[str]) -> Label
 
 
 def _find_class_folders(paths: Sequence[str]) -> tuple[int, list[str]]:
-    """Return the depth of the class folders, and their name for each path; [] if none."""
+    """Return (depth of the class folders, class folder of each path); [] if there are none."""
     folders = [path.split("/")[:-1] for path in paths]
     forms = [[*map(_normalize_nfc, parts)] for parts in folders]
     first, last = min(forms), max(forms)  # they differ the earliest of all pairs
@@ -176,6 +179,7 @@ def describe_case_variants(names: Iterable[str]) -> list[str]:
 
 
 def _group_distinct_names(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+    """Return {key: its distinct names in their order}."""
     groups = defaultdict(list)
     for name in dict.fromkeys(names):
         groups[key(name)].append(name)
@@ -183,6 +187,7 @@ def _group_distinct_names(names: Iterable[str], key: Callable[[str], str]) -> di
 
 
 def _shorten_notes(lines: list[str]) -> list[str]:
+    """Return the first notes, controls escaped, and a line with the number of the others."""
     rest = len(lines) - _MAX_NOTES
     shown = [escape_controls(line) for line in lines[:_MAX_NOTES]]
     return [*shown, f"The same holds for {rest:,} more."] if rest > 0 else shown
@@ -239,6 +244,7 @@ def parse_stylegan_table(data: bytes, where: str, paths: Sequence[str]) -> Label
 def _match_rows_with_images(
     rows: Iterable[tuple[str, str | int]], where: str, images: ImageNameIndex, notes: list[str]
 ) -> LabelTable:
+    """Match rows (name, label) with images; UserError for two labels of one image or none."""
     label_of: dict[str, str | int] = {}
     unmatched: dict[str, str | int] = {}
     differences: Counter[str] = Counter()
@@ -275,7 +281,7 @@ def _match_rows_with_images(
 
 
 def _derive_class_names(labels: set[str | int]) -> tuple[str, ...]:
-    """Return all numbers up to the highest index, or else the names in natural order."""
+    """Return '0' … up to the highest index if all are numbers, else names in natural order."""
     numbers = [label for label in labels if isinstance(label, int)]
     if len(numbers) == len(labels):
         return tuple(map(str, range(max(numbers) + 1)))

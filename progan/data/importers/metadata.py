@@ -139,6 +139,7 @@ def _strip_jpeg(data: bytes, keep: set[str]) -> bytes:
 
 
 def _is_kept_in_jpeg(segment: bytes, keep: set[str]) -> bool:
+    """True for JFIF and Adobe segments, and for EXIF or profile if in `keep`."""
     marker, content = segment[1], segment[4:]
     if marker == 0xE0:
         return content.startswith(b"JFIF\0") and len(content) >= _JFIF_BYTES
@@ -150,9 +151,9 @@ def _is_kept_in_jpeg(segment: bytes, keep: set[str]) -> bool:
 
 
 def _find_jpeg_tables(data: bytes, position: int) -> int:
-    """Find the tables of a JPEG file, if the segment before has a wrong length.
+    """Return where a JPEG's tables begin after a wrong length; its end if it may hold a preview.
 
-    Not where a small preview may be inside of it, whose tables would be taken for the image's.
+    A small preview may be inside of the segment, whose tables would be taken for the image's.
     """
     tables = data.find(b"\xff\xdb\x00", position + 4)
     if tables < 0 or b"\xff\xd8\xff" in data[position + 4 : tables]:

@@ -171,7 +171,7 @@ def compute_crop_box(
 
 
 def _compute_crop_range(center: float, size: float, limit: int) -> tuple[int, int]:
-    """First px and the one after the last: `size` long, shorter if that left 0 … limit."""
+    """Return first px and the one after the last: `size` long, or less to stay in 0 … limit."""
     inside = min(size, 2 * center, 2 * (limit - center))
     start = max(0, min(round(center - inside / 2), limit - 1))
     return start, min(start + max(1, round(inside)), limit)
@@ -211,6 +211,7 @@ def _read_cub200_tables(root: Path) -> _Cub200Tables:
 
 
 def _parse_box(numbers: Sequence[str]) -> Box:
+    """Parse left, top, width, height; ValueError unless it is a rectangle of 1 px at least."""
     box = Box(*map(float, numbers))
     if not (box.left >= 0 and box.top >= 0 and box.width >= 1 and box.height >= 1):
         raise ValueError(f"{' '.join(numbers)} is no rectangle")

@@ -79,6 +79,7 @@ def open_image(data: bytes, path: str, *, load: bool = False) -> Iterator[Image.
 
 
 def _open_despite_metadata(data: bytes, load: bool) -> Image.Image:
+    """Open an image; after an error, try again with less and less metadata."""
     try:
         return _open_as_stored(data, load)
     except (Image.DecompressionBombError, MemoryError):
@@ -95,6 +96,7 @@ def _open_despite_metadata(data: bytes, load: bool) -> Image.Image:
 
 
 def _open_as_stored(data: bytes, load: bool) -> Image.Image:
+    """Open an image, decoded if `load`; a colour profile behind PNG pixels is dropped."""
     image = Image.open(io.BytesIO(data))
     if load:
         before = image.info.get("icc_profile")
@@ -147,7 +149,7 @@ def load_upright(data: bytes, path: str) -> Image.Image:
 
 
 def _load_with_white(data: bytes, path: str, white: float | None) -> Image.Image:
-    """Load an image upright; UnreadableImage if the grey value of white is unknown."""
+    """Load an image upright; UnreadableImage if it is deep grey without a white level."""
     image = load_upright(data, path)
     if fault := describe_white_level_fault(image, white):
         raise UnreadableImage(path, fault)

@@ -39,6 +39,7 @@ _HINT = "Name the folder with the files NAME-rNN.tfrecords, which the official t
 
 
 def require_crc32c() -> None:
+    """Raise UserError unless the package google-crc32c is installed."""
     try:
         import google_crc32c  # noqa: F401
     except ImportError as error:
@@ -48,7 +49,7 @@ def require_crc32c() -> None:
 
 
 def compute_masked_crc32c(data: bytes) -> int:
-    """CRC-32C as TFRecord files store it: rotated right by 15 bits, plus a constant."""
+    """Return the CRC-32C as TFRecord files store it: rotated right by 15 bits, plus a constant."""
     import google_crc32c
 
     crc: int = google_crc32c.value(data)
@@ -92,6 +93,7 @@ def index_records(path: Path) -> list[Record]:
 
 
 def _parse_length(frame: bytes, where: str) -> int:
+    """Return the bytes of a record's data from its frame; UserError if cut short or damaged."""
     if len(frame) < _LENGTH.size:
         raise UserError(
             f"{where} has only {len(frame)} bytes left of its {_LENGTH.size} of "
@@ -166,7 +168,7 @@ def _parse_integers(feature: memoryview) -> tuple[int, ...]:
 
 
 def _list_fields_of_number(message: memoryview, wanted: int) -> list[memoryview]:
-    """Return the length-delimited fields of a number."""
+    """Return the length-delimited fields with the number `wanted`."""
     fields = _iterate_fields(message)
     return [value for number, value in fields if number == wanted and isinstance(value, memoryview)]
 

@@ -162,7 +162,7 @@ def _paint_complexion(area: Canvas, factors: Factors, head: Head) -> None:
 
 
 def _nose_shadow_alpha(x: Array, y: Array, factors: Factors, head: Head) -> Array:
-    """Nostrils, the crease of the wings, and the shadow that the nose throws."""
+    """Return coverage of nostrils, creases of the wings, and the shadow of the nose: [h, w]."""
     tip_y, wide = head.nose[1], factors.face.nose_width
     thrown = -0.035 * factors.light.side
     right = np.abs(x)
@@ -175,7 +175,7 @@ def _nose_shadow_alpha(x: Array, y: Array, factors: Factors, head: Head) -> Arra
 
 
 def _smile_fold_alpha(right: Array, y: Array, factors: Factors, head: Head) -> Array:
-    """The line from the wing of the nose to the corner of the mouth, deeper in a smile."""
+    """Return coverage of the folds from nose to mouth, deeper in a smile: [h, w]."""
     top, bottom = head.nose[1] + 0.005, head.lips_y + 0.01
     along = clamp((y - top) * (1.0 / (bottom - top)))
     reach = factors.mouth.width * 1.22 - 0.052

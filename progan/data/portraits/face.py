@@ -171,7 +171,7 @@ def _glasses_frame_distance(area: Canvas, factors: Factors, head: Head) -> Array
 
 
 def _lens_reflection_alpha(area: Canvas, lamp: Lamp) -> Array:
-    """A slanted band of the window in which the lamp stands."""
+    """Return coverage of two slanted bands of a window that is the lamp: [h, w]."""
     across = area.face_x * 0.8 + area.face_y + 0.05 * lamp.direction[0]
     return smoothstep(0.05, 0.0, np.abs(across - 0.03)) + smoothstep(
         0.05, 0.0, np.abs(across + 0.13)

@@ -96,6 +96,7 @@ def _paint_strip(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, noise
 
 
 def _compute_midpoint(first: Point, second: Point) -> Point:
+    """Return the point halfway between two."""
     return (first[0] + second[0]) / 2, (first[1] + second[1]) / 2
 
 

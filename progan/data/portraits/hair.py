@@ -74,7 +74,7 @@ class HairVolume:
     def build(
         cls, canvas: Canvas, factors: Factors, head: Head, cut: HairShape, lattice: Array
     ) -> Self:
-        """The hair of this cut."""
+        """Evaluate the hair of this cut on the part of the canvas that it reaches."""
         canvas = _select_hair_window(canvas, factors, head, cut)
         volume = factors.hair.volume
         width = head.width + cut.side * volume
@@ -145,7 +145,7 @@ def build_hair_volume(
 
 
 def _select_hair_window(canvas: Canvas, factors: Factors, head: Head, cut: HairShape) -> Canvas:
-    """The window that holds all the hair, however the head leans."""
+    """Return the window of the canvas that holds all the hair, however the head leans."""
     end = cut.end + factors.hair.length
     wide = (head.width + cut.side * factors.hair.volume) * (1.0 + cut.flare * (end - HALF_WAY))
     high = head.height + cut.crown * factors.hair.volume
@@ -158,7 +158,7 @@ def _select_hair_window(canvas: Canvas, factors: Factors, head: Head, cut: HairS
 def _bend_by_noise(
     x: Array, y: Array, cut: HairShape, volume: float, lattice: Array
 ) -> tuple[Array, Array]:
-    """Coordinates bent by noise, so that hair waves and its outline breaks into curls."""
+    """Return coordinates bent by noise, so that hair waves and its outline breaks into curls."""
     reach, often = cut.curl * volume, cut.curls
     bend = value_noise(lattice, x * often, y * often) * reach
     other = value_noise(lattice, x * often + 31.0, y * often + 17.0) * reach

@@ -21,22 +21,22 @@ COOL: Colour = (0.92, 1.0, 1.12)
 
 
 def planes_of(colour: tuple[float, float, float]) -> Array:
-    """[3, 1, 1], to be broadcast over the pixels."""
+    """Convert a colour to [3, 1, 1], to be broadcast over the pixels."""
     return np.array(colour, dtype=np.float32).reshape(3, 1, 1)
 
 
 def clamp(x: Array, low: float = 0.0, high: float = 1.0) -> Array:
-    """`x` limited to [low, high]; quicker than `np.clip` on small arrays."""
+    """Limit `x` to [low, high]; quicker than `np.clip` on small arrays."""
     return cast(Array, np.minimum(np.maximum(x, low), high))
 
 
 def safe_sqrt(x: Array) -> Array:
-    """Square root, 0 for what is negative."""
+    """Return the square root, 0 for what is negative."""
     return cast(Array, np.sqrt(np.maximum(x, 0.0)))
 
 
 def smoothstep(start: float, end: float, x: Array) -> Array:
-    """0 at `start`, 1 at `end` (which may be the smaller), a cubic between."""
+    """Return 0 at `start`, 1 at `end` (which may be the smaller), a cubic between."""
     t = clamp((x - start) * (1.0 / (end - start)))
     return t * t * (3.0 - 2.0 * t)
 
@@ -53,7 +53,7 @@ def coverage(distance: Array, pixel: float, softness: float = LENS_BLUR) -> Arra
 
 
 def bump(x: Array, y: Array, centre: tuple[float, float], radii: tuple[float, float]) -> Array:
-    """A smooth hill, 1 at the centre, 0 from the ellipse of the given radii outwards."""
+    """Return a smooth hill: 1 at the centre, 0 from the ellipse of the given radii outwards."""
     u = (x - centre[0]) * (1.0 / radii[0])
     v = (y - centre[1]) * (1.0 / radii[1])
     q = np.maximum(1.0 - u * u - v * v, 0.0)
