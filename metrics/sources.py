@@ -18,7 +18,7 @@ from progan.data.importers.pixels import convert_mode, count_native_channels, de
 from progan.data.reader import Dataset
 from progan.data.reader import select_class as of_class
 from progan.errors import UserError
-from progan.images import Pixels, repeat_pixels
+from progan.images import Pixels, enlarge_by_repeating_pixels
 from progan.interop.describe_file import describe_file
 from progan.interop.load import is_network, load_snapshot
 from progan.invocation import command_line
@@ -217,7 +217,7 @@ def network_source(snapshot: Snapshot, description: str) -> SampleSource:
         latents = seed_latents(seeds.tolist(), config.latent_size)
         labels = seed_labels(seeds.tolist(), config.label_size, snapshot.untrained_classes)
         images = render(snapshot.generator, latents, labels, snapshot.level, snapshot.alpha)
-        return repeat_pixels(images, min(size[:2]))
+        return enlarge_by_repeating_pixels(images, min(size[:2]))
 
     size = Size(*config.size(config.max_level), config.channels)
     return SampleSource(description=description, size=size, count=None, sample=sample)
@@ -301,7 +301,7 @@ def resize_images(images: Pixels, side: int) -> Pixels:
     """
     height, width = images.shape[1:3]
     if height == width and side % height == 0:
-        return repeat_pixels(images, side)
+        return enlarge_by_repeating_pixels(images, side)
     if height % side == 0 and width % side == 0:
         return _box_average(images, side)
     return np.stack([_resample(image, side) for image in images])

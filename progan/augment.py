@@ -177,20 +177,22 @@ def transform_geometry(images: Tensor, p: Tensor, noise: AugmentNoise, config: A
     ones = torch.ones_like(noise.gates[:, 0])
     zeros = torch.zeros_like(ones)
 
-    def amount(name: str, value: Tensor, otherwise: Tensor) -> Tensor:
+    def select_if_active(name: str, value: Tensor, otherwise: Tensor) -> Tensor:
         return torch.where(acts[name], value, otherwise) if name in acts else otherwise
 
-    zoom = amount("zoom", (1 + config.augment_zoom) ** noise.uniform_signed("zoom"), ones)
-    stretch = amount(
+    zoom = select_if_active("zoom", (1 + config.augment_zoom) ** noise.uniform_signed("zoom"), ones)
+    stretch = select_if_active(
         "stretch", (1 + config.augment_stretch) ** noise.uniform_signed("stretch"), ones
     )
-    angle = amount(
+    angle = select_if_active(
         "rotate", noise.uniform_signed("rotate") * (2 * math.pi * config.augment_rotate), zeros
     )
-    right = amount(
+    right = select_if_active(
         "shift", noise.uniform_signed("shift", 0) * (config.augment_translate * w), zeros
     )
-    down = amount("shift", noise.uniform_signed("shift", 1) * (config.augment_translate * h), zeros)
+    down = select_if_active(
+        "shift", noise.uniform_signed("shift", 1) * (config.augment_translate * h), zeros
+    )
 
     inverse = compute_inverse_map(zoom * stretch, zoom / stretch, angle, right, down)
     touched = torch.stack(list(acts.values())).any(dim=0)
@@ -229,15 +231,23 @@ def recolor(images: Tensor, p: Tensor, noise: AugmentNoise, config: Augment) -> 
     ones = torch.ones_like(noise.gates[:, 0])
     zeros = torch.zeros_like(ones)
 
-    def amount(name: str, value: Tensor, otherwise: Tensor) -> Tensor:
+    def select_if_active(name: str, value: Tensor, otherwise: Tensor) -> Tensor:
         chosen = torch.where(acts[name], value, otherwise) if name in acts else otherwise
         return chosen[:, None, None, None].to(images.dtype)
 
-    brightness = amount("brightness", noise.gaussian("brightness") * (0.2 * strength), zeros)
-    contrast = amount("contrast", 2 ** (noise.gaussian("contrast") * (0.5 * strength)), ones)
-    luma_sign = amount("luma", torch.where(noise.uniform01("luma") < 0.5, -ones, ones), ones)
-    angle = amount("hue", noise.uniform_signed("hue") * (math.pi * strength), zeros)
-    saturation = amount("saturation", 2 ** (noise.gaussian("saturation") * strength), ones)
+    brightness = select_if_active(
+        "brightness", noise.gaussian("brightness") * (0.2 * strength), zeros
+    )
+    contrast = select_if_active(
+        "contrast", 2 ** (noise.gaussian("contrast") * (0.5 * strength)), ones
+    )
+    luma_sign = select_if_active(
+        "luma", torch.where(noise.uniform01("luma") < 0.5, -ones, ones), ones
+    )
+    angle = select_if_active("hue", noise.uniform_signed("hue") * (math.pi * strength), zeros)
+    saturation = select_if_active(
+        "saturation", 2 ** (noise.gaussian("saturation") * strength), ones
+    )
 
     luma = colors.mean(dim=1, keepdim=True)
     chroma = rotate_hue(colors - luma, angle) * (contrast * saturation)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from progan.config import Run
 from progan.errors import UserError
-from progan.ops import largest_divisor
+from progan.ops import find_largest_divisor
 
 Rows = NDArray[np.int64]
 
@@ -120,9 +120,9 @@ def _count_reals_per_stddev_group(run: Run, n: int) -> list[int]:
     """Return the number of reals in a group of the minibatch standard deviation, for each use."""
     if not _uses_stddev_groups(run):
         return [1]
-    spans = [largest_divisor(n, run.network.stddev_group)]
+    spans = [find_largest_divisor(n, run.network.stddev_group)]
     if run.objective.mixed_batches:
-        both = largest_divisor(2 * n, run.network.stddev_group)  # reals and fakes in one batch
+        both = find_largest_divisor(2 * n, run.network.stddev_group)  # reals and fakes in one batch
         spans.append(both // gcd(both, 2))
     return spans
 
@@ -131,8 +131,8 @@ def _compute_stddev_group_sizes(run: Run, n: int) -> Any:
     """Return the group sizes in a batch of `n` without and with fakes; False without groups."""
     group = run.network.stddev_group
     return _uses_stddev_groups(run) and (
-        largest_divisor(n, group),
-        run.objective.mixed_batches and largest_divisor(2 * n, group),
+        find_largest_divisor(n, group),
+        run.objective.mixed_batches and find_largest_divisor(2 * n, group),
     )
 
 

@@ -83,7 +83,7 @@ def fade(old: Tensor, new: Tensor, alpha: Tensor) -> Tensor:
     return old + (new - old) * alpha
 
 
-def fade_images(x: Tensor, alpha: Tensor) -> Tensor:
+def blend_with_half_resolution(x: Tensor, alpha: Tensor) -> Tensor:
     """Blend images [N, C, H, W] with their own 2x-down-2x-up version, as reals in a fade."""
     return fade(up2x(down2x(x)), x, alpha)
 
@@ -97,7 +97,7 @@ def pixel_norm(x: Tensor) -> Tensor:
     return x * (power + EPSILON).rsqrt().to(x.dtype)
 
 
-def minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
+def append_minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
     """Append a feature map with the standard deviation in a group: [N, C, H, W] -> C + 1 maps.
 
     With M groups, the members of a group are the images i, i+M, i+2M …, as in the official code.
@@ -105,19 +105,19 @@ def minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
     (official code: only if the batch is smaller than the group, else an error).
     """
     n, _, h, w = x.shape
-    size = largest_divisor(n, group_size)
+    size = find_largest_divisor(n, group_size)
     groups = upcast_half(x).reshape(size, n // size, *x.shape[1:])  # [G, M, C, H, W]
     deviation = (groups.var(dim=0, correction=0) + EPSILON).sqrt()  # [M, C, H, W]
     spread = deviation.mean(dim=(1, 2, 3)).repeat(size).to(x.dtype)  # [N]
     return torch.cat([x, spread.reshape(n, 1, 1, 1).expand(n, 1, h, w)], dim=1)
 
 
-def largest_divisor(n: int, limit: int) -> int:
+def find_largest_divisor(n: int, limit: int) -> int:
     """Return the largest divisor of `n` that is not larger than `limit`."""
     return max(size for size in range(1, min(n, limit) + 1) if n % size == 0)
 
 
-def multiplicative_noise(x: Tensor, strength: Tensor | None) -> Tensor:
+def apply_multiplicative_noise(x: Tensor, strength: Tensor | None) -> Tensor:
     """Multiply each feature map of each image by 1 + strength * sqrt(C) * N(0, 1): [N, C, H, W].
 
     The square root of the number of maps is that of the official code: sums over many maps are

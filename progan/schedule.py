@@ -57,7 +57,7 @@ def stage_at(growth: Growth, network: Network, images_seen: int) -> Stage:
     trained = kimg + growth.training_kimg if growth.fade_first else kimg
     period = growth.training_kimg + growth.transition_kimg
     period_index = math.floor(trained / period)
-    lod = float(network.max_level - first_level(growth, network) - period_index)
+    lod = float(network.max_level - get_first_level(growth, network) - period_index)
     if growth.transition_kimg > 0:
         faded_kimg = trained - period_index * period - growth.training_kimg
         lod -= max(faded_kimg, 0.0) / growth.transition_kimg
@@ -68,7 +68,7 @@ def iterate_phases(growth: Growth, network: Network) -> Iterator[Phase]:
     """Yield the phases of a run in order, cut where it ends."""
     start = 0.0
     last_level = network.max_level
-    level = first = first_level(growth, network)
+    level = first = get_first_level(growth, network)
     while start < growth.total_kimg:
         training = 0.0 if growth.fade_first and level == first else growth.training_kimg
         stable_end = start + training if level < last_level else growth.total_kimg
@@ -85,10 +85,10 @@ def iterate_phases(growth: Growth, network: Network) -> Iterator[Phase]:
         level += 1
 
 
-def fully_grown_kimg(growth: Growth, network: Network) -> float:
+def compute_fully_grown_kimg(growth: Growth, network: Network) -> float:
     """Return the kimg at which the last resolution is fully faded in."""
     period = growth.training_kimg + growth.transition_kimg
-    fades = network.max_level - first_level(growth, network)
+    fades = network.max_level - get_first_level(growth, network)
     return max(fades * period - growth.training_kimg * growth.fade_first, 0.0)
 
 
@@ -108,7 +108,7 @@ def iterate_boundary_rounds(growth: Growth, network: Network) -> Iterator[tuple[
         start += step * max(whole_rounds - 1, 1)
 
 
-def first_level(growth: Growth, network: Network) -> int:
+def get_first_level(growth: Growth, network: Network) -> int:
     """Return the level where training begins: for networks that do not grow, the last one."""
     return level_of(growth.initial_resolution) if network.grows else network.max_level
 

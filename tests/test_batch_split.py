@@ -18,7 +18,7 @@ from progan.batch_split import (
 )
 from progan.config import Run
 from progan.errors import UserError
-from progan.ops import minibatch_stddev
+from progan.ops import append_minibatch_stddev
 from progan.presets import PRESETS, preset
 from tests.builders import tiny_run
 
@@ -42,11 +42,12 @@ def test_every_part_sees_the_deviations_of_the_whole(run: Run, n: int) -> None:
         assert sorted(parts.flatten()) == list(range(n))
         for part in map(torch.from_numpy, parts if group else ()):
             torch.testing.assert_close(
-                minibatch_stddev(reals[part], group), minibatch_stddev(reals, group)[part]
+                append_minibatch_stddev(reals[part], group),
+                append_minibatch_stddev(reals, group)[part],
             )
             if run.objective.mixed_batches:
-                both = minibatch_stddev(torch.cat([reals, fakes]), group)
-                some = minibatch_stddev(torch.cat([reals[part], fakes[part]]), group)
+                both = append_minibatch_stddev(torch.cat([reals, fakes]), group)
+                some = append_minibatch_stddev(torch.cat([reals[part], fakes[part]]), group)
                 torch.testing.assert_close(some, torch.cat([both[:n][part], both[n:][part]]))
 
 

@@ -17,7 +17,7 @@ from progan.cli.processes import TrainProcess
 from progan.cli.train import TrainRequest, require_metrics
 from progan.command import Interrupted, describe_os_error
 from progan.config import Run, list_config_changes
-from progan.data.loader import cache_budget_bytes
+from progan.data.loader import compute_cache_budget_bytes
 from progan.data.reader import Dataset
 from progan.data.summary import describe_empty_classes
 from progan.errors import UserError
@@ -197,7 +197,7 @@ def _train_and_exit(training: Training, request: TrainRequest, members: TrainPro
                 run=run, dataset=dataset, directory=directory, device=device, log=log,
                 metrics=metrics, interrupts=interrupts, group=group, steps=execution.steps,
                 expected=execution.expected,
-                device_data_bytes=cache_budget_bytes(run.device_data_gib, device),
+                device_data_bytes=compute_cache_budget_bytes(run.device_data_gib, device),
             )  # fmt: skip
             end = train(context, state)
     except OSError as error:

@@ -104,7 +104,7 @@ class ArrayWriter:
             else:
                 self._open_next(0)
 
-    def finish(self, final: Sequence[ArrayFile]) -> dict[str, str]:
+    def close_and_hash(self, final: Sequence[ArrayFile]) -> dict[str, str]:
         """Close the files under their final names and shapes; return name -> SHA-256."""
         checksums = {}
         for planned, wanted, (path, file, digest) in zip(
@@ -241,17 +241,17 @@ class DatasetArrays:
         """Return the bytes that the images of each compressed level take so far."""
         return {level: data.num_rows for level, (data, _) in self._webp.items()}
 
-    def finish(self, info: DatasetInfo) -> dict[str, str]:
+    def close_and_hash(self, info: DatasetInfo) -> dict[str, str]:
         """Close all files under the names that `info` gives them; return name -> SHA-256."""
         files = {file.name: file for file in info.list_array_files()}
         checksums: dict[str, str] = {}
         for name, writer in self._names.items():
-            checksums |= writer.finish([files[name]] if name in files else [])
+            checksums |= writer.close_and_hash([files[name]] if name in files else [])
         for level, writer in self._levels.items():
-            checksums |= writer.finish(info.list_level_files(level))
+            checksums |= writer.close_and_hash(info.list_level_files(level))
         for level, writers in self._webp.items():
             for writer, file in zip(writers, info.list_level_files(level), strict=True):
-                checksums |= writer.finish([file])
+                checksums |= writer.close_and_hash([file])
         return dict(sorted(checksums.items()))
 
     def close(self) -> None:

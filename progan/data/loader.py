@@ -23,7 +23,7 @@ from progan.batch_split import UNSHARDED, Shard, select_shard_rows
 from progan.config import Run
 from progan.data.reader import Dataset
 from progan.runtime.cuda_prefetch import CudaPrefetcher, Prefetched
-from progan.runtime.devices import none_if_out_of_memory, unclaimed_memory_bytes
+from progan.runtime.devices import call_or_none_if_out_of_memory, unclaimed_memory_bytes
 from progan.runtime.files import format_bytes
 from progan.runtime.seeding import numpy_generator
 from progan.runtime.text import format_count, format_duration
@@ -71,7 +71,9 @@ class DeviceImageCache:
             self._cache_level_if_it_fits(level)
         if (resident := self._resident) is not None:
             index = torch.from_numpy(numbers)
-            picked = none_if_out_of_memory(lambda: resident.index_select(0, index.to(self._device)))
+            picked = call_or_none_if_out_of_memory(
+                lambda: resident.index_select(0, index.to(self._device))
+            )
             if picked is not None:
                 return picked
         return self._read_rows_to_cpu(level, self._training_rows[numbers])
@@ -87,7 +89,7 @@ class DeviceImageCache:
         if num_bytes > self._budget_bytes:
             return
         start = time.perf_counter()
-        self._resident = none_if_out_of_memory(lambda: self._read_whole_level(level))
+        self._resident = call_or_none_if_out_of_memory(lambda: self._read_whole_level(level))
         stay, are = ("stays", "it is") if len(self._training_rows) == 1 else ("stay", "they are")
         what = (
             f"{format_count(len(self._training_rows), 'image')} of {self._dataset.info.size(level)}"
@@ -119,7 +121,7 @@ class DeviceImageCache:
         return self._dataset.info.size(level).pixels * self._dataset.channels
 
 
-def cache_budget_bytes(gib: float, device: torch.device) -> int:
+def compute_cache_budget_bytes(gib: float, device: torch.device) -> int:
     """Return the memory of a device that images may take.
 
     Args:
@@ -144,12 +146,14 @@ class ShuffledRows:
         """Return the rows at positions start … start + size - 1 of the stream: int64 [size]."""
         positions = np.arange(start, start + size)
         parts = [
-            self._permutation(int(epoch))[positions[positions // self.count == epoch] % self.count]
+            self._shuffle_epoch(int(epoch))[
+                positions[positions // self.count == epoch] % self.count
+            ]
             for epoch in np.unique(positions // self.count)
         ]
         return np.concatenate(parts)
 
-    def _permutation(self, epoch: int) -> Rows:
+    def _shuffle_epoch(self, epoch: int) -> Rows:
         if epoch != self._epoch:
             stream = numpy_generator(self.seed, "shuffle", epoch)
             self._epoch, self._order = epoch, stream.permutation(self.count)

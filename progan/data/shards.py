@@ -117,7 +117,7 @@ def merge_shards(dest: Path) -> DatasetInfo:
             starts = np.cumsum([0, *map(len, parts[:-1])])
             rows = [part.held_out_rows + start for part, start in zip(parts, starts, strict=True)]
             arrays.append_to(HOLDOUT_FILE, np.concatenate(rows))
-            info = replace(plan, checksums=arrays.finish(plan))
+            info = replace(plan, checksums=arrays.close_and_hash(plan))
         write_atomically(directory / INFO_FILE, info.to_json())
     return info
 

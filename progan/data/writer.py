@@ -223,7 +223,7 @@ def _finish_dataset_or_clear(
         skipped=source.skipped + skipped,
         webp_bytes=arrays.count_webp_bytes(),
     )
-    info = replace(info, checksums=arrays.finish(info))
+    info = replace(info, checksums=arrays.close_and_hash(info))
     write_atomically(directory / INFO_FILE, info.to_json())
     remove_journal(directory)
     return info

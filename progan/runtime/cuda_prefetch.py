@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from progan.runtime.devices import none_if_out_of_memory
+from progan.runtime.devices import call_or_none_if_out_of_memory
 
 T = TypeVar("T")
 MAX_STEPS_AHEAD = 4  # steps that the CPU may queue; more than one, so that the device never idles
@@ -57,7 +57,7 @@ class CudaPrefetcher:
         """
         if self._stream is None:
             return Prefetched(content, None)
-        sent: T | None = none_if_out_of_memory(
+        sent: T | None = call_or_none_if_out_of_memory(
             lambda: tree_map_only(Tensor, self._copy_async, content)
         )
         return Prefetched(content if sent is None else sent, self._stream.record_event())

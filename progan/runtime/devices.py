@@ -100,7 +100,7 @@ def is_capturing(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
-def none_if_out_of_memory(work: Callable[[], T]) -> T | None:
+def call_or_none_if_out_of_memory(work: Callable[[], T]) -> T | None:
     """Return what `work` returns, or None if it runs out of memory."""
     try:
         return work()

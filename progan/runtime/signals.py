@@ -170,7 +170,7 @@ def stop_requested() -> bool:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
+def interrupt_at_once_on_stop() -> Iterator[None]:
     """Raise KeyboardInterrupt at once for a stop inside this context, if a StopSignal is active."""
     with _entered[-1].interrupt_immediately() if _entered else nullcontext():
         yield

@@ -23,7 +23,7 @@ def set_cpu_threads(count: int) -> None:
 
 
 @contextmanager
-def single_threaded_pool(count: int) -> Iterator[ThreadPoolExecutor]:
+def open_single_threaded_pool(count: int) -> Iterator[ThreadPoolExecutor]:
     """Yield a pool of `count` threads in each of which torch computes with one thread."""
     import torch
 

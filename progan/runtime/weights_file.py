@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from progan.errors import first_line
+from progan.errors import get_first_error_line
 from progan.runtime.files import atomic_path
 
 _KEY = "progan"  # the header's key in the metadata of safetensors
@@ -99,7 +99,7 @@ def _open_weights(path: Path, kind: str, device: str = "cpu") -> Iterator[Any]:
             yield file
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         fault = DamagedFile if _claims_format(path, kind) else ValueError
-        raise fault(f"no {kind}: {first_line(error)}") from error
+        raise fault(f"no {kind}: {get_first_error_line(error)}") from error
 
 
 def _claims_format(path: Path, kind: str) -> bool:

@@ -21,8 +21,8 @@ class JobAbandoned(Exception):
 class BackgroundJob:
     """A thread that runs one job at a time.
 
-    What a job raises is raised by the next call of `submit`, `check` or `wait`. At the end of
-    the context the job is waited for. After KeyboardInterrupt it is abandoned instead: it has
+    What a job raises is raised by the next call of `submit`, `raise_if_failed` or `wait`. At the
+    end of the context the job is waited for. After KeyboardInterrupt it is abandoned instead: it has
     PATIENCE_SECONDS to end, and `raise_if_abandoned` raises in it.
     """
 
@@ -54,15 +54,15 @@ class BackgroundJob:
     def submit(self, job: Callable[[], None]) -> None:
         """Start a job after the previous one has ended."""
         self.wait()
-        self._thread = threading.Thread(target=self._work, args=(job,), daemon=True)
+        self._thread = threading.Thread(target=self._run_and_keep_error, args=(job,), daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
         """Wait for the job; raise what it raised."""
         self._join()
-        self.check()
+        self.raise_if_failed()
 
-    def check(self) -> None:
+    def raise_if_failed(self) -> None:
         """Raise what the last job raised, if it has ended; do not wait."""
         if self._error is not None and not self.running:
             error, self._error = self._error, None
@@ -78,7 +78,7 @@ class BackgroundJob:
         if self._abandoned.is_set():
             raise JobAbandoned
 
-    def _work(self, job: Callable[[], None]) -> None:
+    def _run_and_keep_error(self, job: Callable[[], None]) -> None:
         try:
             job()
         except BaseException as error:  # noqa: B036 (raised again in the main thread)
@@ -111,7 +111,9 @@ class DaemonThreadPool(Executor):
 
     def __init__(self, workers: int) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
+        self._threads = [
+            threading.Thread(target=self._run_jobs, daemon=True) for _ in range(workers)
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -142,7 +144,7 @@ class DaemonThreadPool(Executor):
                 if job is not None:
                     job[0].cancel()
 
-    def _work(self) -> None:
+    def _run_jobs(self) -> None:
         while (job := self._jobs.get()) is not None:
             future, function = job
             if not future.set_running_or_notify_cancel():

@@ -237,7 +237,7 @@ def describe_growth(run: Run) -> str:
     last = network.size(network.max_level)
     if not run.grows:
         return f"none: {last} from the start, for {plan.total_kimg:g} kimg"
-    first = network.size(schedule.first_level(plan, network))
+    first = network.size(schedule.get_first_level(plan, network))
     return (
         f"from {first} to {last}; each size is faded in over {plan.transition_kimg:g} kimg, "
         f"then trained for {plan.training_kimg:g} kimg; {plan.total_kimg:g} kimg in total (1 "
@@ -247,7 +247,7 @@ def describe_growth(run: Run) -> str:
 
 def describe_by_resolution(default: N, exceptions: tuple[tuple[int, N], ...], run: Run) -> str:
     """Describe e.g. '4', or '4 (14 at 256, 6 at 512)', for the resolutions of the run."""
-    levels = range(schedule.first_level(run.growth, run.network), run.network.max_level + 1)
+    levels = range(schedule.get_first_level(run.growth, run.network), run.network.max_level + 1)
     values = {
         1 << level: schedule.lookup_exact_resolution(exceptions, 1 << level, default)
         for level in levels

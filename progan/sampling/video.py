@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from progan.errors import UserError
-from progan.images import Pixels, repeat_pixels, to_opaque_rgb
+from progan.images import Pixels, enlarge_by_repeating_pixels, to_opaque_pil
 from progan.run_directory import STATISTICS_FILE
 from progan.runtime.files import atomic_path, format_bytes, read_json_lines
 from progan.runtime.text import format_count, format_duration
@@ -179,8 +179,8 @@ def _render_stack(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Pixels
 
 def compose_frame(images: Pixels, columns: int, rows: int) -> Pixels:
     """Lay out images [N, H, W, C] in a grid, enlarged by repeating pixels if they are small."""
-    frame = repeat_pixels(full_grid(images, columns, rows)[None], MIN_FRAME_SIDE)[0]
-    return np.asarray(to_opaque_rgb(frame), np.uint8)
+    frame = enlarge_by_repeating_pixels(full_grid(images, columns, rows)[None], MIN_FRAME_SIDE)[0]
+    return np.asarray(to_opaque_pil(frame), np.uint8)
 
 
 def frame_size(cell: Size, columns: int, rows: int) -> Size:
@@ -221,7 +221,7 @@ def growth_frames(
     for index, count in sorted(Counter(shown).items()):
         snapshot = load_network(paths[index], device)
         images = _render_stack(snapshot, latent_batch.latents, latent_batch.labels)
-        frame = compose_frame(repeat_pixels(images, side), columns, rows)
+        frame = compose_frame(enlarge_by_repeating_pixels(images, side), columns, rows)
         caption = stage_caption(snapshot, hours.get(snapshot.images_seen))
         frame = caption_in_corner(frame, caption)
         yield from repeat(frame, count)

@@ -14,10 +14,10 @@ import torch
 
 from progan.batch_split import Shard
 from progan.config import Run
-from progan.errors import first_line
+from progan.errors import get_first_error_line
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log
-from progan.runtime.signals import interruptible, stop_requested
+from progan.runtime.signals import interrupt_at_once_on_stop, stop_requested
 from progan.runtime.text import format_duration
 from progan.sizes import MIN_LEVEL, format_growing_size
 from progan.training.cuda_graph import cuda_graph_capture, cuda_graph_steps
@@ -59,7 +59,7 @@ class Compilation:
             nonlocal started
             self._begin(stage)
             started = time.monotonic()
-            interruption.enter_context(interruptible())
+            interruption.enter_context(interrupt_at_once_on_stop())
 
         def end(_: "CallbackArgs") -> None:
             self._seconds += time.monotonic() - started
@@ -83,7 +83,7 @@ class Compilation:
     def fail(self, name: str, error: Exception) -> None:
         """Use no compiled code any more."""
         self.usable = False
-        why = f"{name} cannot be compiled ({first_line(error)})"
+        why = f"{name} cannot be compiled ({get_first_error_line(error)})"
         self._report(unavailable_message("compile", [why], "Eager code"))
 
     def _begin(self, stage: str) -> None:

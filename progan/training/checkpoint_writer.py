@@ -77,7 +77,7 @@ class CheckpointWriter:
 
     def check(self) -> None:
         """Raise the error of the last write, if it has ended with one."""
-        self._background.check()
+        self._background.raise_if_failed()
 
     @property
     def due(self) -> bool:

@@ -33,7 +33,7 @@ def describe_plan(run: Run) -> str:
     with torch.device("meta"):
         g = count_parameters(networks.build_generator(run.network))
         d = count_parameters(networks.build_discriminator(run.network))
-    network, first = run.network, schedule.first_level(run.growth, run.network)
+    network, first = run.network, schedule.get_first_level(run.growth, run.network)
     return "\n".join(
         [
             f"Preset {run.preset}: {network.size(first)} to "
@@ -187,7 +187,7 @@ def _broken_rules(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
 
 def _unused_rows(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each table with rows for resolutions that the run does not train."""
-    first = 1 << schedule.first_level(run.growth, run.network)
+    first = 1 << schedule.get_first_level(run.growth, run.network)
     final = run.network.resolution
     for name in RESOLUTION_TABLES:
         unused = [

@@ -306,14 +306,14 @@ def estimate_seconds(run: Run, device: torch.device) -> float:
         steps=make_steps(BatchSplit(micro_batches)),
     )
     seconds = preflight.measure_seconds_per_image(stage, tries=1)
-    first = schedule.first_level(run.growth, run.network)
+    first = schedule.get_first_level(run.growth, run.network)
     seconds *= multiply_adds(run.network, first) / multiply_adds(small.network, stage.level)
     return remaining_seconds(run.growth, run.network, 0, {first: seconds}).run
 
 
 def _shrink_to_affordable(run: Run) -> Run:
     """Reduce a run to one resolution, at most its first, at which an iteration is affordable."""
-    first = schedule.first_level(run.growth, run.network)
+    first = schedule.get_first_level(run.growth, run.network)
     for level in range(first, MIN_LEVEL - 1, -1):
         resolution = 1 << level
         small = override(

@@ -26,7 +26,7 @@ from progan.losses.penalties import GradientScale, Terms, final_norm_divisor
 from progan.losses.terms import next_loss_controllers
 from progan.networks import DiscriminatorOutput
 from progan.ops import upcast_half
-from progan.runtime.seeding import forked_rng
+from progan.runtime.seeding import temporarily_seeded_rng
 from progan.training.gradients import FULL_BATCH, BatchSplit
 from progan.training.optim import (
     Rate,
@@ -238,7 +238,7 @@ def _seeded_layers(
     if not run.random_layers:
         return nullcontext()
     device = next(state.discriminator.parameters()).device
-    return forked_rng(device, run.seed, name, state.images_seen, *which)
+    return temporarily_seeded_rng(device, run.seed, name, state.images_seen, *which)
 
 
 def update_controllers(state: TrainState, run: Run, statistics: Statistics) -> None:

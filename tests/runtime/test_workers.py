@@ -31,7 +31,7 @@ def test_a_job_runs_beside_and_the_next_one_waits_for_it() -> None:
 
     with BackgroundJob() as background:
         background.submit(first)
-        background.check()
+        background.raise_if_failed()
         assert not done
         go_on.set()
         background.submit(lambda: done.append("second"))
@@ -47,7 +47,7 @@ def test_an_error_is_raised_at_the_next_call_and_once(ask: object) -> None:
     background.submit(fail)
     with pytest.raises(OSError, match="disk is full"):
         ask(background)  # type: ignore[operator]
-    background.check()
+    background.raise_if_failed()
 
 
 def test_check_raises_what_has_failed_without_waiting() -> None:
@@ -58,11 +58,11 @@ def test_check_raises_what_has_failed_without_waiting() -> None:
         fail()
 
     background.submit(fail_later)
-    background.check()
+    background.raise_if_failed()
     go_on.set()
     background._join()
     with pytest.raises(OSError, match="disk is full"):
-        background.check()
+        background.raise_if_failed()
 
 
 def test_the_end_waits_and_raises() -> None:

@@ -96,7 +96,7 @@ def test_the_final_resolution_keeps_its_share(name: str, resolution: int, factor
 
 
 def share(run: Run) -> float:
-    return 1 - schedule.fully_grown_kimg(run.growth, run.network) / run.growth.total_kimg
+    return 1 - schedule.compute_fully_grown_kimg(run.growth, run.network) / run.growth.total_kimg
 
 
 def test_no_resolution_is_trained_for_longer_than_the_final_one() -> None:

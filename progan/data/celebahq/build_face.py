@@ -234,7 +234,7 @@ class FaceBuilder:
                 "it is only approximate, as its JPEG is decoded otherwise than then (--strict)",
                 "only approximate",
             )
-        image, points = _box_downsample(result.image, points, self.resolution)
+        image, points = _downsample_face_and_landmarks(result.image, points, self.resolution)
         return (
             Sample(image, points),
             result.status,
@@ -270,7 +270,7 @@ def score_faces(
     return scored
 
 
-def _box_downsample(
+def _downsample_face_and_landmarks(
     image: npt.NDArray[np.uint8], points: Points, resolution: int
 ) -> tuple[npt.NDArray[np.uint8], Points]:
     """Downsample a face by exact box averages, and scale its landmarks."""

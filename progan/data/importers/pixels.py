@@ -219,7 +219,7 @@ def fit_to_size(
     if crop == "stretch":
         return image.resize(sides, resample)
     if crop == "wide":
-        return _letterbox(image, size.width, resample)
+        return _letterbox_wide(image, size.width, resample)
     box = _compute_crop_box(image, *_compute_largest_crop_size(image, size), position)
     return image.resize(sides, resample, box=box)
 
@@ -247,7 +247,7 @@ def _pad_to_size(image: Image.Image, size: Size, resample: Image.Resampling) -> 
     return canvas
 
 
-def _letterbox(image: Image.Image, resolution: int, resample: Image.Resampling) -> Image.Image:
+def _letterbox_wide(image: Image.Image, resolution: int, resample: Image.Resampling) -> Image.Image:
     """Resize the middle of the image to a band of 16:9 in a square, black or transparent around."""
     width, height = resolution, compute_band_height(resolution)
     across = compute_band_width(image.width, image.height, resolution)

@@ -7,13 +7,13 @@ from progan.data.portraits.factors import Background, Clothing, Colour, Face, Fa
 from progan.data.portraits.numerics import (
     Array,
     Lamp,
-    bump,
     clamp,
+    colour_to_planes,
     compute_unit_normal,
-    coverage,
-    ellipse,
+    coverage_of_distance,
+    ellipse_distance,
+    elliptic_bump,
     pattern_visibility,
-    planes_of,
     safe_sqrt,
     smoothstep,
     value_noise,
@@ -45,7 +45,7 @@ def paint_face(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, lattice
     pores = 0.02 * pattern_visibility(0.008, area.pixel)
     if pores:
         colour *= 1.0 + pores * value_noise(lattice, area.face_x * 125.0, area.face_y * 125.0)
-    area.blend(colour, coverage(head_edge_distance(area), area.pixel))
+    area.blend(colour, coverage_of_distance(head_edge_distance(area), area.pixel))
     _paint_complexion(area, factors, head)
 
 
@@ -64,10 +64,12 @@ def paint_ears(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None
         u = u + 0.25 * v * np.maximum(v, 0.0) / 0.08
         normal = compute_unit_normal(u * (side * -14.0) + side * 0.25, v * 2.0)
         colour = lamp.shade(factors.skin.colour, normal, WRAP)
-        area.blend(colour, coverage(ellipse(u, v, (0.040, 0.078)), area.pixel))
-        hollow = bump(u, v, (0.012, -0.008), (0.022, 0.05))
+        area.blend(colour, coverage_of_distance(ellipse_distance(u, v, (0.040, 0.078)), area.pixel))
+        hollow = elliptic_bump(u, v, (0.012, -0.008), (0.022, 0.05))
         area.multiply((0.66, 0.46, 0.40), hollow * 0.75)
-        area.multiply(BLUSH, bump(u, v, (0.0, 0.0), (0.06, 0.1)) * (0.5 * factors.skin.blush))
+        area.multiply(
+            BLUSH, elliptic_bump(u, v, (0.0, 0.0), (0.06, 0.1)) * (0.5 * factors.skin.blush)
+        )
 
 
 def paint_neck(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None:
@@ -83,8 +85,8 @@ def paint_neck(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None
     u = clamp(x / half, -1.0, 1.0)
     normal = compute_unit_normal(u / safe_sqrt(1.25 - u * u) * -0.9, 0.0 * y - 0.1)
     colour = lamp.shade(factors.skin.colour, normal, WRAP)
-    area.blend(colour, coverage(distance, area.pixel))
-    _paint_chin_shadow(area, head, lamp, coverage(distance, area.pixel))
+    area.blend(colour, coverage_of_distance(distance, area.pixel))
+    _paint_chin_shadow(area, head, lamp, coverage_of_distance(distance, area.pixel))
 
 
 def neck_x(head: Head) -> float:
@@ -148,14 +150,14 @@ def _paint_complexion(area: Canvas, factors: Factors, head: Head) -> None:
     right = np.abs(x)
     eye_x, eye_y = head.eye
     tip_y = head.nose[1]
-    blush = bump(right, y, (0.13, tip_y + 0.005), (0.10, 0.08))
-    blush += 0.6 * bump(x, y, (0.0, tip_y), (0.05, 0.05))
-    blush += 0.5 * bump(x, y, (0.0, head.lips_y + 0.10), (0.07, 0.05))
+    blush = elliptic_bump(right, y, (0.13, tip_y + 0.005), (0.10, 0.08))
+    blush += 0.6 * elliptic_bump(x, y, (0.0, tip_y), (0.05, 0.05))
+    blush += 0.5 * elliptic_bump(x, y, (0.0, head.lips_y + 0.10), (0.07, 0.05))
     area.multiply(BLUSH, blush * (0.45 * factors.skin.blush))
     hollow = 0.32 * smoothstep(0.62, 1.0, area.f)  # the sides get less ambient light
-    hollow += 0.30 * bump(right, y, (eye_x - 0.035, eye_y - 0.025), (0.055, 0.05))
-    hollow += 0.22 * bump(right, y, (eye_x, eye_y + 0.035), (0.06, 0.03))
-    area.multiply(SHADOW, hollow * coverage(head_edge_distance(area), area.pixel))
+    hollow += 0.30 * elliptic_bump(right, y, (eye_x - 0.035, eye_y - 0.025), (0.055, 0.05))
+    hollow += 0.22 * elliptic_bump(right, y, (eye_x, eye_y + 0.035), (0.06, 0.03))
+    area.multiply(SHADOW, hollow * coverage_of_distance(head_edge_distance(area), area.pixel))
     area.multiply(
         SHADOW, _nose_shadow_alpha(x, y, factors, head) + _smile_fold_alpha(right, y, factors, head)
     )
@@ -166,11 +168,13 @@ def _nose_shadow_alpha(x: Array, y: Array, factors: Factors, head: Head) -> Arra
     tip_y, wide = head.nose[1], factors.face.nose_width
     thrown = -0.035 * factors.light.side
     right = np.abs(x)
-    shade = 0.55 * bump(x, y, (thrown, tip_y + 0.038), (0.058 * wide, 0.030))
-    shade += 0.95 * bump(right, y, (0.021 * wide, tip_y + 0.024), (0.018 * wide, 0.013))
-    shade += 0.40 * bump(right, y, (0.047 * wide, tip_y + 0.010), (0.014, 0.026))
+    shade = 0.55 * elliptic_bump(x, y, (thrown, tip_y + 0.038), (0.058 * wide, 0.030))
+    shade += 0.95 * elliptic_bump(right, y, (0.021 * wide, tip_y + 0.024), (0.018 * wide, 0.013))
+    shade += 0.40 * elliptic_bump(right, y, (0.047 * wide, tip_y + 0.010), (0.014, 0.026))
     side = 1.0 if thrown > 0 else -1.0
-    shade += abs(thrown) * 9.0 * bump(x * side, y, (0.042 * wide, tip_y - 0.05), (0.035, 0.11))
+    shade += (
+        abs(thrown) * 9.0 * elliptic_bump(x * side, y, (0.042 * wide, tip_y - 0.05), (0.035, 0.11))
+    )
     return clamp(shade)
 
 
@@ -203,8 +207,8 @@ def paint_clothing(
     weave = 0.03 * pattern_visibility(0.00625, area.pixel)
     if weave:
         colour *= 1.0 + weave * value_noise(lattice, x * 160.0, y * 160.0)
-    cloth = coverage(distance, area.pixel)
-    on_neck = coverage(np.abs(x) - factors.clothing.neck * 0.97, area.pixel, 0.02)
+    cloth = coverage_of_distance(distance, area.pixel)
+    on_neck = coverage_of_distance(np.abs(x) - factors.clothing.neck * 0.97, area.pixel, 0.02)
     area.multiply((0.70, 0.60, 0.57), smoothstep(0.035, 0.0, distance) * on_neck * 0.6)
     area.blend(colour, cloth)
     hem = smoothstep(0.012, 0.0, np.abs(y - neckline - 0.012) * 0.8) * cloth
@@ -236,8 +240,8 @@ def _paint_collar(area: Canvas, factors: Factors, lamp: Lamp, place: tuple[Array
     body = np.maximum(smoothstep(0.01, 0.0, right - neck), smoothstep(0.0, 0.02, y - 0.40))
     shadow = smoothstep(0.022, -0.005, flap) * body
     area.multiply((0.66, 0.66, 0.70), shadow * 0.7)
-    colour = light * (planes_of(factors.clothing.colour) * planes_of(lamp.level))
-    area.blend(colour, coverage(flap, area.pixel))
+    colour = light * (colour_to_planes(factors.clothing.colour) * colour_to_planes(lamp.level))
+    area.blend(colour, coverage_of_distance(flap, area.pixel))
 
 
 def paint_background(canvas: Canvas, background: Background) -> None:
@@ -250,5 +254,5 @@ def paint_background(canvas: Canvas, background: Background) -> None:
     for blob in background.blobs:
         reach = blob.radius
         area = canvas.window(blob.x - reach, blob.y - reach, blob.x + reach, blob.y + reach)
-        hill = bump(area.x, area.y, (blob.x, blob.y), (reach, reach))
+        hill = elliptic_bump(area.x, area.y, (blob.x, blob.y), (reach, reach))
         area.blend(blob.colour, hill * blob.strength)

@@ -12,7 +12,7 @@ from typing import Self, TypeAlias
 import numpy as np
 
 from progan.data.portraits.factors import Colour, Factors
-from progan.data.portraits.numerics import Array, planes_of, safe_sqrt
+from progan.data.portraits.numerics import Array, colour_to_planes, safe_sqrt
 
 Point: TypeAlias = tuple[float, float]  # x, y
 
@@ -177,8 +177,8 @@ class Canvas:
     def window(self, left: float, top: float, right: float, bottom: float) -> Self:
         """Return the part between these image coordinates, rounded outwards to whole pixels."""
         first_row = round(float(self.y[0, 0]) / self.pixel - 0.5)
-        rows = slice(*self._span(top, bottom, first_row, self.y.shape[0]))
-        columns = slice(*self._span(left, right, 0, self.x.shape[1]))
+        rows = slice(*self._clip_pixel_span(top, bottom, first_row, self.y.shape[0]))
+        columns = slice(*self._clip_pixel_span(left, right, 0, self.x.shape[1]))
         here = (rows, columns)
         return replace(
             self,
@@ -200,16 +200,18 @@ class Canvas:
 
     def blend(self, colour: Array | Colour, alpha: Array) -> None:
         """Blend a colour over the image: [3, h, w] or one for all, with coverage [h, w]."""
-        layer = planes_of(colour) if isinstance(colour, tuple) else colour
+        layer = colour_to_planes(colour) if isinstance(colour, tuple) else colour
         change = layer - self.colour
         change *= alpha
         self.colour[...] += change
 
     def multiply(self, colour: Colour, alpha: Array) -> None:
         """Multiply the image by a colour, with weight `alpha` [h, w]: a shadow, a glow."""
-        self.colour[...] *= 1.0 - alpha * (1.0 - planes_of(colour))
+        self.colour[...] *= 1.0 - alpha * (1.0 - colour_to_planes(colour))
 
-    def _span(self, start: float, stop: float, first: int, count: int) -> tuple[int, int]:
+    def _clip_pixel_span(
+        self, start: float, stop: float, first: int, count: int
+    ) -> tuple[int, int]:
         low = min(max(int(start / self.pixel) - 1 - first, 0), count)
         high = min(max(int(stop / self.pixel) + 2 - first, low), count)
         return low, high

@@ -60,7 +60,7 @@ def render_portrait(factors: Factors, resolution: int) -> Portrait:
         _render_layers(factors, head, max(resolution, COARSEST_GRAIN)), factors
     )
     while planes.shape[1] > resolution:
-        planes = _box_downsample(planes)
+        planes = _average_2x2_boxes(planes)
     image = np.ascontiguousarray((clamp(planes) * 255.0 + 0.5).astype(np.uint8).transpose(1, 2, 0))
     return Portrait(image, np.array(head.landmarks, dtype=np.float32) * np.float32(resolution))
 
@@ -109,7 +109,7 @@ def _add_vignette_and_grain_(planes: Array, factors: Factors) -> Array:
     return planes
 
 
-def _box_downsample(planes: Array) -> Array:
+def _average_2x2_boxes(planes: Array) -> Array:
     """Average 2x2 boxes; written as sums, whose order is fixed."""
     rows = planes[:, 0::2] + planes[:, 1::2]
     return (rows[:, :, 0::2] + rows[:, :, 1::2]) * 0.25

@@ -10,13 +10,13 @@ from progan.data.portraits.factors import BeardStyle, Factors, HairStyle
 from progan.data.portraits.numerics import (
     Array,
     Lamp,
-    bump,
     clamp,
+    colour_to_planes,
     compute_unit_normal,
-    coverage,
-    ellipse,
+    coverage_of_distance,
+    ellipse_distance,
+    elliptic_bump,
     pattern_visibility,
-    planes_of,
     safe_sqrt,
     smoothstep,
     value_noise,
@@ -113,8 +113,8 @@ def paint_hair_behind(
     if hair is None or HAIR_SHAPES[factors.hair.style].opacity < 1.0:
         return  # where hair is thin, the scalp shows and not more hair
     light = 0.50 + 0.10 * hair.strands
-    alpha = coverage(hair.distance() + 0.006, canvas.pixel, 0.006)
-    hair.area.blend(light * planes_of(factors.hair.colour), alpha)
+    alpha = coverage_of_distance(hair.distance() + 0.006, canvas.pixel, 0.006)
+    hair.area.blend(light * colour_to_planes(factors.hair.colour), alpha)
 
 
 def paint_hair(factors: Factors, head: Head, lamp: Lamp, hair: HairVolume | None) -> None:
@@ -123,12 +123,14 @@ def paint_hair(factors: Factors, head: Head, lamp: Lamp, hair: HairVolume | None
         return
     canvas, cut = hair.area, HAIR_SHAPES[factors.hair.style]
     opening = _face_opening_distance(canvas, factors, head, cut, hair)
-    skin = coverage(canvas.f - 1.0, canvas.pixel * 4.0)
+    skin = coverage_of_distance(canvas.f - 1.0, canvas.pixel * 4.0)
     near = smoothstep(0.045, 0.0, hair.distance())  # no shadow where the hair has ended
     shadow = smoothstep(-0.050, 0.006, opening - 0.010 * lamp.direction[1]) * skin * near
     canvas.multiply((0.60, 0.48, 0.45), shadow * (0.55 * cut.opacity))
     soft = 0.022 if cut.opacity < 1.0 else (0.006 if cut.parted or cut.fringe else 0.013)
-    alpha = coverage(hair.distance(), canvas.pixel, 0.006) * coverage(-opening, canvas.pixel, soft)
+    alpha = coverage_of_distance(hair.distance(), canvas.pixel, 0.006) * coverage_of_distance(
+        -opening, canvas.pixel, soft
+    )
     if cut.end < SIDEBURN:
         alpha *= smoothstep(0.05, -0.06, canvas.head_y - cut.end - 0.02 * hair.strands)
     canvas.blend(_hair_colour(factors, lamp, cut, hair, opening), alpha * cut.opacity)
@@ -243,7 +245,7 @@ def _hair_colour(
 
 
 def _sheen_colour(factors: Factors) -> Array:
-    return planes_of(factors.hair.colour) * 0.7 + 0.22
+    return colour_to_planes(factors.hair.colour) * 0.7 + 0.22
 
 
 def _paint_bun(canvas: Canvas, factors: Factors, head: Head) -> None:
@@ -252,9 +254,9 @@ def _paint_bun(canvas: Canvas, factors: Factors, head: Head) -> None:
     if area.is_empty:
         return
     x, y = area.head_x - middle_x, area.head_y - middle_y
-    knot = coverage(ellipse(x, y, (0.095, 0.070)), area.pixel, 0.006)
-    light = 0.62 + 0.35 * bump(x, y, (0.0, -0.02), (0.09, 0.06))
-    area.blend(light * planes_of(factors.hair.colour), knot)
+    knot = coverage_of_distance(ellipse_distance(x, y, (0.095, 0.070)), area.pixel, 0.006)
+    light = 0.62 + 0.35 * elliptic_bump(x, y, (0.0, -0.02), (0.09, 0.06))
+    area.blend(light * colour_to_planes(factors.hair.colour), knot)
 
 
 class BeardCoverage(NamedTuple):
@@ -289,22 +291,22 @@ def paint_beard(canvas: Canvas, factors: Factors, head: Head, lattice: Array) ->
     light: Array = 1.0 + 0.28 * hairs + 0.14 * clumps + 0.5 * factors.light.side * area.head_x
     light = light - 0.9 * np.maximum(area.face_y - head.lips_y - 0.08, 0.0)
     alpha *= 1.0 + 0.22 * hairs + 0.10 * clumps
-    area.blend(light * planes_of(factors.beard.colour), clamp(alpha))
+    area.blend(light * colour_to_planes(factors.beard.colour), clamp(alpha))
 
 
 def _beard_alpha(area: Canvas, factors: Factors, head: Head, growth: BeardCoverage) -> Array:
     x, y = area.face_x, area.face_y
     right, lips, wide = np.abs(x), head.lips_y, factors.mouth.width
     middle = lips - 0.048 + 0.25 * np.maximum(right - 0.012, 0.0)  # falls round the mouth
-    lip = coverage(np.abs(y - middle) - 0.015, area.pixel, 0.014) * smoothstep(
+    lip = coverage_of_distance(np.abs(y - middle) - 0.015, area.pixel, 0.014) * smoothstep(
         1.22, 0.95, right / wide
     )
-    chin = bump(x, y, (0.0, lips + 0.105), (0.115, 0.115))
+    chin = elliptic_bump(x, y, (0.0, lips + 0.105), (0.115, 0.115))
     chin = smoothstep(0.0, 0.30, chin) * smoothstep(0.035, 0.06, y - lips)
     cheek_line: Array = lips - 0.035 - 0.9 * np.maximum(right - 0.10, 0.0)
     cheek_line = cheek_line + 0.5 * np.maximum(0.10 - right, 0.0)
     jaw: Array = smoothstep(0.0, 0.06, y - cheek_line) * smoothstep(0.6, 1.05, right / wide)
     jaw = np.maximum(jaw, smoothstep(0.05, 0.10, y - lips))
-    skin = coverage(safe_sqrt(area.f) - 1.02, area.pixel * 3.0, 0.015)
+    skin = coverage_of_distance(safe_sqrt(area.f) - 1.02, area.pixel * 3.0, 0.015)
     grown: Array = np.maximum(np.maximum(lip * growth.lip, chin * growth.chin), jaw * growth.jaw)
     return grown * skin

@@ -20,7 +20,7 @@ WARM: Colour = (1.10, 1.0, 0.84)
 COOL: Colour = (0.92, 1.0, 1.12)
 
 
-def planes_of(colour: tuple[float, float, float]) -> Array:
+def colour_to_planes(colour: tuple[float, float, float]) -> Array:
     """Convert a colour to [3, 1, 1], to be broadcast over the pixels."""
     return np.array(colour, dtype=np.float32).reshape(3, 1, 1)
 
@@ -41,7 +41,7 @@ def smoothstep(start: float, end: float, x: Array) -> Array:
     return t * t * (3.0 - 2.0 * t)
 
 
-def coverage(distance: Array, pixel: float, softness: float = LENS_BLUR) -> Array:
+def coverage_of_distance(distance: Array, pixel: float, softness: float = LENS_BLUR) -> Array:
     """Coverage 0..1 of a shape of which `distance` is the signed distance, negative inside.
 
     A hard edge is a ramp of one pixel, which is what a box filter makes of a straight edge: so
@@ -52,7 +52,9 @@ def coverage(distance: Array, pixel: float, softness: float = LENS_BLUR) -> Arra
     return smoothstep(softness, -softness, distance)
 
 
-def bump(x: Array, y: Array, centre: tuple[float, float], radii: tuple[float, float]) -> Array:
+def elliptic_bump(
+    x: Array, y: Array, centre: tuple[float, float], radii: tuple[float, float]
+) -> Array:
     """Return a smooth hill: 1 at the centre, 0 from the ellipse of the given radii outwards."""
     u = (x - centre[0]) * (1.0 / radii[0])
     v = (y - centre[1]) * (1.0 / radii[1])
@@ -60,7 +62,7 @@ def bump(x: Array, y: Array, centre: tuple[float, float], radii: tuple[float, fl
     return q * q
 
 
-def ellipse(x: Array, y: Array, radii: tuple[float, float]) -> Array:
+def ellipse_distance(x: Array, y: Array, radii: tuple[float, float]) -> Array:
     """Approximate signed distance to an ellipse round the origin."""
     u = x * (1.0 / radii[0])
     v = y * (1.0 / radii[1])
@@ -70,7 +72,7 @@ def ellipse(x: Array, y: Array, radii: tuple[float, float]) -> Array:
     return (f - 1.0) * f / (safe_sqrt(u * u + v * v) + 1e-3)
 
 
-def rounded_box(x: Array, y: Array, half: tuple[float, float], radius: float) -> Array:
+def rounded_box_distance(x: Array, y: Array, half: tuple[float, float], radius: float) -> Array:
     """Signed distance to a box round the origin with rounded corners."""
     u = np.abs(x) - (half[0] - radius)
     v = np.abs(y) - (half[1] - radius)
@@ -147,11 +149,11 @@ class Lamp:
         x, y, z = normal
         facing = x * self.direction[0] + y * self.direction[1] + z * self.direction[2]
         sky = 0.86 - 0.20 * y  # the ceiling is brighter than the floor
-        reach = planes_of(wrap)
+        reach = colour_to_planes(wrap)
         lit = np.maximum(facing + reach, 0.0)
-        lit *= planes_of(self.key) / (1.0 + reach)
-        lit += planes_of(self.ambient) * sky
-        return safe_sqrt(lit) * (planes_of(albedo) if isinstance(albedo, tuple) else albedo)
+        lit *= colour_to_planes(self.key) / (1.0 + reach)
+        lit += colour_to_planes(self.ambient) * sky
+        return safe_sqrt(lit) * (colour_to_planes(albedo) if isinstance(albedo, tuple) else albedo)
 
     def gloss(self, normal: tuple[Array, Array, Array], doublings: int) -> Array:
         """Highlight 0..1: the half vector's cosine, squared `doublings` times."""
