@@ -90,7 +90,7 @@ def resample_at_inverse(images: Tensor, inverse: Tensor) -> Tensor:
 
 
 def _make_sampling_grid(inverse: Tensor, h: int, w: int) -> Tensor:
-    """Grid for `F.grid_sample`, -1…1 from the first pixel to the last: [N, 2H+5, 2W+5, 2]."""
+    """Return the grid for `F.grid_sample`, -1…1 from first to last pixel: [N, 2H+5, 2W+5, 2]."""
     x = torch.arange(-MARGIN, 2 * w - 1 + MARGIN, device=inverse.device) / 2 - (w - 1) / 2
     y = torch.arange(-MARGIN, 2 * h - 1 + MARGIN, device=inverse.device) / 2 - (h - 1) / 2
     along_x, along_y, start = inverse[:, None, None].unbind(-1)  # each [N, 1, 1, 2]: of x and y
@@ -151,7 +151,7 @@ def flip_and_translate_by_pixels(
 
 
 def _shift_indices_randomly(size: int, fraction: Tensor, acts: Tensor, farthest: float) -> Tensor:
-    """Source index of each of `size` pixels after a random shift: int64 [N, size]."""
+    """Return the source index of each pixel after a random shift where `acts`: int64 [N, size]."""
     most = round(farthest * size)
     distance = (fraction * (2 * most + 1)).floor().long() - most  # uniform in -most…most
     distance = torch.where(acts, distance, torch.zeros_like(distance))

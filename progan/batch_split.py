@@ -63,8 +63,10 @@ def select_shard_rows(run: Run, n: int, share: Shard) -> Rows:
 
 
 def count_interleavable_blocks(run: Run, n: int) -> int:
-    """Return in how many equal blocks `n` reals and `n` fakes can alternate in one batch without
-    changing any score; 0: they need separate batches."""
+    """Return how many blocks of `n` reals and of `n` fakes can alternate in one batch; 0: none.
+
+    No score changes thereby. With 0, reals and fakes need separate batches.
+    """
     kept_apart = describe_batch_coupling(run) or run.random_layers or run.objective.separate_updates
     return (
         0

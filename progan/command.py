@@ -224,6 +224,7 @@ class CommandGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, with underscores or hyphens; an unknown one fails with similar names."""
         name = hyphenate(args[0])
         is_option = name.startswith("-")
         if self.get_command(ctx, name) is None and not is_option and not ctx.resilient_parsing:

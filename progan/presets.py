@@ -94,6 +94,7 @@ STACKED_MNIST_STDDEV = STACKED_MNIST_NORM | dict(stddev_group=64)
 
 
 def _make_stacked_mnist_presets(name: str, d_fmap_base: int) -> dict[str, dict[str, Any]]:
+    """Return the rows of table 4 for one width, {preset: fields}."""
     rows: dict[str, dict[str, Any]] = {
         "gan": STACKED_MNIST | dict(objective="gan", d_repeats=1),
         "wgan-gp": STACKED_MNIST,

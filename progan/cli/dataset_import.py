@@ -46,6 +46,7 @@ class _Import:
 
 
 def _make_number_option(name: str, type: Any, default: float, help: str) -> Any:
+    """Return a click option that shows its default."""
     return click.option(name, type=type, default=default, show_default=True, help=help)
 
 

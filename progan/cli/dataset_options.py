@@ -78,6 +78,7 @@ def make_resize_filter_option(default: str) -> Callable[[F], F]:
 
 
 def make_source_option(what: str) -> Callable[[F], F]:
+    """Return --source, whose help says that it is `what`."""
     return click.option("--source", type=PATH, required=True, help=what)
 
 

@@ -138,6 +138,7 @@ def _find_run_to_resume(request: TrainRequest, members: TrainProcess) -> tuple[P
 def _print_plan(
     run: Run, members: TrainProcess, request: TrainRequest, transfer: Transfer | None = None
 ) -> None:
+    """Print the plan of a run: phases, estimates and warnings; nothing is trained or written."""
     lines = plan_notes(
         run, dict(request.options), members.planned_device, scaled=request.scale_schedule
     )

@@ -228,7 +228,7 @@ class DatasetArrays:
                 job.result()
 
     def append_to(self, name: str, rows: npt.NDArray[np.generic]) -> None:
-        """Write rows of labels, landmarks or numbers held out; nothing if there are none."""
+        """Append rows to the file of labels, landmarks or held-out rows, if there are any."""
         if len(rows):
             self._names[name].append(rows)
 
@@ -267,7 +267,7 @@ class DatasetArrays:
 
 
 def _read_offset(path: Path, row: int) -> int:
-    """Read one number of a file of offsets, which may have fewer rows than its header says."""
+    """Read number `row` of a file of offsets; ValueError if the file is shorter."""
     found = np.fromfile(path, "<i8", count=1, offset=HEADER_BYTES + 8 * row)
     if not len(found):
         raise ValueError(f"{path} is too short")

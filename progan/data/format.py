@@ -251,6 +251,7 @@ def describe_size_fault(directory: Path, file: ArrayFile) -> str:
 
 
 def _make_damage_error(path: Path, error: Exception) -> UserError:
+    """Return the error that dataset.json is damaged, with the remedy."""
     reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
     return UserError(
         f"{path} does not describe a dataset: {reason}. Restore it from a copy, or "

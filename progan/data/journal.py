@@ -123,6 +123,7 @@ class PeriodicFlush:
         self._thread.shutdown(wait=True)
 
     def _flush(self, journal: Journal) -> None:
+        """Flush the arrays, then write the journal; OSErrors are left to the next write."""
         with suppress(OSError):  # a full disk will be reported by the next write
             self._arrays.flush()
             write_journal(self._directory, journal)

@@ -115,9 +115,11 @@ class DeviceImageCache:
         return images
 
     def _read_rows_to_cpu(self, level: int, rows: Rows) -> Tensor:
+        """Read images from the dataset's files: uint8 [n, H, W, C] on the CPU."""
         return torch.from_numpy(self._dataset.images(level, rows))
 
     def _image_bytes(self, level: int) -> int:
+        """Return the bytes of one image at a level."""
         return self._dataset.info.size(level).pixels * self._dataset.channels
 
 
@@ -154,6 +156,7 @@ class ShuffledRows:
         return np.concatenate(parts)
 
     def _shuffle_epoch(self, epoch: int) -> Rows:
+        """Return the permutation of all rows for an epoch, kept until another is asked for."""
         if epoch != self._epoch:
             stream = numpy_generator(self.seed, "shuffle", epoch)
             self._epoch, self._order = epoch, stream.permutation(self.count)
@@ -174,6 +177,7 @@ class Batch(NamedTuple):
         return len(self.images) * self.share.num_shards
 
     def to(self, device: torch.device) -> "Batch":
+        """Copy all tensors to a device."""
         moved: Batch = tree_map_only(Tensor, lambda part: part.to(device), self)
         return moved
 
@@ -220,7 +224,7 @@ def read_batches(
 
 
 def read_one_hot_labels(dataset: Dataset, rows: Rows, label_size: int) -> Tensor:
-    """Read labels of rows, [N] -> float32 [N, label_size]; unconditional: [N, 0]."""
+    """Read labels of rows, [N] -> float32 [N, label_size]; [N, 0] if `label_size` is 0."""
     if not label_size:
         return torch.zeros(len(rows), 0)
     return F.one_hot(torch.from_numpy(dataset.labels(rows)), label_size).float()

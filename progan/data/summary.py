@@ -54,6 +54,7 @@ def find_empty_classes(dataset: Dataset) -> list[int]:
 
 
 def _count_per_class(dataset: Dataset) -> npt.NDArray[np.int64]:
+    """Return the number of images of each class: int64 [label_size]."""
     return np.bincount(dataset.labels(np.arange(len(dataset))), minlength=dataset.label_size)
 
 
@@ -69,6 +70,7 @@ def describe_empty_classes(dataset: Dataset, indices: Sequence[int], purpose: st
 
 
 def _describe_levels(info: DatasetInfo) -> list[str]:
+    """Return a line for each level: number, size, bytes, and files if there are several."""
     lines = []
     for level in info.levels:
         files = info.list_level_files(level)
@@ -79,6 +81,7 @@ def _describe_levels(info: DatasetInfo) -> list[str]:
 
 
 def _describe_classes(dataset: Dataset) -> str | list[str]:
+    """Return a line for each of the first classes with its count; 'none' without labels."""
     if not dataset.label_size:
         return "none"
     counts = _count_per_class(dataset)
@@ -95,6 +98,7 @@ def _describe_classes(dataset: Dataset) -> str | list[str]:
 
 
 def _describe_skipped(info: DatasetInfo) -> str | list[str]:
+    """Return the first images that were left out, with reasons; 'none' if none was."""
     if not info.skipped:
         return "none"
     lines = [f"{item.path}: {item.reason}" for item in info.skipped[:_NUM_SKIPPED]]
@@ -121,7 +125,7 @@ def _align_columns(rows: Sequence[tuple[str, str | list[str]]]) -> list[str]:
 
 
 def make_contact_sheet(images: npt.NDArray[np.uint8]) -> Image.Image:
-    """Lay images, uint8 [n,h,w,C], n >= 1, in rows on a page about as high as wide."""
+    """Lay images uint8 [n,h,w,C], n >= 1, in rows on a nearly square page."""
     num, height, width, channels = images.shape
     down, across = height + _GAP, width + _GAP
     columns = min(math.ceil(math.sqrt(num * down / across)), num)

@@ -73,12 +73,14 @@ class CudaPrefetcher:
         return received
 
     def _copy_async(self, tensor: Tensor) -> Tensor:
+        """Start copying a CPU tensor to the device; return any other unchanged."""
         if tensor.device.type != "cpu":
             return tensor
         # The allocator of pinned memory waits for the copy before it uses this memory again.
         return tensor.pin_memory().to(self._device, non_blocking=True)
 
     def _hand_over(self, tensor: Tensor) -> Tensor:
+        """Mark a copied tensor as used on the caller's stream, and return it."""
         if tensor.device.type == "cuda":
             # Allocated on the side stream: it must not be reused there before the work queued here.
             tensor.record_stream(torch.cuda.current_stream(self._device))

@@ -79,7 +79,7 @@ def set_deterministic() -> None:
 
 @contextmanager
 def tf32_disabled() -> Iterator[None]:
-    """Disable TF32 inside the context, whatever the precision of the run is."""
+    """Disable TF32 inside the context, and restore the run's precision after it."""
     before = "tf32" if torch.backends.cudnn.allow_tf32 else "fp32"
     set_precision("fp32")
     try:

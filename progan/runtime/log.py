@@ -26,6 +26,7 @@ class Log:
         self.append_to_file(text)
 
     def _print(self, text: str) -> None:
+        """Print above a progress bar; once that fails, say so in the file and never print again."""
         if not self._is_read:
             return
         from tqdm import tqdm  # only here: this module is imported for --help
@@ -134,6 +135,7 @@ def is_output_error(error: OSError) -> bool:
 
 
 def _format_output_error(error: OSError) -> str:
+    """Return 'The standard output cannot be written: …'."""
     return f"The standard output cannot be written: {error.strerror}."
 
 

@@ -184,7 +184,7 @@ class SafeUnpickler(pickle._Unpickler):
         self.load_reduce()
 
     def _instantiate(self, function: Any, arguments: list[Any]) -> None:
-        """OBJ and INST."""
+        """Push what replaces the object of the instructions OBJ and INST."""
         self.append(self.make(function, tuple(arguments)))
 
     def load_build(self) -> None:

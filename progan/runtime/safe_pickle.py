@@ -76,6 +76,7 @@ def format_hostile_message(where: str, name: str) -> str:
 
 
 def _make_refusal(data: bytes, where: str, asked: str) -> RefusedPickle:
+    """Return the error for a pickle; one that names something hostile anywhere says so."""
     hostile = next(filter(is_hostile, scan_pickle(io.BytesIO(data)).names), None)
     if hostile is not None:
         return RefusedPickle(format_hostile_message(where, hostile), hostile=True)

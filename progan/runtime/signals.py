@@ -164,8 +164,10 @@ _entered: list[StopSignal] = []  # global, as signals are
 
 
 def stop_requested() -> bool:
-    """Return True if this process is to stop after the current step; False outside of StopSignal,
-    and after a second signal, which stops at once."""
+    """Return True if this process is to stop after the current step; False outside of StopSignal.
+
+    False too after a second signal, which stops at once.
+    """
     return bool(_entered) and _entered[-1].is_graceful
 
 

@@ -52,6 +52,7 @@ def escape_controls(text: str, keep: str = "") -> str:
 
 
 def _is_control(character: str) -> bool:
+    """True if a terminal would act on a character or cannot print it."""
     return (
         unicodedata.category(character) in _CONTROLS
         or unicodedata.bidirectional(character) in _BIDI_CONTROLS

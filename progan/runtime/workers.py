@@ -22,8 +22,8 @@ class BackgroundJob:
     """A thread that runs one job at a time.
 
     What a job raises is raised by the next call of `submit`, `raise_if_failed` or `wait`. At the
-    end of the context the job is waited for. After KeyboardInterrupt it is abandoned instead: it has
-    PATIENCE_SECONDS to end, and `raise_if_abandoned` raises in it.
+    end of the context the job is waited for. After KeyboardInterrupt it is abandoned instead: it
+    has PATIENCE_SECONDS to end, and `raise_if_abandoned` raises in it.
     """
 
     def __init__(self) -> None:
@@ -79,16 +79,19 @@ class BackgroundJob:
             raise JobAbandoned
 
     def _run_and_keep_error(self, job: Callable[[], None]) -> None:
+        """Run a job, and keep its error for the next call from the main thread."""
         try:
             job()
         except BaseException as error:  # noqa: B036 (raised again in the main thread)
             self._error = error
 
     def _join(self) -> None:
+        """Wait for the job, if there was one."""
         if self._thread is not None:
             self._thread.join()
 
     def _abandon(self) -> None:
+        """Make `raise_if_abandoned` raise, and wait up to PATIENCE_SECONDS for the job."""
         self._abandoned.set()
         if self._thread is not None:
             self._thread.join(PATIENCE_SECONDS)
@@ -138,6 +141,7 @@ class DaemonThreadPool(Executor):
             thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
     def _cancel_waiting(self) -> None:
+        """Cancel the futures of all jobs that no thread has begun."""
         with suppress(Empty):
             while True:
                 job = self._jobs.get_nowait()
@@ -145,6 +149,7 @@ class DaemonThreadPool(Executor):
                     job[0].cancel()
 
     def _run_jobs(self) -> None:
+        """Run jobs until None comes from the queue; errors go to their futures."""
         while (job := self._jobs.get()) is not None:
             future, function = job
             if not future.set_running_or_notify_cancel():

@@ -127,6 +127,7 @@ class Enhancer:
     def _validate_output(
         self, made: "torch.Tensor", before: tuple[int, ...]
     ) -> npt.NDArray[np.uint8]:
+        """Return the output as uint8 [H,W,3]; UserError for another shape, size or range."""
         import torch
 
         height, width, _ = before

@@ -114,6 +114,7 @@ def import_celebahq(
 
 
 def _validate_options(options: CelebaHqOptions) -> None:
+    """Raise UserError for options that exclude or need each other."""
     require_resolution(options.resolution, "--resolution")
     if options.resolution < MIN_SIDE:
         raise UserError(
@@ -255,6 +256,7 @@ def _describe_missing_files(faces: FaceLists, absent: dict[int, str]) -> str:
 
 
 def _describe_source(source: Path, options: CelebaHqOptions) -> str:
+    """Return the description of the source, for dataset.json."""
     if options.deltas:
         return f"CelebA-HQ, {source.resolve()} with the deltas {options.deltas.resolve()}"
     improved = f" improved by {options.enhance.resolve()}" if options.enhance else ""

@@ -83,6 +83,7 @@ def read_image_list(path: Path) -> tuple[DeltaEntry, ...]:
 
 
 def _parse_entry(line: dict[str, str], path: Path) -> DeltaEntry:
+    """Parse a line of the list of deltas; UserError if it is damaged."""
     try:
         entry = DeltaEntry(
             int(line["idx"]), line["orig_file"], line["proc_md5"].lower(), line["final_md5"].lower()

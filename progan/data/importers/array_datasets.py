@@ -245,6 +245,7 @@ def _parse_cifar_batch(
 
 
 def _read_folder(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Unpickle the named files of a folder; yield (name, content)."""
     for name in names:
         path = folder / name
         if path.is_file():

@@ -75,6 +75,7 @@ def lab_to_srgb(image: Image.Image) -> Image.Image:
 
 @lru_cache(1)
 def _make_lab_transform() -> ImageCms.ImageCmsTransform:
+    """Return the transform from CIELAB to sRGB, made once."""
     return _make_srgb_transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")
 
 
@@ -109,7 +110,7 @@ def _plan_profile(data: bytes, mode: str) -> ProfileConversion:
 def _plan_mismatched_profile(
     profile: ImageCms.ImageCmsProfile, space: str, mode: str
 ) -> ProfileConversion:
-    """Plan for a profile of other pixels; sRGB in a grey image changes nothing."""
+    """Plan for a profile of other pixels: a fault, but nothing for sRGB in a grey image."""
     if (space, mode) == ("RGB", "L") and _is_identity(_make_srgb_transform(profile, "RGB"), "RGB"):
         return NOTHING
     return ProfileConversion(fault=f"made for {space}, not for {_SPACES[mode]} pixels")
@@ -195,8 +196,10 @@ def read_bit_depth(image: Image.Image, data: bytes) -> BitDepth:
 
 
 def find_peak(image: Image.Image) -> float:
-    """Largest value of a decoded image; of 16-bit colours, of which Pillow keeps the upper 8 bits,
-    the largest that it can have been."""
+    """Return the largest value of a decoded image, an upper bound for 16-bit colours.
+
+    Pillow keeps only the upper 8 bits of those.
+    """
     if image.mode.startswith("I") or image.mode == "F":
         return float(np.asarray(image).max())
     ranges = image.getextrema()

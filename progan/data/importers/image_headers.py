@@ -154,6 +154,7 @@ def _compute_upright_size(image: Image.Image, orientation: Orientation) -> tuple
 def _list_notes(
     image: Image.Image, orientation: Orientation, channels: int, depth: BitDepth
 ) -> Iterator[Note]:
+    """Yield what is ignored or converted in an image: metadata, rotation, colours, depth."""
     for fault in (image.info.get(REMOVED_METADATA), orientation.fault):
         if fault:
             yield Note("metadata", f"has damaged metadata, which are ignored: {fault}", fault)
@@ -174,6 +175,7 @@ def _list_notes(
 
 
 def _list_colour_notes(image: Image.Image) -> Iterator[Note]:
+    """Yield notes on profile, gamma, palette, CMYK and CIELAB."""
     transform, name, fault = plan_profile_conversion(image)
     if transform is not None:
         yield Note("profile", f"has the colour profile {name!r}", name)

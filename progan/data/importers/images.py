@@ -264,6 +264,7 @@ def _describe_conversions(
 
 
 def _describe_dark_images(found: PartialRange) -> str:
+    """Describe 16-bit images that use the lower bits only, with the remedy."""
     what = "16-bit grey" if found.kind == "grey" else "16-bit colour"
     others = found.total - len(found.paths)
     apart = f" Import the other {others} apart from them." if others else ""

@@ -84,10 +84,12 @@ def _normalize_path(name: str) -> str:
 
 
 def _normalize_unicode(name: str) -> str:
+    """Normalize a path, and compose its characters (NFC)."""
     return unicodedata.normalize("NFC", _normalize_path(name))
 
 
 def _fold_case(name: str) -> str:
+    """Normalize a path, and fold its case."""
     return unicodedata.normalize("NFC", _normalize_unicode(name).casefold())
 
 
@@ -183,6 +185,7 @@ def decode_text(data: bytes, where: str) -> str:
 
 
 def _read_lines(text: str, delimiter: str) -> Iterator[_Line]:
+    """Yield the rows of a CSV text with their line numbers; cells are stripped."""
     # csv needs line ends as they are: quoted names may contain some.
     stream = io.StringIO(text, newline="")
     reader = csv.reader(stream, delimiter=delimiter, strict=True, skipinitialspace=True)
@@ -267,6 +270,7 @@ def _keep_letters_only(cell: str) -> str:
 
 
 def _make_column_error(line: _Line, where: str, delimiter: str) -> UserError:
+    """Return the error for a line that is no path and label."""
     return UserError(
         f"{where}: line {line.number} is {delimiter.join(line.cells)!r}, not a path and a label "
         f"with {_DELIMITER_NAMES[delimiter]} between them, or as many columns as a header names. "

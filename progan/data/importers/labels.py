@@ -141,7 +141,7 @@ def _find_class_folders(paths: Sequence[str]) -> tuple[int, list[str]]:
 
 
 def merge_unicode_forms(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Map names that are equal but for their Unicode composition to one of them.
+    """Map names that differ only in Unicode composition to one name; notes on each such name.
 
     macOS stores 'é' as a letter and an accent (NFD), other systems as one character (NFC). A name
     that is written in one way only stays as it is; of several spellings the composed one counts.
@@ -309,6 +309,7 @@ def labels_from_table(table: LabelTable, paths: Sequence[str]) -> Labels:
 
 
 def _describe_unmatched_rows(table: LabelTable) -> list[str]:
+    """List the rows that name no image of the source, the first ones in full; [] if all match."""
     count = len(table.unmatched)
     if not count:
         return []

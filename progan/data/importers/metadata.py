@@ -236,7 +236,7 @@ class Orientation(NamedTuple):
 
 
 def read_orientation(info: Mapping[Any, Any]) -> Orientation:
-    """Read the orientation from `Image.info`, without Pillow's EXIF reader.
+    """Read the EXIF orientation from `Image.info`, without Pillow's EXIF reader.
 
     That one raises nearly anything where the data are damaged, warns on stderr, and reads all tags.
     """

@@ -26,7 +26,7 @@ SHADOW: Colour = (0.62, 0.48, 0.44)
 
 
 def head_edge_distance(canvas: Canvas) -> Array:
-    """Signed distance to the outline of the head, to first order: (sqrt f - 1) / |grad sqrt f|."""
+    """Return the signed distance to the outline of the head, to first order, negative inside."""
     g = safe_sqrt(canvas.f)
     fx, fy = canvas.slope
     return (g - 1.0) * 2.0 * g / (safe_sqrt(fx * fx + fy * fy) + 1e-3)
@@ -90,12 +90,12 @@ def paint_neck(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> None
 
 
 def neck_x(head: Head) -> float:
-    """Image coordinate of the middle of the neck: it follows the back of the head."""
+    """Return the image coordinate of the middle of the neck: it follows the back of the head."""
     return head.x - 0.10 * head.yaw[1] - 0.25 * head.roll[1]
 
 
 def shoulder_line(x: Array, clothing: Clothing) -> Array:
-    """Height of the shoulders below the middle of the head, `x` from the middle of the neck."""
+    """Return the height of the shoulders at `x`, counted from the middles of neck and head."""
     away = np.maximum(np.abs(x) - 0.09, 0.0)
     return 0.392 + clothing.shoulders * 1.6 * away * away / (away + 0.12)
 
@@ -111,7 +111,7 @@ def _paint_chin_shadow(area: Canvas, head: Head, lamp: Lamp, skin: Array) -> Non
 
 
 def _relief_slopes(area: Canvas, face: Face, head: Head) -> tuple[Array, Array]:
-    """Slopes dz/dx, dz/dy of the face: an ellipsoid with hills and hollows on it."""
+    """Return slopes dz/dx, dz/dy of the face: an ellipsoid with hills and hollows on it."""
     steep = (-0.5 * RELIEF) / safe_sqrt(np.maximum(1.0 - area.f, 0.03))
     slope_x, slope_y = area.slope[0] * steep, area.slope[1] * steep
     right = np.abs(area.face_x)
@@ -126,7 +126,7 @@ def _relief_slopes(area: Canvas, face: Face, head: Head) -> tuple[Array, Array]:
 
 
 def _list_relief_bumps(face: Face, head: Head) -> list[tuple[float, float, float, float, float]]:
-    """Centre x (mirrored), centre y, radii, height: what rises from the face and what sinks in."""
+    """Return (centre x (mirrored), centre y, two radii, height) of hills and hollows of a face."""
     eye_x, eye_y = head.eye
     tip_y, lips = head.nose[1], head.lips_y
     wide, cheek = face.nose_width, face.cheeks
@@ -218,7 +218,7 @@ def paint_clothing(
 
 
 def _neckline_height(x: Array, factors: Factors) -> Array:
-    """Height of the opening for the neck, below the middle of the head."""
+    """Return the height of the opening for the neck at `x`, below the middle of the head."""
     away = np.abs(x) * (1.0 / (factors.clothing.neck * 1.12))
     level = 0.390
     if factors.clothing.style == "v-neck":

@@ -125,7 +125,7 @@ class Head:
 
 
 def _cosine_sine(degrees: float) -> tuple[float, float]:
-    """Cosine and sine of a small angle, by their series: `math.sin` is not the same everywhere."""
+    """Return cosine and sine by their series: `math.sin` is not the same everywhere."""
     t = math.radians(degrees)
     t2 = t * t
     cosine = 1 - t2 / 2 * (1 - t2 / 12 * (1 - t2 / 30 * (1 - t2 / 56)))
@@ -194,7 +194,7 @@ class Canvas:
         )
 
     def window_around(self, centre: Point, reach_x: float, reach_y: float) -> Self:
-        """Return the window that reaches so far from the image coordinates `centre`."""
+        """Return the window of twice the reach around the image coordinates `centre`."""
         x, y = centre
         return self.window(x - reach_x, y - reach_y, x + reach_x, y + reach_y)
 
@@ -212,6 +212,7 @@ class Canvas:
     def _clip_pixel_span(
         self, start: float, stop: float, first: int, count: int
     ) -> tuple[int, int]:
+        """Return first and last pixel + 1 between two coordinates, within the canvas."""
         low = min(max(int(start / self.pixel) - 1 - first, 0), count)
         high = min(max(int(stop / self.pixel) + 2 - first, low), count)
         return low, high

@@ -81,7 +81,7 @@ def _paint_lids(area: Canvas, u: Array, v: Array, upper: Array) -> None:
 def _eyeball_colours(
     factors: Factors, lamp: Lamp, place: tuple[Array, Array], side: Array, pixel: float
 ) -> Array:
-    """Display colours [3, h, w] of white, iris, pupil and catch-light; `pixel` in half widths."""
+    """Return colours [3, h, w] of white, iris, pupil, catch-light; `pixel` in half widths."""
     eyes = factors.eyes
     u, v = place
     du, dv = u - side * eyes.gaze_x, v - (eyes.gaze_y - 0.02)
@@ -102,7 +102,7 @@ def _eyeball_colours(
 def _iris_coverage_and_brightness(
     eyes: Eyes, r: Array, dv: Array, pixel: float
 ) -> tuple[Array, Array]:
-    """Coverage of the iris and its brightness: pupil, limbal ring, more light from below."""
+    """Return (coverage, brightness) of the iris: pupil, limbal ring, lighter below."""
     alpha = coverage_of_distance((r - 1.0) * IRIS, pixel, 0.05)
     glow = 0.85 + 0.55 * dv + 0.25 * smoothstep(0.85, 0.45, r)
     ring = 1.0 - 0.60 * smoothstep(0.72, 1.0, r)
@@ -147,7 +147,7 @@ def paint_glasses(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp) -> N
 
 
 def _lens_distance(area: Canvas, factors: Factors, head: Head) -> Array:
-    """Signed distance to the edge of the nearer lens."""
+    """Return the signed distance to the edge of the nearer lens, negative inside."""
     size = factors.glasses.size
     x = np.abs(area.face_x) - head.eye[0] - 0.002
     y = area.face_y - head.eye[1] - DROP
@@ -158,7 +158,7 @@ def _lens_distance(area: Canvas, factors: Factors, head: Head) -> Array:
 
 
 def _glasses_frame_distance(area: Canvas, factors: Factors, head: Head) -> Array:
-    """Signed distance to the bar over the nose and to the arms towards the ears."""
+    """Return the signed distance to the bar over the nose and the arms to the ears."""
     size, half = factors.glasses.size, 0.5 * factors.glasses.thickness
     right = np.abs(area.face_x)
     y = area.face_y - head.eye[1] - DROP
@@ -206,7 +206,7 @@ def paint_mouth(
 
 
 def _upper_lip_height(mouth: Mouth, u: Array, arch: Array) -> Array:
-    """Height of the upper lip: two peaks and the dip between, the cupid's bow."""
+    """Return the height of the upper lip at `u`: two peaks and the dip between."""
     q = np.maximum(1.0 - u * u * 14.0, 0.0)
     return 0.245 * mouth.fullness * arch * (1.0 - 0.22 * q * q) * (0.86 + 0.25 * u * u)
 
@@ -214,7 +214,7 @@ def _upper_lip_height(mouth: Mouth, u: Array, arch: Array) -> Array:
 def _lip_colour(
     factors: Factors, lamp: Lamp, place: tuple[Array, Array], lines: tuple[Array, Array, Array]
 ) -> Array:
-    """Display colours [3, h, w]: the upper lip faces down and is darker, the lower one shines."""
+    """Return display colours [3, h, w]: the upper lip is darker, the lower one shines."""
     u, v = place
     parting_top, parting_bottom, bottom = lines
     turn = smoothstep(-0.03, 0.03, v - parting_top)  # 0 on the upper lip, 1 on the lower

@@ -101,6 +101,7 @@ def _compute_midpoint(first: Point, second: Point) -> Point:
 
 
 def _add_vignette_and_grain_(planes: Array, factors: Factors) -> Array:
+    """Darken the corners and add grain, in place."""
     resolution = planes.shape[1]
     from_middle = (np.arange(resolution, dtype=np.float32) + 0.5) / resolution - 0.5
     squared = from_middle * from_middle
@@ -132,5 +133,6 @@ def import_demo(*, resolution: int, num_images: int, seed: int) -> ImageSource:
 
 
 def _read_portrait(resolution: int, seed: int, index: int) -> Sample:
+    """Return portrait `index` of a seed as a sample with landmarks."""
     portrait = generate_portrait(index, resolution, seed)
     return Sample(portrait.image, portrait.landmarks)

@@ -98,7 +98,7 @@ class HairVolume:
         return cls(area=canvas, h=h, slope=slope, meridian=meridian, strands=strands)
 
     def distance(self) -> Array:
-        """Signed distance to the outline, to first order."""
+        """Return the signed distance to the outline, to first order, negative inside."""
         g = safe_sqrt(self.h)
         fx, fy = self.slope
         return (g - 1.0) * 2.0 * g / (safe_sqrt(fx * fx + fy * fy) + 1e-2)
@@ -170,7 +170,7 @@ def _bend_by_noise(
 def _strand_relief(
     canvas: Canvas, cut: HairShape, place: tuple[Array, Array], lattice: Array
 ) -> Array:
-    """Relief of the strands: noise that is long along them and narrow across."""
+    """Return the relief of the strands: noise that is long along them and narrow across."""
     h, meridian = place
     x, y = canvas.head_x, canvas.head_y
     if cut.curls > 20.0 and cut.curl:
@@ -192,7 +192,7 @@ def _strand_relief(
 def _face_opening_distance(
     canvas: Canvas, factors: Factors, head: Head, cut: HairShape, hair: HairVolume
 ) -> Array:
-    """Signed distance to the part of the face that the hair leaves free, negative inside it."""
+    """Return the signed distance to the part that the hair leaves free, negative inside."""
     x, y = canvas.face_x, canvas.face_y
     middle = 0.06
     height = middle - (cut.hairline + factors.hair.hairline)
@@ -219,7 +219,7 @@ def _face_opening_distance(
 def _hair_colour(
     factors: Factors, lamp: Lamp, cut: HairShape, hair: HairVolume, opening: Array
 ) -> Array:
-    """Display colours [3, h, w]: a round volume, strands, a sheen across them, dark roots."""
+    """Return display colours [3, h, w]: a round volume, strands, a sheen, dark roots."""
     steep = -0.10 / safe_sqrt(np.maximum(1.0 - hair.h, 0.05))
     curly = cut.curl > 0.0 and cut.curls > 20.0
     relief = 0.45 if curly else 0.25
@@ -245,10 +245,12 @@ def _hair_colour(
 
 
 def _sheen_colour(factors: Factors) -> Array:
+    """Return the colour of the highlight on the hair."""
     return colour_to_planes(factors.hair.colour) * 0.7 + 0.22
 
 
 def _paint_bun(canvas: Canvas, factors: Factors, head: Head) -> None:
+    """Paint the knot of tied hair behind the head."""
     middle_x, middle_y = 0.2 * factors.hair.part - 0.16 * head.yaw[1], -head.height - 0.035
     area = canvas.window_around(head.to_image(middle_x, middle_y), 0.12, 0.10)
     if area.is_empty:
@@ -295,6 +297,7 @@ def paint_beard(canvas: Canvas, factors: Factors, head: Head, lattice: Array) ->
 
 
 def _beard_alpha(area: Canvas, factors: Factors, head: Head, growth: BeardCoverage) -> Array:
+    """Return the coverage of the beard: [h, w]."""
     x, y = area.face_x, area.face_y
     right, lips, wide = np.abs(x), head.lips_y, factors.mouth.width
     middle = lips - 0.048 + 0.25 * np.maximum(right - 0.012, 0.0)  # falls round the mouth

@@ -42,7 +42,7 @@ def smoothstep(start: float, end: float, x: Array) -> Array:
 
 
 def coverage_of_distance(distance: Array, pixel: float, softness: float = LENS_BLUR) -> Array:
-    """Coverage 0..1 of a shape of which `distance` is the signed distance, negative inside.
+    """Convert a signed distance, negative inside a shape, to its coverage of pixels, 0..1.
 
     A hard edge is a ramp of one pixel, which is what a box filter makes of a straight edge: so
     the image at half the resolution is the average of this one.
@@ -63,7 +63,7 @@ def elliptic_bump(
 
 
 def ellipse_distance(x: Array, y: Array, radii: tuple[float, float]) -> Array:
-    """Approximate signed distance to an ellipse round the origin."""
+    """Return the approximate signed distance to an ellipse round the origin, negative inside."""
     u = x * (1.0 / radii[0])
     v = y * (1.0 / radii[1])
     f = safe_sqrt(u * u + v * v)
@@ -73,7 +73,7 @@ def ellipse_distance(x: Array, y: Array, radii: tuple[float, float]) -> Array:
 
 
 def rounded_box_distance(x: Array, y: Array, half: tuple[float, float], radius: float) -> Array:
-    """Signed distance to a box round the origin with rounded corners."""
+    """Return the signed distance to a rounded box round the origin, negative inside."""
     u = np.abs(x) - (half[0] - radius)
     v = np.abs(y) - (half[1] - radius)
     outer = safe_sqrt(np.maximum(u, 0.0) ** 2 + np.maximum(v, 0.0) ** 2)
@@ -81,13 +81,13 @@ def rounded_box_distance(x: Array, y: Array, half: tuple[float, float], radius: 
 
 
 def pattern_visibility(wavelength: float, pixel: float) -> float:
-    """Contrast of a pattern at this pixel size: 0 below 2 px per wavelength, 1 from 5."""
+    """Return the contrast of a pattern: 0 below 2 px per wavelength, 1 from 5 px."""
     t = min(1.0, max(0.0, (wavelength / pixel - 2.0) / 3.0))
     return t * t * (3.0 - 2.0 * t)
 
 
 def value_noise(lattice: Array, u: Array, v: Array) -> Array:
-    """Smooth noise in -1..1 that repeats: `lattice` [n, n], n a power of two, at integer u, v."""
+    """Return smooth noise in -1..1 at (u, v) that repeats; `lattice` is [n, n], n a power of 2."""
     n = lattice.shape[0]
     left, top = np.floor(u), np.floor(v)
     column, row = left.astype(np.int32) & (n - 1), top.astype(np.int32) & (n - 1)
@@ -113,7 +113,7 @@ class Lamp:
 
     @classmethod
     def from_light(cls, light: Light) -> Self:
-        """The lamp that these factors describe; a surface that faces us is lit to about 1."""
+        """Return the lamp of these factors; a surface that faces us is lit to about 1."""
         x, y, z = light.side, -light.height, 0.75
         length = float(np.sqrt(x * x + y * y + z * z))
         # A lamp from the side lights the face that looks at us less: give it more power.
@@ -140,7 +140,7 @@ class Lamp:
     def shade(
         self, albedo: Array | Colour, normal: tuple[Array, Array, Array], wrap: Colour
     ) -> Array:
-        """Display colour [3, h, w] of a matt surface.
+        """Return display colours [3, h, w] of a matt surface.
 
         `albedo` is a display colour, one for all or [3, h, w]. `wrap` says per channel how far
         the light creeps past the terminator: red goes farthest under skin, which warms the
@@ -156,7 +156,7 @@ class Lamp:
         return safe_sqrt(lit) * (colour_to_planes(albedo) if isinstance(albedo, tuple) else albedo)
 
     def gloss(self, normal: tuple[Array, Array, Array], doublings: int) -> Array:
-        """Highlight 0..1: the half vector's cosine, squared `doublings` times."""
+        """Return the highlight 0..1: the half vector's cosine, squared `doublings` times."""
         x, y, z = self.direction
         length = float(np.sqrt(x * x + y * y + (z + 1.0) * (z + 1.0)))
         cosine = (normal[0] * x + normal[1] * y + normal[2] * (z + 1.0)) * (1.0 / length)
@@ -167,7 +167,7 @@ class Lamp:
 
 
 def compute_unit_normal(slope_x: Array, slope_y: Array) -> tuple[Array, Array, Array]:
-    """Unit normal of the surface z(x, y) with these slopes, z towards us."""
+    """Return the unit normal of the surface z(x, y) with these slopes, z towards us."""
     z = 1.0 / safe_sqrt(1.0 + slope_x * slope_x + slope_y * slope_y)
     return -slope_x * z, -slope_y * z, z
 
@@ -246,7 +246,7 @@ def make_grain(texture: int, resolution: int) -> Array:
 
 
 def _double_resolution(field: Array, detail: Array) -> Array:
-    """Twice the resolution: `detail` [3, n, n] holds the Haar coefficients of `field` [n, n]."""
+    """Return [2n, 2n]: `detail` [3, n, n] holds the Haar coefficients of `field` [n, n]."""
     side = field.shape[0]
     strength = 0.1 + 0.4 * (2 * side / FINEST_GRAIN)  # coarse grain would look like cloth
     across, down, diagonal = detail * np.float32(strength)
