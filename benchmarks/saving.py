@@ -27,10 +27,10 @@ from benchmarks.report import PATH, preset_option
 from progan import presets
 from progan.config import override
 from progan.data.reader import Dataset
-from progan.runtime.files import human_bytes
+from progan.runtime.files import format_bytes
 from progan.runtime.log import Log
 from progan.runtime.torch_settings import set_cpu_threads
-from progan.runtime.weights_file import content_hash
+from progan.runtime.weights_file import hash_content
 from progan.runtime.workers import BackgroundJob
 from progan.training import hooks
 from progan.training.checkpoint import copy_to_cpu, load_state, write_state
@@ -66,7 +66,7 @@ def measure_state(preset: str, outdir: Path | None, runs: int) -> None:
             with append_seconds(spent["copy (training waits)"]):
                 content = copy_to_cpu(state, run)
             with append_seconds(spent["checksum"]):
-                content_hash(content)
+                hash_content(content)
             with append_seconds(spent["checksum, write, fsync, rename"]):
                 path = write_state(Path(folder), content, 1)
             size = path.stat().st_size
@@ -76,7 +76,7 @@ def measure_state(preset: str, outdir: Path | None, runs: int) -> None:
             )
             with append_seconds(spent["read and check"]):
                 load_state(max(Path(folder).iterdir()), run, CPU)
-    click.echo(f"{preset}: {human_bytes(size)}")
+    click.echo(f"{preset}: {format_bytes(size)}")
     for name, seconds in spent.items():
         seconds.sort()
         click.echo(

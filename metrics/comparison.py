@@ -16,7 +16,7 @@ from metrics.run_record import RunRecord
 from progan import __version__
 from progan.config import Run
 from progan.errors import UserError
-from progan.images import Pixels, arrange_grid, repeat_pixels, to_opaque_rgb
+from progan.images import Pixels, arrange_grid, enlarge_by_repeating_pixels, to_opaque_pil
 from progan.runtime.text import escape_controls
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import render
@@ -276,7 +276,7 @@ def describe_mixed_reals(found: Comparison) -> list[str]:
 
 def resize_cell(image: Pixels, side: int) -> Pixels:
     """Resize [H, H, C] -> [side, side, 3] by repeating or averaging pixels."""
-    cell = to_opaque_rgb(repeat_pixels(image[None], side)[0])
+    cell = to_opaque_pil(enlarge_by_repeating_pixels(image[None], side)[0])
     if cell.width != side:
         cell = cell.resize((side, side), Image.Resampling.BOX)
     return np.asarray(cell, np.uint8)

@@ -21,7 +21,7 @@ from torch import Tensor
 from metrics.discrete_modes import SIDES, load_classifier
 from progan.errors import UserError
 from progan.images import to_float
-from progan.runtime.files import sha256_of
+from progan.runtime.files import hash_file_sha256
 from progan.runtime.text import format_count
 from progan.runtime.weights_file import is_weights_file
 
@@ -106,7 +106,7 @@ def open_detector(file: Path | None, default: str, device: torch.device) -> Dete
     path = file or fetch_weights(default)
     if not path.is_file():
         raise UserError(f"No such file: {path}. Name the weights of a detector.")
-    fingerprint = sha256_of(path)[:16]
+    fingerprint = hash_file_sha256(path)[:16]
     if _is_torchscript(path):
         return Detector(path.name, fingerprint, _open_torchscript(path, device))
     if is_weights_file(path):

@@ -24,7 +24,7 @@ from metrics.samples import ImageSample, Rows, Size
 from metrics.sources import SampleSource, open_pair
 from progan import __version__
 from progan.errors import UserError
-from progan.images import Pixels, arrange_grid, repeat_pixels, save_png, to_opaque_rgb
+from progan.images import Pixels, arrange_grid, enlarge_by_repeating_pixels, save_png, to_opaque_pil
 from progan.runtime.devices import choose_device, set_precision
 from progan.runtime.files import atomic_path, make_folder
 from progan.runtime.seeding import numpy_generator
@@ -326,7 +326,7 @@ def neighbour_sheet(found: NeighbourSearch, rows: int) -> Pixels:
 def _neighbour_cell(image: Pixels, caption: str, window: CropBox | None) -> Pixels:
     """Render an image [H, W, C] above its caption: [H', W', 3]."""
     height, width = image.shape[:2]
-    enlarged = to_opaque_rgb(repeat_pixels(image[None], MIN_CELL)[0])
+    enlarged = to_opaque_pil(enlarge_by_repeating_pixels(image[None], MIN_CELL)[0])
     enlarged.thumbnail((MAX_CELL, MAX_CELL), Image.Resampling.BOX)
     if window is not None and window[2:] != (width, height):
         scale = enlarged.width / width

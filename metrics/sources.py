@@ -18,12 +18,12 @@ from progan.data.importers.pixels import convert_mode, count_native_channels, de
 from progan.data.reader import Dataset
 from progan.data.reader import select_class as of_class
 from progan.errors import UserError
-from progan.images import Pixels, repeat_pixels
+from progan.images import Pixels, enlarge_by_repeating_pixels
 from progan.interop.describe_file import describe_file
 from progan.interop.load import is_network, load_snapshot
 from progan.invocation import command_line
 from progan.run_directory import list_states
-from progan.runtime.files import zip_member_names
+from progan.runtime.files import list_zip_members
 from progan.runtime.seeding import numpy_generator
 from progan.sampling.checkpoint_format import PICKLE_NAME
 from progan.sampling.find_network import find_network
@@ -85,7 +85,7 @@ def open_source(
 def _is_zip_of_files(path: Path) -> bool:
     """True for a zip file that is none of PyTorch's."""
     return zipfile.is_zipfile(path) and not any(
-        name.endswith(PICKLE_NAME) for name in zip_member_names(path)
+        name.endswith(PICKLE_NAME) for name in list_zip_members(path)
     )
 
 
@@ -217,7 +217,7 @@ def network_source(snapshot: Snapshot, description: str) -> SampleSource:
         latents = seed_latents(seeds.tolist(), config.latent_size)
         labels = seed_labels(seeds.tolist(), config.label_size, snapshot.untrained_classes)
         images = render(snapshot.generator, latents, labels, snapshot.level, snapshot.alpha)
-        return repeat_pixels(images, min(size[:2]))
+        return enlarge_by_repeating_pixels(images, min(size[:2]))
 
     size = Size(*config.size(config.max_level), config.channels)
     return SampleSource(description=description, size=size, count=None, sample=sample)
@@ -301,7 +301,7 @@ def resize_images(images: Pixels, side: int) -> Pixels:
     """
     height, width = images.shape[1:3]
     if height == width and side % height == 0:
-        return repeat_pixels(images, side)
+        return enlarge_by_repeating_pixels(images, side)
     if height % side == 0 and width % side == 0:
         return _box_average(images, side)
     return np.stack([_resample(image, side) for image in images])

@@ -12,7 +12,7 @@ from progan.data.format import SkippedImage
 from progan.errors import UserError
 from progan.invocation import command_line
 from progan.runtime.text import escape_controls, format_count
-from progan.sizes import SQUARE, Size, level_of, size_at
+from progan.sizes import SQUARE, Size, level_of, size_at_level
 
 Pixels = npt.NDArray[np.uint8]
 OnError = Literal["stop", "skip"]
@@ -69,7 +69,7 @@ class ImageSource:
 
     @property
     def size(self) -> Size:
-        return size_at(self.base, level_of(self.resolution))
+        return size_at_level(self.base, level_of(self.resolution))
 
 
 def select_rows(count: int, max_images: int | None, seed: int | None) -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ from progan.interop.load import import_foreign, load_snapshot, to_snapshot
 from progan.interop.official import official_layers, require_official, to_official_networks
 from progan.interop.official_files import ARCHIVE_SUFFIX, write_archive
 from progan.invocation import command_line
-from progan.runtime.files import sha256_of
+from progan.runtime.files import hash_file_sha256
 from progan.runtime.text import format_count
 from progan.sampling.image_files import provenance
 from progan.sampling.latents import select_resolution
@@ -26,7 +26,7 @@ from progan.sampling.model_card import (
     write_card,
 )
 from progan.sampling.snapshot_file import SUFFIX, Snapshot, save_network
-from progan.sizes import level_name
+from progan.sizes import format_level
 
 CPU = torch.device("cpu")
 
@@ -72,9 +72,11 @@ def _write_card(target: Path, snapshot: Snapshot, source: Path) -> None:
     except (OSError, UnicodeDecodeError):
         training_section = ""
     original = SourceFile(
-        name=source.name, sha256=sha256_of(source), training_section=training_section
+        name=source.name, sha256=hash_file_sha256(source), training_section=training_section
     )
-    card = ModelCard(file=target.name, sha256=sha256_of(target), snapshot=snapshot, source=original)
+    card = ModelCard(
+        file=target.name, sha256=hash_file_sha256(target), snapshot=snapshot, source=original
+    )
     path = card_path(target) if target.suffix == SUFFIX else export_card_path(target)
     write_card(path, render_card(card))
 
@@ -141,5 +143,5 @@ def _summary(model: ImportedModel, where: str) -> str:
         f"{where}: {network.size(network.max_level)}, "
         f"{format_count(network.channels, 'channel')}, {classes}, "
         f"latents of {network.latent_size}; trained to "
-        f"{level_name(network.base, model.level)}{fade}{kimg}."
+        f"{format_level(network.base, model.level)}{fade}{kimg}."
     )

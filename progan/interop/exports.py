@@ -15,7 +15,7 @@ from progan import networks
 from progan.errors import UserError
 from progan.networks import Generator
 from progan.networks.layers import EqualizedLayer, UpConv
-from progan.ops import conv_up2x, up2x_kernel
+from progan.ops import conv_up2x, make_up2x_kernel
 from progan.runtime.files import atomic_path
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import render_single
@@ -74,7 +74,7 @@ class FusedUpsample(nn.Module):
 
     def __init__(self, layer: UpConv) -> None:
         super().__init__()
-        kernel = up2x_kernel(layer.weight * layer.scale)
+        kernel = make_up2x_kernel(layer.weight * layer.scale)
         self.kernel = nn.Parameter(kernel.contiguous(), requires_grad=False)
         self.bias = layer.bias
 

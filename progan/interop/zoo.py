@@ -25,8 +25,8 @@ from progan.interop.imported_model import ImportedModel, require_complete
 from progan.networks import Discriminator, Generator
 from progan.networks.inspection import meta_networks
 from progan.networks.layers import EqualizedLayer, resolution_name
-from progan.runtime.files import read_stored_member, zip_member_names
-from progan.runtime.pickle_scan import dict_items
+from progan.runtime.files import list_zip_members, read_uncompressed_zip_member
+from progan.runtime.pickle_scan import get_dict_items
 from progan.sizes import MIN_LEVEL
 
 FIRST = {
@@ -195,13 +195,13 @@ class Settings:
 
 def is_zoo(path: Path) -> bool:
     """Return True if a PyTorch file, of the old or new format, contains networks of the zoo."""
-    index = [name for name in zip_member_names(path) if name.endswith("/data.pkl")]
+    index = [name for name in list_zip_members(path) if name.endswith("/data.pkl")]
     if index:
-        return PICKLED_NAME in read_stored_member(path, index[0])
+        return PICKLED_NAME in read_uncompressed_zip_member(path, index[0])
     with path.open("rb") as file:
         if not is_legacy_torch(file.read(HEAD)):
             return False
-    return not {*ZOO_ROLES}.isdisjoint(dict_items(scan_pickle_file(path).content))
+    return not {*ZOO_ROLES}.isdisjoint(get_dict_items(scan_pickle_file(path).content))
 
 
 def read_zoo(path: Path) -> ImportedModel:

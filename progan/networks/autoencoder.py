@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from progan.config import Network
 from progan.networks.interface import Discriminator, DiscriminatorOutput, Generator
 from progan.networks.layers import OUTPUTS, Conv, Dense, DenseToMaps, NormActivation
-from progan.ops import down2x, multiplicative_noise, up2x
+from progan.ops import apply_multiplicative_noise, down2x, up2x
 from progan.sizes import MIN_LEVEL
 
 
@@ -128,8 +128,8 @@ class ConvPair(nn.Module):
         self.second_act = NormActivation(activation, norm, outputs, running=running)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        x = self.first_act(self.first(multiplicative_noise(x, noise)))
-        features: Tensor = self.second_act(self.second(multiplicative_noise(x, noise)))
+        x = self.first_act(self.first(apply_multiplicative_noise(x, noise)))
+        features: Tensor = self.second_act(self.second(apply_multiplicative_noise(x, noise)))
         return features
 
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from progan.config import Network
 from progan.networks.interface import Discriminator, DiscriminatorOutput, Generator, Head
 from progan.networks.layers import OUTPUTS, Conv, DenseToMaps, EqualizedLayer, NormActivation
-from progan.ops import multiplicative_noise
+from progan.ops import apply_multiplicative_noise
 from progan.sizes import MIN_LEVEL
 
 
@@ -110,7 +110,7 @@ class DcganDiscriminator(Discriminator):
     ) -> DiscriminatorOutput:
         x = images
         for down, act in zip(self.downs, self.acts, strict=True):
-            x = act(down(multiplicative_noise(x, noise)))
+            x = act(down(apply_multiplicative_noise(x, noise)))
         output: DiscriminatorOutput = self.head(x, noise)
         return output
 

@@ -19,7 +19,7 @@ from progan.networks.layers import (
     UpConv,
     resolution_name,
 )
-from progan.ops import down2x, fade, minibatch_stddev, multiplicative_noise, up2x
+from progan.ops import append_minibatch_stddev, apply_multiplicative_noise, down2x, fade, up2x
 from progan.sizes import MIN_LEVEL
 
 
@@ -170,8 +170,8 @@ class DownBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
-        x = self.conv_act(self.conv(multiplicative_noise(x, noise)))
-        features: Tensor = self.down(multiplicative_noise(x, noise))
+        x = self.conv_act(self.conv(apply_multiplicative_noise(x, noise)))
+        features: Tensor = self.down(apply_multiplicative_noise(x, noise))
         return features
 
 
@@ -201,9 +201,9 @@ class LastBlock(nn.Module):
 
     def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
         if self.stddev_group:
-            x = minibatch_stddev(x, self.stddev_group)
-        x = self.conv_act(self.conv(multiplicative_noise(x, noise)))
-        x = self.hidden_act(self.hidden(multiplicative_noise(x, noise).flatten(1)))
+            x = append_minibatch_stddev(x, self.stddev_group)
+        x = self.conv_act(self.conv(apply_multiplicative_noise(x, noise)))
+        x = self.hidden_act(self.hidden(apply_multiplicative_noise(x, noise).flatten(1)))
         out: Tensor = self.output(self.dropout(self.neighbours(x)))
         return out
 

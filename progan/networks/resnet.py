@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from progan.config import Network
 from progan.networks.interface import Discriminator, DiscriminatorOutput, Generator, Head
 from progan.networks.layers import OUTPUTS, Conv, ConvDown, DenseToMaps, NormActivation, UpConv
-from progan.ops import down2x, multiplicative_noise, up2x
+from progan.ops import apply_multiplicative_noise, down2x, up2x
 from progan.sizes import MIN_LEVEL
 
 
@@ -79,7 +79,7 @@ class ResnetDiscriminator(Discriminator):
     def forward(
         self, images: Tensor, level: int, alpha: Tensor | None = None, noise: Tensor | None = None
     ) -> DiscriminatorOutput:
-        x = self.from_rgb(multiplicative_noise(images, noise))
+        x = self.from_rgb(apply_multiplicative_noise(images, noise))
         for block in self.blocks:
             x = block(x, noise)
         output: DiscriminatorOutput = self.head(x, noise)
@@ -109,7 +109,7 @@ class ResnetDownBlock(nn.Module):
         self.shortcut = Conv(inputs, outputs, 1, gain=1, equalized=config.equalized_lr)
 
     def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
-        hidden = self.conv(multiplicative_noise(self.first_act(x), noise))
-        residual: Tensor = self.down(multiplicative_noise(self.second_act(hidden), noise))
+        hidden = self.conv(apply_multiplicative_noise(self.first_act(x), noise))
+        residual: Tensor = self.down(apply_multiplicative_noise(self.second_act(hidden), noise))
         shortcut: Tensor = self.shortcut(down2x(x))
         return shortcut + residual

@@ -27,7 +27,7 @@ from progan.projection.search import (
 )
 from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import make_folder
-from progan.runtime.text import caseless, format_count, sanitize_line
+from progan.runtime.text import format_count, make_caseless_key, sanitize_and_truncate_line
 from progan.sampling.image_files import provenance, replace_undecodable, save_array
 from progan.sampling.latents import class_index, select_resolution
 from progan.sampling.options import MAX_SECONDS, VideoTiming
@@ -130,7 +130,9 @@ def read_targets(paths: Sequence[Path], snapshot: Snapshot) -> list[Target]:
     """
     stems: dict[str, list[str]] = {}
     for path in paths:
-        stems.setdefault(caseless(path.stem), []).append(path.stem)  # one name on many disks
+        stems.setdefault(make_caseless_key(path.stem), []).append(
+            path.stem
+        )  # one name on many disks
     for alike in stems.values():
         if len(alike) > 1:
             raise UserError(
@@ -180,7 +182,9 @@ def write_projection(
     save_png(image_file, pixels, {**text, "Target": replace_undecodable(target.name)})
     _save_latents(latent_file, [projected])
     names = snapshot.label_names
-    class_text = f", class {sanitize_line(names[int(found.label.argmax())])}" if names else ""
+    class_text = (
+        f", class {sanitize_and_truncate_line(names[int(found.label.argmax())])}" if names else ""
+    )
     return f"{image_file}  {rms_difference(pixels, target.pixels):.1f} of 255 off{class_text}"
 
 

@@ -5,17 +5,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from progan import presets, schedule
-from progan.config import SECTIONS, Network, Run, config_changes
+from progan.config import SECTIONS, Network, Run, list_config_changes
 from progan.diagnosis.curves import GrowthPhase, growth_phases
 from progan.diagnosis.diagnose import diagnose
 from progan.diagnosis.history import Row, read_history
 from progan.diagnosis.status import Status, coverage_facts, explain_status, format_rollbacks
 from progan.errors import UserError
 from progan.invocation import respell_commands
-from progan.option_fields import option_fields, option_name
+from progan.option_fields import format_option_name, list_option_fields
 from progan.report.run_data import RunData
 from progan.run_directory import LOG_FILE
-from progan.runtime.text import human_rate, human_seconds
+from progan.runtime.text import format_duration, format_rate
 from progan.schedule import Phase
 from progan.training.progress import resolution_label
 
@@ -85,9 +85,9 @@ def _progress_facts(data: RunData) -> Iterator[tuple[str, str]]:
     if stage := data.describe_stage(last["images_seen"]):
         yield "resolution", stage
     if "progress/hours" in last:
-        yield "time", human_seconds(last["progress/hours"] * 3600)
+        yield "time", format_duration(last["progress/hours"] * 3600)
     if "speed/images-per-second" in last:
-        yield "speed", f"{human_rate(last['speed/images-per-second'])} images/s"
+        yield "speed", f"{format_rate(last['speed/images-per-second'])} images/s"
 
 
 NOT_COMPARED = ("preset", "data", "fingerprint", "init_from")  # listed in the overview instead
@@ -127,7 +127,7 @@ def changes_from_preset(run: Run) -> list[str]:
         preset = presets.preset(run.preset)
     except UserError:  # 'custom', or a preset of another version
         preset = Run()
-    return [option_name(each) for each in config_changes(preset, run, NOT_COMPARED)]
+    return [format_option_name(each) for each in list_config_changes(preset, run, NOT_COMPARED)]
 
 
 def _overview(run: Run) -> Iterator[tuple[str, str]]:
@@ -148,7 +148,7 @@ def _setting_rows(part: Any) -> list[list[str]]:
             _format_value(getattr(part, item.name), item.metadata["auto"]),
             respell_commands(item.metadata["text"]),
         ]
-        for item in option_fields(type(part))
+        for item in list_option_fields(type(part))
     ]
 
 
@@ -184,13 +184,13 @@ def _machine_facts(data: RunData, sessions: Sequence[Session]) -> Iterator[tuple
     if peaks := _column(data.rows, "memory/peak-gib"):
         yield "peak memory", f"{max(peaks):.1f} GiB"
     if hours := _column(data.rows, "progress/hours"):
-        yield "trained for", human_seconds(hours[-1] * 3600)
+        yield "trained for", format_duration(hours[-1] * 3600)
 
 
 def build_growth_section(data: RunData) -> dict[str, Any]:
     """Return a row for each growth phase of the schedule."""
     growth, network = data.run.growth, data.run.network
-    rows = [_phase_row(phase, network, data) for phase in schedule.phases(growth, network)]
+    rows = [_phase_row(phase, network, data) for phase in schedule.iterate_phases(growth, network)]
     return {"headings": GROWTH_HEADINGS, "rows": rows}
 
 
@@ -205,7 +205,7 @@ def shaded_phases(data: RunData) -> list[GrowthPhase]:
             phase.stage.resolution,
             phase.stage.fading,
         )
-        for phase in schedule.phases(data.settings.growth, data.settings.network)
+        for phase in schedule.iterate_phases(data.settings.growth, data.settings.network)
         if phase.start_kimg < data.kimg
     ]
 
@@ -232,7 +232,7 @@ def _phase_row(phase: Phase, network: Network, data: RunData) -> list[str]:
         "fading in" if phase.stage.fading else "stable",
         f"{phase.start_kimg:g}–{phase.end_kimg:g}",
         f"{phase.stage.batch}",
-        human_rate(sum(speeds) / len(speeds)) if speeds else UNKNOWN,
+        format_rate(sum(speeds) / len(speeds)) if speeds else UNKNOWN,
         _phase_time(phase, now, data.rows),
         state,
     ]
@@ -242,7 +242,7 @@ def _phase_time(phase: Phase, now: float, rows: Sequence[Row]) -> str:
     if phase.start_kimg >= now:
         return UNKNOWN
     start, end = hours_at(phase.start_kimg, rows), hours_at(min(phase.end_kimg, now), rows)
-    return UNKNOWN if start is None or end is None else human_seconds((end - start) * 3600)
+    return UNKNOWN if start is None or end is None else format_duration((end - start) * 3600)
 
 
 def _column(rows: Sequence[Row], name: str) -> list[float]:

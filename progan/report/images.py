@@ -12,7 +12,7 @@ from PIL import Image, features
 
 from progan import schedule
 from progan.errors import UserError
-from progan.images import to_opaque_rgb
+from progan.images import to_opaque_pil
 from progan.report.run_data import RunData
 from progan.run_directory import FAKES_PREFIX, FIRST_FAKES_FILE, REALS_FILE
 from progan.training.sample_grids import choose_layout, read_images_seen
@@ -152,7 +152,7 @@ def open_image(path: Path, cells: Cells | None = None) -> Image.Image:
         else:
             image = file.copy()
     plain = image if image.mode in ("L", "RGB", "RGBA") else image.convert("RGBA")
-    return shrink_to_width(to_opaque_rgb(np.atleast_3d(np.asarray(plain))), MAX_WIDTH)
+    return shrink_to_width(to_opaque_pil(np.atleast_3d(np.asarray(plain))), MAX_WIDTH)
 
 
 def shrink_to_width(image: Image.Image, width: int) -> Image.Image:
@@ -210,7 +210,7 @@ def _phase_ends(data: RunData) -> list[float]:
     """Return the images seen at the end of each finished phase."""
     if data.settings is None:
         return []
-    phases = schedule.phases(data.settings.growth, data.settings.network)
+    phases = schedule.iterate_phases(data.settings.growth, data.settings.network)
     return [phase.end_kimg * 1000 for phase in phases if phase.end_kimg <= data.kimg]
 
 

@@ -79,7 +79,7 @@ def set_deterministic() -> None:
 
 @contextmanager
 def tf32_disabled() -> Iterator[None]:
-    """Disable TF32 inside the context, whatever the precision of the run is."""
+    """Disable TF32 inside the context, and restore the run's precision after it."""
     before = "tf32" if torch.backends.cudnn.allow_tf32 else "fp32"
     set_precision("fp32")
     try:
@@ -100,7 +100,7 @@ def is_capturing(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
-def none_if_out_of_memory(work: Callable[[], T]) -> T | None:
+def call_or_none_if_out_of_memory(work: Callable[[], T]) -> T | None:
     """Return what `work` returns, or None if it runs out of memory."""
     try:
         return work()
@@ -125,7 +125,7 @@ def free_memory_bytes(device: torch.device) -> int | None:
         return None
     kib = dict(line.split(":") for line in MEMORY_FILE.read_text().splitlines())["MemAvailable"]
     of_machine = int(kib.split()[0]) * 1024
-    return min([of_machine, *_free_in_container()])
+    return min([of_machine, *_list_free_container_bytes()])
 
 
 def unclaimed_memory_bytes(device: torch.device) -> int | None:
@@ -136,7 +136,7 @@ def unclaimed_memory_bytes(device: torch.device) -> int | None:
     return free_memory_bytes(device)
 
 
-def _free_in_container() -> list[int]:
+def _list_free_container_bytes() -> list[int]:
     """Return the memory left under the limit of a container (cgroup 2); [] without a limit."""
     try:
         most = (CGROUP / "memory.max").read_text().strip()

@@ -10,7 +10,7 @@ from pathlib import Path
 from progan import run_directory
 from progan.data.format import INFO_FILE
 from progan.errors import UserError
-from progan.runtime.text import sanitize_line
+from progan.runtime.text import sanitize_and_truncate_line
 from progan.sampling.snapshot_file import PREFIX, SUFFIX, is_interim
 
 PATTERN = f"{PREFIX}*{SUFFIX}"
@@ -123,5 +123,6 @@ def _describe_directory(path: Path, runs: list[Path]) -> str:
         if (path / name).is_file():
             return f"is {what}, not a network of progan."
     if others := sorted(file.name for file in path.iterdir() if file.suffix in OTHER_NETWORKS):
-        return f"holds no {PATTERN}, but {sanitize_line(others[0])}. Name that file itself."
+        other = sanitize_and_truncate_line(others[0])
+        return f"holds no {PATTERN}, but {other}. Name that file itself."
     return f"holds no {PATTERN}. Name the directory of a run that has written a snapshot already."

@@ -16,9 +16,16 @@ from PIL import ExifTags, Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from progan.errors import UserError
-from progan.images import Pixels, arrange_grid, repeat_pixels, save_png, to_opaque_rgb, to_pil
-from progan.runtime.files import atomic_path, human_bytes, make_folder
-from progan.runtime.workers import in_order, worker_pool
+from progan.images import (
+    Pixels,
+    arrange_grid,
+    enlarge_by_repeating_pixels,
+    save_png,
+    to_opaque_pil,
+    to_pil,
+)
+from progan.runtime.files import atomic_path, format_bytes, make_folder
+from progan.runtime.workers import map_in_order, worker_pool
 from progan.sampling.latents import LatentBatch
 from progan.sampling.options import NPY
 from progan.sampling.render import as_floats, as_pixels, render_single
@@ -146,7 +153,7 @@ def write_images(
     )
     bar = tqdm(total=len(latent_batch.names), unit="img", disable=None, leave=False)
     with bar, worker_pool(min(writers, batch), in_processes=False) as pool:
-        for path in in_order(
+        for path in map_in_order(
             pool, save, zip(latent_batch.names, images, strict=True), ahead=batch - 1
         ):
             bar.update()
@@ -223,8 +230,8 @@ def require_sheet_size(columns: int, rows: int, size: Size, channels: int) -> No
     num_bytes = columns * rows * size.pixels * channels
     if num_bytes > MAX_SHEET_BYTES:
         raise UserError(
-            f"--grid {columns}x{rows} of {size} images is {human_bytes(num_bytes)} large, more "
-            f"than {human_bytes(MAX_SHEET_BYTES)}. Choose fewer, or a lower --resolution."
+            f"--grid {columns}x{rows} of {size} images is {format_bytes(num_bytes)} large, more "
+            f"than {format_bytes(MAX_SHEET_BYTES)}. Choose fewer, or a lower --resolution."
         )
 
 
@@ -252,7 +259,7 @@ def contact_sheet(
 
 def sheet_cell(image: Pixels) -> Pixels:
     """Scale an image [H, W, C] to 64 to 256 px, by repeating or averaging pixels."""
-    large: Pixels = repeat_pixels(image[None], MIN_CELL)[0]
+    large: Pixels = enlarge_by_repeating_pixels(image[None], MIN_CELL)[0]
     if max(large.shape[:2]) <= MAX_CELL:
         return large
     thumbnail = to_pil(large)
@@ -268,7 +275,7 @@ def _pad_with_white(image: Pixels) -> Pixels:
 
 def caption_below(image: Pixels, caption: str) -> Pixels:
     """Add a line of text on white below an image [H, W, C]: [H + the line's, W, 3]."""
-    canvas = to_opaque_rgb(image)
+    canvas = to_opaque_pil(image)
     font = _font(canvas.width // 20)
     height = _line_height(font)
     cell = Image.new("RGB", (canvas.width, canvas.height + height), "white")
@@ -281,7 +288,7 @@ def caption_below(image: Pixels, caption: str) -> Pixels:
 
 def caption_in_corner(image: Pixels, caption: str) -> Pixels:
     """Write white text on black into the lower left corner of an image [H, W, C]: [H, W, 3]."""
-    canvas = to_opaque_rgb(image)
+    canvas = to_opaque_pil(image)
     draw = ImageDraw.Draw(canvas)
     font = _font(min(canvas.size) // 24)
     width, height = font.getlength(caption) + 2 * MARGIN, _line_height(font)

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from progan.errors import UserError
-from progan.runtime.text import sanitize_line
+from progan.runtime.text import sanitize_and_truncate_line
 from progan.sampling.options import parse_seeds
 from progan.sampling.snapshot_file import Snapshot
-from progan.sizes import MIN_LEVEL, level_name
+from progan.sizes import MIN_LEVEL, format_level
 
 MAGIC = b"\x93NUMPY"
 MAX_NAMES = 20  # class names in a message
@@ -167,7 +167,9 @@ def class_index(snapshot: Snapshot, name: str) -> int:
         return names.index(name)
     if name.isdecimal() and int(name) < size:
         return int(name)
-    raise UserError(f"No such class: {sanitize_line(name)!r}. Classes: {_list_classes(names)}.")
+    raise UserError(
+        f"No such class: {sanitize_and_truncate_line(name)!r}. Classes: {_list_classes(names)}."
+    )
 
 
 def untrained_class_warning(snapshot: Snapshot, class_name: str | None) -> str:
@@ -182,7 +184,9 @@ def untrained_class_warning(snapshot: Snapshot, class_name: str | None) -> str:
     if class_name is None:
         have = "class had" if len(untrained) == 1 else "classes had"
         names = snapshot.label_names or tuple(map(str, range(size)))
-        listed = ", ".join(repr(sanitize_line(names[index])) for index in untrained[:MAX_NAMES])
+        listed = ", ".join(
+            repr(sanitize_and_truncate_line(names[index])) for index in untrained[:MAX_NAMES]
+        )
         more = f" and {len(untrained) - MAX_NAMES} more" if len(untrained) > MAX_NAMES else ""
         return (
             f"{len(untrained)} {have} no training images, so seeds skip "
@@ -190,15 +194,18 @@ def untrained_class_warning(snapshot: Snapshot, class_name: str | None) -> str:
         )
     if class_index(snapshot, class_name) in untrained:
         return (
-            f"--class {sanitize_line(class_name)}: no training image had this class, so the "
-            "network has not learned what it looks like."
+            f"--class {sanitize_and_truncate_line(class_name)}: no training image had this class, "
+            "so the network has not learned what it looks like."
         )
     return ""
 
 
 def _list_classes(names: list[str]) -> str:
     """Return e.g. '0 cat, 1 dog'; names are sanitized, as files may contain anything."""
-    shown = [f"{index} {sanitize_line(name)}" for index, name in enumerate(names[:MAX_NAMES])]
+    shown = [
+        f"{index} {sanitize_and_truncate_line(name)}"
+        for index, name in enumerate(names[:MAX_NAMES])
+    ]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f", and {more} more, to {len(names) - 1}" if more else "")
 
@@ -218,7 +225,7 @@ def select_resolution(snapshot: Snapshot, resolution: int | None) -> Snapshot:
     if resolution is None or levels.get(resolution) == snapshot.level:
         return snapshot
     if resolution not in levels:
-        names = [level_name(snapshot.generator.config.base, level) for level in levels.values()]
+        names = [format_level(snapshot.generator.config.base, level) for level in levels.values()]
         raise UserError(
             f"--resolution {resolution}: this network was trained up to {names[-1]}; "
             f"choose one of {', '.join(names)}."

@@ -17,7 +17,7 @@ from progan import schedule
 from progan.config import LossConfig, Run
 from progan.invocation import command_line
 from progan.runtime.files import write_atomically
-from progan.runtime.text import human_seconds, sanitize_line
+from progan.runtime.text import format_duration, sanitize_and_truncate_line
 from progan.sampling.snapshot_file import SUFFIX as NETWORK_SUFFIX
 from progan.sampling.snapshot_file import Snapshot, io_signature
 from progan.sizes import Size
@@ -213,12 +213,12 @@ def is_unedited(content: bytes) -> bool:
 
 def escape_markdown(text: str) -> str:
     """Escape Markdown on one line; safe in tables."""
-    return _MARKDOWN_SPECIAL.sub(r"\\\1", sanitize_line(text))
+    return _MARKDOWN_SPECIAL.sub(r"\\\1", sanitize_and_truncate_line(text))
 
 
 def code_span(text: str) -> str:
     """Format as a code span; in tables use `escape_markdown`, as a | would end the cell."""
-    line = sanitize_line(text) or " "
+    line = sanitize_and_truncate_line(text) or " "
     ticks = "`" * (max(map(len, re.findall("`+", line)), default=0) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{ticks}{pad}{line}{pad}{ticks}"
@@ -237,7 +237,7 @@ def describe_growth(run: Run) -> str:
     last = network.size(network.max_level)
     if not run.grows:
         return f"none: {last} from the start, for {plan.total_kimg:g} kimg"
-    first = network.size(schedule.first_level(plan, network))
+    first = network.size(schedule.get_first_level(plan, network))
     return (
         f"from {first} to {last}; each size is faded in over {plan.transition_kimg:g} kimg, "
         f"then trained for {plan.training_kimg:g} kimg; {plan.total_kimg:g} kimg in total (1 "
@@ -247,8 +247,11 @@ def describe_growth(run: Run) -> str:
 
 def describe_by_resolution(default: N, exceptions: tuple[tuple[int, N], ...], run: Run) -> str:
     """Describe e.g. '4', or '4 (14 at 256, 6 at 512)', for the resolutions of the run."""
-    levels = range(schedule.first_level(run.growth, run.network), run.network.max_level + 1)
-    values = {1 << level: schedule.lookup(exceptions, 1 << level, default) for level in levels}
+    levels = range(schedule.get_first_level(run.growth, run.network), run.network.max_level + 1)
+    values = {
+        1 << level: schedule.lookup_exact_resolution(exceptions, 1 << level, default)
+        for level in levels
+    }
     if len(set(values.values())) == 1:
         return f"{next(iter(values.values())):g}"
     others = [f"{value:g} at {size}" for size, value in values.items() if value != default]
@@ -287,7 +290,7 @@ def _template() -> "Template":
         number="{:g}".format,
         thousands="{:,.0f}".format,
         digits4="{:.4g}".format,
-        duration=human_seconds,
+        duration=format_duration,
         file_name=lambda path: PurePath(path).name,
     )
     environment.globals.update(

@@ -13,8 +13,13 @@ from progan.config import Network
 from progan.errors import UserError
 from progan.networks import Generator
 from progan.option_fields import section_from_dict
-from progan.run_directory import STATE_PREFIX, STATE_SUFFIX, exact_path, kimg_name
-from progan.runtime.files import sha256_of
+from progan.run_directory import (
+    STATE_PREFIX,
+    STATE_SUFFIX,
+    add_images_to_file_name,
+    format_kimg_file_name,
+)
+from progan.runtime.files import hash_file_sha256
 from progan.runtime.weights_file import DamagedFile, load_weights, read_header, save_weights
 from progan.sizes import MIN_LEVEL
 
@@ -174,7 +179,9 @@ def _snapshot(
 
 def interim_path(directory: Path, images_seen: int) -> Path:
     """Return the path of a network that is saved between two snapshots."""
-    path = exact_path(directory / kimg_name(PREFIX, images_seen, SUFFIX), images_seen)
+    path = add_images_to_file_name(
+        directory / format_kimg_file_name(PREFIX, images_seen, SUFFIX), images_seen
+    )
     return path.with_stem(path.stem + _INTERIM)
 
 
@@ -189,7 +196,7 @@ def is_interim(path: Path) -> bool:
 
 def fingerprint(path: Path) -> str:
     """Return the first twelve hexadecimal digits of the SHA-256 of a file."""
-    return sha256_of(path)[:12]
+    return hash_file_sha256(path)[:12]
 
 
 def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

@@ -14,12 +14,12 @@ import torch
 
 from progan.batch_split import Shard
 from progan.config import Run
-from progan.errors import first_line
+from progan.errors import get_first_error_line
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log
-from progan.runtime.signals import interruptible, stop_requested
-from progan.runtime.text import human_seconds
-from progan.sizes import MIN_LEVEL, growing_name
+from progan.runtime.signals import interrupt_at_once_on_stop, stop_requested
+from progan.runtime.text import format_duration
+from progan.sizes import MIN_LEVEL, format_growing_size
 from progan.training.cuda_graph import cuda_graph_capture, cuda_graph_steps
 from progan.training.gradients import FULL_BATCH, BatchSplit, MicroBatchSizes
 from progan.training.preflight import Preflight, costs_table, cpu_note, total_seconds
@@ -59,7 +59,7 @@ class Compilation:
             nonlocal started
             self._begin(stage)
             started = time.monotonic()
-            interruption.enter_context(interruptible())
+            interruption.enter_context(interrupt_at_once_on_stop())
 
         def end(_: "CallbackArgs") -> None:
             self._seconds += time.monotonic() - started
@@ -76,14 +76,14 @@ class Compilation:
     def end_iteration(self) -> None:
         """Report that everything that an iteration needs is compiled, if anything was."""
         if self._stage:
-            took = human_seconds(self._seconds)
+            took = format_duration(self._seconds)
             self._report(f"--acceleration compile: compiled for {self._stage} in {took}.")
             self._stage = ""
 
     def fail(self, name: str, error: Exception) -> None:
         """Use no compiled code any more."""
         self.usable = False
-        why = f"{name} cannot be compiled ({first_line(error)})"
+        why = f"{name} cannot be compiled ({get_first_error_line(error)})"
         self._report(unavailable_message("compile", [why], "Eager code"))
 
     def _begin(self, stage: str) -> None:
@@ -133,7 +133,7 @@ def _stage_label(arguments: tuple[Any, ...]) -> str:
     match arguments:
         case (_, Run() as run, LevelAlpha() as position, *_):
             alpha = 1 if position.alpha is None else 0
-            return growing_name(run.network.base, position.level, alpha)
+            return format_growing_size(run.network.base, position.level, alpha)
     return ""
 
 

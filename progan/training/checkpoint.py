@@ -13,9 +13,9 @@ from torch.utils._pytree import tree_map_only
 from progan.config import Network as NetworkConfig
 from progan.config import Run, to_dict
 from progan.errors import UserError
-from progan.option_fields import section_changes, section_from_dict
+from progan.option_fields import list_section_changes, section_from_dict
+from progan.run_directory import choose_state_path
 from progan.run_directory import list_states as state_files
-from progan.run_directory import state_path
 from progan.runtime.files import atomic_path
 from progan.sampling.checkpoint_format import (
     FORMAT,
@@ -64,7 +64,7 @@ def write_state(
     Args:
         proceed: Called before each chunk; an exception from it cancels the write.
     """
-    path = state_path(directory, content["images_seen"])
+    path = choose_state_path(directory, content["images_seen"])
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         _save(with_checksum(content), _Output(file, proceed))
     for old in state_files(directory)[:-keep]:
@@ -107,13 +107,13 @@ def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
     content = read_checkpoint(path)
     try:
         saved = section_from_dict(NetworkConfig, json.loads(content["config"])["network"])
-        if not section_changes(saved, run.network):
+        if not list_section_changes(saved, run.network):
             return _build_state(content, run, device)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DamagedCheckpoint(path, NOT_WHOLE) from error
     raise UserError(
         f"{path} cannot be resumed with another architecture: "
-        f"{'; '.join(section_changes(saved, run.network))}. Take that back, in config.json if "
+        f"{'; '.join(list_section_changes(saved, run.network))}. Take that back, in config.json if "
         "it was edited, or start a new run."
     )
 

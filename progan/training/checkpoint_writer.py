@@ -15,10 +15,10 @@ from progan.run_directory import (
     BEST_PREFIX,
     BEST_STATE_PREFIX,
     STATE_SUFFIX,
-    curve_files,
+    choose_snapshot_path,
+    list_curve_files,
     list_states,
-    quarantine,
-    snapshot_path,
+    rename_to_exclude,
 )
 from progan.runtime.files import PARTIAL, atomic_path, flush_to_disk
 from progan.runtime.workers import BackgroundJob
@@ -77,7 +77,7 @@ class CheckpointWriter:
 
     def check(self) -> None:
         """Raise the error of the last write, if it has ended with one."""
-        self._background.check()
+        self._background.raise_if_failed()
 
     @property
     def due(self) -> bool:
@@ -132,7 +132,7 @@ class CheckpointWriter:
                 _remove_network(network)
         return [
             f"{path.name} is later than that. It was renamed "
-            f"to {quarantine(path, 'superseded').name}."
+            f"to {rename_to_exclude(path, 'superseded').name}."
             for path, images_seen in moments.items()
             if images_seen > state.images_seen
         ]
@@ -166,7 +166,7 @@ class CheckpointWriter:
         self._background.submit(partial(self._rewrite_cards, snapshot))
 
     def _write(self, content: Content, snapshot: Snapshot, interim: bool) -> None:
-        for path in curve_files(self._directory):  # they must not be older than the state
+        for path in list_curve_files(self._directory):  # they must not be older than the state
             flush_to_disk(path)
         network = (
             interim_path(self._directory, snapshot.images_seen)
@@ -206,7 +206,7 @@ class CheckpointWriter:
                 marker.unlink(missing_ok=True)
 
     def _network_path(self, snapshot: Snapshot) -> Path:
-        return snapshot_path(
+        return choose_snapshot_path(
             self._directory, PREFIX, snapshot.images_seen, SUFFIX, read_images_seen
         )
 

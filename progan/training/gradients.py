@@ -8,7 +8,7 @@ the rows of each part keep the groups of the minibatch standard deviation togeth
 Example: a batch of 16 images and --stddev-group 4, whose groups are strided: {0, 4, 8, 12},
 {1, 5, 9, 13}, ... Two processes train on it, each in micro-batches of 4, with a loss scale of 2^16.
 
-    rows of process 0:         0 1 4 5 8 9 12 13     (`split_rows`: two whole groups)
+    rows of process 0:         0 1 4 5 8 9 12 13     (`split_rows_into_parts`: two whole groups)
     its micro-batches:         0 4 8 12 | 1 5 9 13   (`split_inputs`: one group each)
     gradients of micro-batch:  g0, g1 of 2^16 * its mean loss   (`gradients_of_part`)
     of process 0:              p0 = (g0 + g1) / 2               (`average_parts`)
@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from progan.batch_split import batch_coupling, split_rows, split_sizes
+from progan.batch_split import describe_batch_coupling, list_split_sizes, split_rows_into_parts
 from progan.config import Run
 from progan.errors import UserError
 from progan.losses.penalties import Terms
@@ -115,17 +115,17 @@ def micro_batch_size(run: Run, n: int, most: int | None = None) -> int:
 
 def allowed_sizes(run: Run, n: int) -> list[int]:
     """Return the micro-batch sizes that a batch of `n` can be split into, largest first."""
-    return [n] if batch_coupling(run) else split_sizes(run, n)
+    return [n] if describe_batch_coupling(run) else list_split_sizes(run, n)
 
 
 def explain_smallest_size(run: Run, n: int) -> str:
     """Explain why a batch cannot be split further, and what else saves memory."""
-    if coupled := batch_coupling(run):
+    if coupled := describe_batch_coupling(run):
         return (
             f"It cannot be cut into micro-batches: each image depends on all others, by "
             f"{coupled}. Choose {NARROWER}."
         )
-    if (least := split_sizes(run, n)[-1]) > 1:
+    if (least := list_split_sizes(run, n)[-1]) > 1:
         return (
             f"Its micro-batches hold {least} images at least, the group that minibatch "
             f"standard deviation compares. Choose a smaller --stddev-group, {NARROWER}."
@@ -254,7 +254,7 @@ def part_rows(run: Run, n: int, count: int, device: torch.device) -> Tensor:
 
     Cached, since a copy to a GPU waits for it, and cannot be recorded.
     """
-    return torch.from_numpy(split_rows(run, n, count)).to(device)
+    return torch.from_numpy(split_rows_into_parts(run, n, count)).to(device)
 
 
 def split_inputs(inputs: In, parts: Tensor) -> Iterator[In]:

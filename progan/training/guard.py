@@ -14,8 +14,8 @@ from torch import nn
 from progan.config import Run
 from progan.images import save_png
 from progan.invocation import command_line
-from progan.option_fields import option_name
-from progan.run_directory import ROLLBACK_PREFIX, list_states, rollback_path
+from progan.option_fields import format_option_name
+from progan.run_directory import ROLLBACK_PREFIX, choose_rollback_path, list_states
 from progan.runtime.files import write_atomically
 from progan.runtime.log import Log
 from progan.runtime.seeding import derive_seed
@@ -105,7 +105,7 @@ class Guard:
         return True
 
     def _keep_evidence(self, state: TrainState, diverged: TrainingDiverged) -> Path:
-        path = rollback_path(self._directory)
+        path = choose_rollback_path(self._directory)
         if not self._writes:
             return path
         evidence = {
@@ -132,7 +132,7 @@ def find_divergence(means: Mapping[str, float], largest: float) -> str:
         return f"not finite: {', '.join(lost)}"
     for name, value in means.items():
         if name.startswith(BOUNDED) and abs(value) > largest:
-            return f"{name} is {value:.3g}, more than {option_name('largest')} {largest:g}"
+            return f"{name} is {value:.3g}, more than {format_option_name('largest')} {largest:g}"
     return ""
 
 
@@ -164,7 +164,7 @@ def stop_message(directory: Path, kimg: float, most: int, network: Path | None) 
         network: Network file of the last good state, if that was saved.
     """
     known = list_states(directory)
-    rates = f"{option_name('g_lr')} and {option_name('d_lr')}"
+    rates = f"{format_option_name('g_lr')} and {format_option_name('d_lr')}"
     restart = (
         f"Resume ({command_line('train', '--resume', known[-1])}) with {rates}"
         if known
@@ -172,11 +172,12 @@ def stop_message(directory: Path, kimg: float, most: int, network: Path | None) 
     )
     saved = f" and its network is saved in {network}" * bool(network)
     return (
-        f"Training diverged more often than {option_name('rollbacks')} {most} allows; giving up. "
-        f"The evidence is in {directory / ROLLBACK_PREFIX}*, the last good state was at kimg "
-        f"{kimg:g}{saved}. {restart} of a half or less, or with {option_name('clip_gradients')}. "
+        f"Training diverged more often than {format_option_name('rollbacks')} {most} allows; "
+        f"giving up. The evidence is in {directory / ROLLBACK_PREFIX}*, the last good state was at "
+        f"kimg {kimg:g}{saved}. {restart} of a half or less, or with "
+        f"{format_option_name('clip_gradients')}. "
         "If it always diverges at the same kimg, check the data. A larger "
-        f"{option_name('rollbacks')} allows more attempts."
+        f"{format_option_name('rollbacks')} allows more attempts."
     )
 
 

@@ -11,10 +11,10 @@ from progan.diagnosis.history import History, Row, read_rows
 from progan.diagnosis.status import Status, format_finding, format_summary
 from progan.images import save_png
 from progan.invocation import command_line
-from progan.run_directory import FAKES_PREFIX, STATISTICS_FILE, snapshot_path
+from progan.run_directory import FAKES_PREFIX, STATISTICS_FILE, choose_snapshot_path
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log
-from progan.runtime.text import human_percent, human_rate, human_seconds
+from progan.runtime.text import format_duration, format_percent, format_rate
 from progan.sampling.snapshot_file import Snapshot
 from progan.schedule import Stage
 from progan.training import sample_grids
@@ -94,11 +94,11 @@ def log_status_line(run: Run, log: Log, eta: EtaEstimator, diagnosis: LiveDiagno
             f"kimg {kimg}",
             stage_label(tick.stage, run.network),
             f"batch {tick.stage.batch}",
-            f"{human_rate(tick.images_per_second)} img/s",
-            f"data-wait {human_percent(tick.data_wait)}",
+            f"{format_rate(tick.images_per_second)} img/s",
+            f"data-wait {format_percent(tick.data_wait)}",
             f"mem {tick.memory_bytes / 2**30:.1f} GiB",
-            f"time {human_seconds(state.seconds)}",
-            f"ETA {human_seconds(left)} (phase {human_seconds(phase_left)})",
+            f"time {format_duration(state.seconds)}",
+            f"ETA {format_duration(left)} (phase {format_duration(phase_left)})",
             *([f"rollbacks {state.rollbacks}"] if state.rollbacks else []),
             diagnosis.status.brief,
         ]
@@ -148,7 +148,7 @@ def save_sample_grid(run: Run, directory: Path, stats: StatsLogger, dataset: Dat
             pixels = sample_grids.fakes_grid(
                 state.g_ema, run, tick.stage, dataset.untrained_classes
             )
-            path = snapshot_path(
+            path = choose_snapshot_path(
                 directory, FAKES_PREFIX, images_seen, ".png", sample_grids.read_images_seen
             )
             save_png(path, pixels, {sample_grids.IMAGES_SEEN: str(images_seen)})

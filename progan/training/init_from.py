@@ -20,7 +20,7 @@ from progan.errors import UserError
 from progan.interop.load import import_foreign, load_network_or_explain
 from progan.networks import Discriminator, Generator
 from progan.networks.inspection import meta_networks, names_by_level, tensor_levels
-from progan.option_fields import option_name, section_changes
+from progan.option_fields import format_option_name, list_section_changes
 from progan.sampling.checkpoint_format import is_checkpoint, is_intact, load_network_weights
 from progan.sampling.find_network import find_network, find_run
 from progan.sizes import MIN_LEVEL
@@ -164,7 +164,7 @@ def plan_transfer(source: InitSource, run: Run) -> Transfer:
         if before != now:
             raise UserError(
                 f"This run cannot begin with {source.path}: {why} "
-                f"({name}: {before} -> {now}). Omit {option_name(name)}."
+                f"({name}: {before} -> {now}). Omit {format_option_name(name)}."
             )
     matches, shares = {}, {}
     for role, network in meta_networks(run.network).items():
@@ -175,7 +175,7 @@ def plan_transfer(source: InitSource, run: Run) -> Transfer:
             shares[role] = _copied_share(target, matches[role])
     changed = [
         change
-        for change in section_changes(source.network, run.network)
+        for change in list_section_changes(source.network, run.network)
         if change.split(":")[0] not in DATASET_SETTINGS | {"resolution"}
     ]
     if not shares["generator"]:

@@ -192,7 +192,7 @@ def train_rounds(
     """
     run, stats = reseed_after_rollback(context.run, state.rollbacks), StepStats(state.stat_sums)
     writer = services.writer
-    for start, stage in schedule.rounds(
+    for start, stage in schedule.iterate_rounds(
         run.growth, run.network, state.images_seen, state.round_images_seen
     ):
         state.round_images_seen = start

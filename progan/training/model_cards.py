@@ -14,7 +14,7 @@ from progan.diagnosis.status import explain_status
 from progan.errors import UserError
 from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
 from progan.runtime.devices import describe_device
-from progan.runtime.files import read_json_lines, sha256_of
+from progan.runtime.files import hash_file_sha256, read_json_lines
 from progan.sampling.model_card import (
     Measurement,
     ModelCard,
@@ -59,7 +59,7 @@ class ModelCardWriter:
             measurements=tuple(read_measurements_until(self.directory, snapshot.images_seen)),
             status=diagnosis_status(rows, self.run),
         )
-        digest = sha256_of(network)
+        digest = hash_file_sha256(network)
         card = ModelCard(file=network.name, sha256=digest, snapshot=snapshot, training=training)
         write_card(card_path(network), render_card(card))
 

@@ -8,8 +8,8 @@ import torch
 from progan import networks, schedule
 from progan.config import Run
 from progan.networks.inspection import multiply_adds
-from progan.option_fields import option_name
-from progan.runtime.files import human_bytes
+from progan.option_fields import format_option_name
+from progan.runtime.files import format_bytes
 from progan.runtime.text import format_count, format_table
 from progan.runtime.torch_settings import set_cpu_threads
 from progan.training.gradients import micro_batch_size
@@ -28,12 +28,12 @@ def describe_plan(run: Run) -> str:
     """Describe the networks and each phase: resolution, images, batch, rates, memory."""
     rows = [
         _row(run, number, phase)
-        for number, phase in enumerate(schedule.phases(run.growth, run.network), start=1)
+        for number, phase in enumerate(schedule.iterate_phases(run.growth, run.network), start=1)
     ]
     with torch.device("meta"):
         g = count_parameters(networks.build_generator(run.network))
         d = count_parameters(networks.build_discriminator(run.network))
-    network, first = run.network, schedule.first_level(run.growth, run.network)
+    network, first = run.network, schedule.get_first_level(run.growth, run.network)
     return "\n".join(
         [
             f"Preset {run.preset}: {network.size(first)} to "
@@ -57,7 +57,7 @@ def _row(run: Run, number: int, phase: schedule.Phase) -> tuple[str, ...]:
         str(number), resolution_label(stage, run.network), f"{phase.start_kimg:g}",
         f"{phase.end_kimg:g}", str(stage.batch), f"{stage.g_lr:g}", f"{stage.d_lr:g}",
         f"{gmac:.3g}",
-        human_bytes(
+        format_bytes(
             estimate_step_bytes(run, stage, micro_batch=micro_batch_size(run, stage.batch)),
         ),
     )  # fmt: skip
@@ -182,12 +182,12 @@ def _broken_rules(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
     for name in explicit:
         broken = [rule for rule in RULES if name in rule.names and not rule.is_effective(run)]
         if broken:
-            yield f"{option_name(name)} has no effect without {broken[0].needs}."
+            yield f"{format_option_name(name)} has no effect without {broken[0].needs}."
 
 
 def _unused_rows(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each table with rows for resolutions that the run does not train."""
-    first = 1 << schedule.first_level(run.growth, run.network)
+    first = 1 << schedule.get_first_level(run.growth, run.network)
     final = run.network.resolution
     for name in RESOLUTION_TABLES:
         unused = [
@@ -198,7 +198,7 @@ def _unused_rows(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
         if unused:
             trained = f"from {first} to {final}" if first < final else f"at {final} alone"
             yield (
-                f"{option_name(name)} has no effect at {', '.join(unused)}: the run trains "
+                f"{format_option_name(name)} has no effect at {', '.join(unused)}: the run trains "
                 f"{trained}."
             )
 

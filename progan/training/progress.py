@@ -15,9 +15,9 @@ from tqdm import tqdm
 from progan import schedule
 from progan.config import Growth, Network, Run
 from progan.networks.inspection import multiply_adds
-from progan.runtime.text import human_seconds
+from progan.runtime.text import format_duration
 from progan.schedule import Stage
-from progan.sizes import growing_name, stage_name
+from progan.sizes import format_growing_size, format_stage
 
 EMPTY: Mapping[int, float] = MappingProxyType({})
 
@@ -183,7 +183,7 @@ def remaining_seconds(
     kimg = images_seen / 1000
     left = [
         (phase.end_kimg - max(phase.start_kimg, kimg), phase.stage)
-        for phase in schedule.phases(growth, network)
+        for phase in schedule.iterate_phases(growth, network)
         if phase.end_kimg > kimg
     ]
     seconds = [
@@ -245,7 +245,7 @@ class Progress:
         if not self._bar.disable:
             phase, total = self.eta.remaining_seconds(images_seen)
             self._bar.n = min(images_seen / 1000, self._bar.total)
-            self._bar.unit = f"phase {human_seconds(phase)}, all {human_seconds(total)} left"
+            self._bar.unit = f"phase {format_duration(phase)}, all {format_duration(total)} left"
             self._bar.set_description_str(stage_label(stage, self._network))
 
     def restart(self, images_seen: int) -> None:
@@ -272,9 +272,9 @@ def _digits(total: float) -> int:
 
 def stage_label(stage: Stage, network: Network) -> str:
     """Return '128→256 fade 43%' or '192x128 stable'."""
-    return stage_name(network.base, stage.level, stage.alpha)
+    return format_stage(network.base, stage.level, stage.alpha)
 
 
 def resolution_label(stage: Stage, network: Network) -> str:
     """Return '256', or '128→256' during a fade; '192x128' for images that are not square."""
-    return growing_name(network.base, stage.level, stage.alpha)
+    return format_growing_size(network.base, stage.level, stage.alpha)

@@ -8,21 +8,21 @@ from typing import Any
 import torch
 
 from progan import run_directory, schedule
-from progan.config import Run, config_changes, override
+from progan.config import Run, list_config_changes, override
 from progan.data.reader import Dataset, open_dataset, open_dataset_of_run
 from progan.diagnosis.history import Row, parse_row
 from progan.errors import UserError
 from progan.interop.describe_file import unreadable_error
 from progan.interop.load import import_foreign
 from progan.invocation import command_line
-from progan.option_fields import section_changes
+from progan.option_fields import list_section_changes
 from progan.run_directory import (
     BEST_PREFIX,
     BEST_STATE_PREFIX,
     CONFIG_FILE,
     STATE_SUFFIX,
     STATISTICS_FILE,
-    quarantine,
+    rename_to_exclude,
 )
 from progan.run_directory import list_states as state_files
 from progan.runtime.files import PARTIAL, remove_partials
@@ -60,7 +60,7 @@ def resume_settings(
     )
     run = fit_to_dataset(run, dataset, ("resolution", "initial_resolution"))
     require_same_image_shape(saved, run, dataset)
-    if different := section_changes(saved.network, run.network):
+    if different := list_section_changes(saved.network, run.network):
         raise UserError(
             f"A run cannot be resumed with another architecture: "
             f"{'; '.join(different)}. Omit these options, or start a new run."
@@ -106,7 +106,7 @@ def load_resumed_state(
         if each != file and _images_seen(each) > state.images_seen
     ]
     trained = read_metadata(file)
-    if trained and (edited := config_changes(trained[1], saved)):
+    if trained and (edited := list_config_changes(trained[1], saved)):
         notes.append(
             f"{CONFIG_FILE} differs from the settings of {file.name}: "
             f"{'; '.join(edited)}. It applies from here on."
@@ -118,7 +118,9 @@ def require_unfinished(
     directory: Path, state: TrainState, run: Run, metrics: Iterable[str]
 ) -> None:
     """Raise UserError if there is nothing left to train or to measure."""
-    ahead = schedule.rounds(run.growth, run.network, state.images_seen, state.round_images_seen)
+    ahead = schedule.iterate_rounds(
+        run.growth, run.network, state.images_seen, state.round_images_seen
+    )
     if next(ahead, None) is None and not unmeasured_metrics(directory, metrics, state.images_seen):
         raise UserError(
             f"{directory} is finished, at kimg {state.kimg:g}. To continue, pass a larger "
@@ -127,7 +129,7 @@ def require_unfinished(
 
 
 def _set_aside(path: Path, why: str, reason: str) -> str:
-    return f"{reason} It was renamed to {quarantine(path, why).name}."
+    return f"{reason} It was renamed to {rename_to_exclude(path, why).name}."
 
 
 def _images_seen(path: Path) -> float:

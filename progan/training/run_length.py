@@ -24,7 +24,7 @@ class RequiredKimg(NamedTuple):
 
 def last_stage(run: Run) -> Stage:
     """Return the stage of the last round of a run that begins at kimg 0."""
-    *_, (_, stage) = schedule.landmarks(run.growth, run.network)
+    *_, (_, stage) = schedule.iterate_boundary_rounds(run.growth, run.network)
     return stage
 
 
@@ -35,10 +35,12 @@ def required_kimg(growth: Growth, network: Network) -> RequiredKimg:
     """
     final = [
         (images / 1000, stage)
-        for images, stage in schedule.landmarks(replace(growth, total_kimg=UNLIMITED_KIMG), network)
+        for images, stage in schedule.iterate_boundary_rounds(
+            replace(growth, total_kimg=UNLIMITED_KIMG), network
+        )
         if stage.level == network.max_level
     ]
-    grown = schedule.fully_grown_kimg(growth, network)
+    grown = schedule.compute_fully_grown_kimg(growth, network)
 
     def correct(kimg: float, nominal: float) -> float:
         late = kimg - nominal > schedule.images_per_round(growth, final[0][1]) / 1000
@@ -111,8 +113,8 @@ def lower_resolution_note(run: Run) -> str:
     lower = run.network.max_level < preset.network.max_level
     if changed or not (preset.grows and run.grows and lower):
         return ""
-    share = 1 - schedule.fully_grown_kimg(own, preset.network) / own.total_kimg
-    grown = schedule.fully_grown_kimg(now, run.network)
+    share = 1 - schedule.compute_fully_grown_kimg(own, preset.network) / own.total_kimg
+    grown = schedule.compute_fully_grown_kimg(now, run.network)
     final, made_for = (each.network.size(each.network.max_level) for each in (run, preset))
     return (
         f"The {own.total_kimg:g} kimg of preset {run.preset} are those of {made_for}, where "
@@ -153,8 +155,8 @@ def scale_schedule(run: Run, explicit: Container[str]) -> Run:
     preset = presets.preset(run.preset)
     _require_scalable(run, preset, explicit)
     growth, own = run.growth, preset.growth
-    grown = schedule.fully_grown_kimg(growth, run.network)
-    share = schedule.fully_grown_kimg(own, preset.network) / own.total_kimg
+    grown = schedule.compute_fully_grown_kimg(growth, run.network)
+    share = schedule.compute_fully_grown_kimg(own, preset.network) / own.total_kimg
     factor = growth.total_kimg * min(share / grown, 1 / (grown + growth.training_kimg))
     scaled: dict[str, Any] = {
         name: _round_to_4_digits(getattr(growth, name) * factor) for name in PHASES
@@ -219,10 +221,12 @@ def _require_scalable(run: Run, preset: Run, explicit: Container[str]) -> None:
 def _require_all_trained(run: Run) -> None:
     """Raise UserError if phases are shorter than a round, so that resolutions are skipped."""
     trained = {
-        stage.level for _, stage in schedule.landmarks(run.growth, run.network) if not stage.fading
+        stage.level
+        for _, stage in schedule.iterate_boundary_rounds(run.growth, run.network)
+        if not stage.fading
     }
     levels = range(
-        schedule.first_level(run.growth, run.network) + run.growth.fade_first,
+        schedule.get_first_level(run.growth, run.network) + run.growth.fade_first,
         run.network.max_level + 1,
     )
     if trained >= set(levels):

@@ -13,7 +13,7 @@ from progan.run_directory import BEST_PREFIX, METRIC_PREFIX
 from progan.runtime.files import append_text, atomic_path, read_json_lines
 from progan.runtime.log import Log
 from progan.runtime.signals import StopSignal
-from progan.runtime.text import human_seconds
+from progan.runtime.text import format_duration
 from progan.sampling.snapshot_file import (
     PREFIX,
     SUFFIX,
@@ -91,7 +91,7 @@ class SnapshotMetrics:
         start = time.monotonic()
         values, reals = metric.compute(snapshot)
         seconds = time.monotonic() - start
-        self.log(f"{name}  {_words(values)}  (reals: {_words(reals)}; {human_seconds(seconds)})")
+        self.log(f"{name}  {_words(values)}  (reals: {_words(reals)}; {format_duration(seconds)})")
         self.stats.log_scalars(
             {f"metrics/{column}": value for column, value in values.items()}, state.images_seen
         )

@@ -155,6 +155,6 @@ def dataset_change_notes(saved: Run, run: Run) -> list[str]:
 def require_batch_split(run: Run, count: int) -> None:
     """Raise UserError unless every batch can be split among `count` processes, and into
     --micro-batch."""
-    stages = [phase.stage for phase in schedule.phases(run.growth, run.network)]
+    stages = [phase.stage for phase in schedule.iterate_phases(run.growth, run.network)]
     require_splittable(run, {stage.resolution: stage.batch for stage in stages}, count)
     require_micro_batch(run, {stage.level: stage.batch // count for stage in stages})

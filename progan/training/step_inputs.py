@@ -12,7 +12,7 @@ from progan.config import Run
 from progan.data.loader import Batch
 from progan.images import to_float
 from progan.losses import LOSSES, LossNoise, draw_loss_noise
-from progan.ops import fade_images
+from progan.ops import blend_with_half_resolution
 from progan.runtime.seeding import torch_generator as stream
 from progan.schedule import Stage
 
@@ -134,4 +134,4 @@ def preprocess_reals(
     x = to_float(images.permute(0, 3, 1, 2))
     if mirror is not None:
         x = x.where(~mirror.reshape(-1, 1, 1, 1), x.flip(3))
-    return x if alpha is None else fade_images(x, alpha)
+    return x if alpha is None else blend_with_half_resolution(x, alpha)

@@ -17,7 +17,7 @@ from progan.cli.train import main as train
 from progan.images import to_pixels
 from progan.interop.cli import main as interop
 from progan.run_directory import load_config
-from progan.runtime.files import sha256_of
+from progan.runtime.files import hash_file_sha256
 from progan.sampling.snapshot_file import fingerprint, load_network, save_network
 from tests.builders import message, noise_dataset, tiny_snapshot
 from tests.interop import official_files, zoo_files
@@ -258,7 +258,7 @@ def test_what_is_converted_has_a_card(official: Path, tmp_path: Path, name: str)
     (path,) = target.parent.glob("*.md")
     assert path.name == ("b.md" if name == "b.safetensors" else f"{name}.md")
     text = path.read_text()
-    assert f"`{official.name}`, SHA-256 `{sha256_of(official)}`" in text
-    assert sha256_of(target) in text and str(tmp_path) not in text
+    assert f"`{official.name}`, SHA-256 `{hash_file_sha256(official)}`" in text
+    assert hash_file_sha256(target) in text and str(tmp_path) not in text
     assert call(interop, official, "--to", tmp_path / name).exit_code == 0
     assert (tmp_path / "b.md").read_text() == "my notes"

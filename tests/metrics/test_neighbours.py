@@ -21,7 +21,7 @@ from metrics.neighbours import (
 )
 from metrics.samples import ImageSample, Size, split_batches
 from progan.errors import UserError
-from progan.images import Pixels, repeat_pixels
+from progan.images import Pixels, enlarge_by_repeating_pixels
 from tests.builders import image_sample, source_of
 
 CPU = torch.device("cpu")
@@ -188,7 +188,9 @@ def test_the_most_suspicious_images_come_first_beside_their_neighbours():
     third = [place for place in np.argsort(found.nearest) if place not in (4, 2)][0]
     for line, place in zip(cells, (4, 2, third), strict=True):
         shown = np.concatenate([images[place : place + 1], training[found.neighbours.rows[place]]])
-        np.testing.assert_array_equal(line, repeat_pixels(shown.transpose(0, 2, 3, 1), MIN_CELL))
+        np.testing.assert_array_equal(
+            line, enlarge_by_repeating_pixels(shown.transpose(0, 2, 3, 1), MIN_CELL)
+        )
 
 
 def test_a_sheet_has_no_more_rows_than_images():
@@ -250,5 +252,6 @@ def test_grey_and_transparent_images_are_shown_as_they_are_compared(channels):
     )
     shown = {cell.tobytes() for cell in cells[:, 0]}
     assert shown == {
-        cell.tobytes() for cell in repeat_pixels(expected.transpose(0, 2, 3, 1), MIN_CELL)
+        cell.tobytes()
+        for cell in enlarge_by_repeating_pixels(expected.transpose(0, 2, 3, 1), MIN_CELL)
     }

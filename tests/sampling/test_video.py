@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from progan.errors import UserError
-from progan.images import repeat_pixels
+from progan.images import enlarge_by_repeating_pixels
 from progan.sampling.find_network import find_networks
 from progan.sampling.interpolation import MAX_IMAGES, random_walk_path, seed_tour_path
 from progan.sampling.latents import batch_from_seeds
@@ -143,7 +143,7 @@ def run(tmp_path: Path) -> list[Path]:
 def shown(snapshot: Snapshot) -> np.ndarray:
     """Six images as the video has them: 3 columns and 2 rows, 16x16 px as 128x128."""
     latent_batch = batch_from_seeds(snapshot, GROWTH_SEEDS)
-    images = repeat_pixels(
+    images = enlarge_by_repeating_pixels(
         np.stack(
             [
                 as_pixels(image)

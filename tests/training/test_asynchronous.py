@@ -66,7 +66,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 def stages(run: Run) -> list[Stage]:
     """The last level, as it is faded in and after that."""
-    return [phase.stage for phase in schedule.phases(run.growth, run.network)][-2:]
+    return [phase.stage for phase in schedule.iterate_phases(run.growth, run.network)][-2:]
 
 
 def train_asynchronously(

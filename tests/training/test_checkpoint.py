@@ -10,7 +10,7 @@ import torch
 
 from progan.errors import UserError
 from progan.run_directory import list_states
-from progan.runtime.weights_file import content_hash
+from progan.runtime.weights_file import hash_content
 from progan.sampling.checkpoint_format import read_metadata
 from progan.training import checkpoint, state
 from tests.builders import descend, tiny_run
@@ -120,7 +120,7 @@ def test_a_flipped_bit_is_noticed_or_makes_no_difference(tmp_path: Path) -> None
         path.write_bytes(damaged)
         try:
             found = checkpoint.read_checkpoint(path)
-            assert content_hash(found) == content_hash(expected), f"bit {place}"
+            assert hash_content(found) == hash_content(expected), f"bit {place}"
         except checkpoint.DamagedCheckpoint as error:
             assert str(path) in str(error)
             noticed += 1

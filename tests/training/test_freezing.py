@@ -11,7 +11,7 @@ from progan.data.loader import read_batches
 from progan.data.reader import Dataset
 from progan.networks import NETWORKS
 from progan.networks.inspection import tensor_levels
-from progan.schedule import rounds, stage_at
+from progan.schedule import iterate_rounds, stage_at
 from progan.training.checkpoint import load_state, save_state
 from progan.training.loop import train_round
 from progan.training.memory import estimate_step_bytes
@@ -33,7 +33,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def train(state: TrainState, run: Run, dataset: Dataset) -> None:
     batches = read_batches(dataset, run, state.images_seen)
-    for _, stage in rounds(run.growth, run.network, state.images_seen):
+    for _, stage in iterate_rounds(run.growth, run.network, state.images_seen):
         train_round(run, state, stage, batches, StepStats())
 
 

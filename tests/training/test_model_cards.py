@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from progan.runtime.files import sha256_of
+from progan.runtime.files import hash_file_sha256
 from progan.sampling.snapshot_file import save_network
 from progan.training.checkpoint_writer import CheckpointWriter
 from progan.training.model_cards import ModelCardWriter, read_measurements_until, training_data_of
@@ -49,7 +49,7 @@ def test_a_card_is_written_beside_each_network(cards: ModelCardWriter) -> None:
             writer.save(born(images_seen), snapshot_of(born(images_seen)))
     for name in ("network-snapshot-000001", "network-snapshot-000001_400"):
         text = (cards.directory / f"{name}.md").read_text()
-        assert sha256_of(cards.directory / f"{name}.safetensors") in text
+        assert hash_file_sha256(cards.directory / f"{name}.safetensors") in text
         assert "`mine`, 30 images of 16x16; 10 more were held out" in text
         assert "secret-place" not in text
 

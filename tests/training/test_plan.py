@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from progan.config import SECTIONS, Run, override
-from progan.option_fields import option_fields
+from progan.option_fields import list_option_fields
 from progan.presets import PRESETS, preset
 from progan.training.plan import RESOLUTION_TABLES, RULES, ineffective_options
 from tests.for_each import for_each
@@ -98,6 +98,6 @@ def test_settings_of_a_preset_were_not_named(name: str) -> None:
 
 def test_rules_name_settings() -> None:
     known = {
-        field.name for section in (Run, *SECTIONS.values()) for field in option_fields(section)
+        field.name for section in (Run, *SECTIONS.values()) for field in list_option_fields(section)
     }
     assert {name for rule in RULES for name in rule.names} | set(RESOLUTION_TABLES) <= known

@@ -95,7 +95,7 @@ class Training:
         meter = StepStats()
         seen = self.state.images_seen
         batches = read_batches(self.dataset, self.run, seen)
-        to_come = schedule.rounds(self.run.growth, self.run.network, seen)
+        to_come = schedule.iterate_rounds(self.run.growth, self.run.network, seen)
         for _, (_, stage) in zip(range(count), to_come, strict=False):
             enter_phase(self.state, stage, self.run)
             train_round(self.run, self.state, stage, batches, meter)
@@ -106,7 +106,7 @@ class Training:
         batches = read_batches(
             self.dataset, self.run, self.state.images_seen, self.state.round_images_seen
         )
-        to_come = schedule.rounds(
+        to_come = schedule.iterate_rounds(
             self.run.growth, self.run.network, self.state.images_seen, self.state.round_images_seen
         )
         for self.state.round_images_seen, stage in to_come:

@@ -26,7 +26,10 @@ from tests.test_schedule import schedules
 def test_landmarks_are_some_of_the_rounds_with_the_first_and_the_last(
     plan: tuple[Growth, Network],
 ) -> None:
-    whole, some = list(schedule.rounds(*plan, 0)), list(schedule.landmarks(*plan))
+    whole, some = (
+        list(schedule.iterate_rounds(*plan, 0)),
+        list(schedule.iterate_boundary_rounds(*plan)),
+    )
     assert set(some) <= set(whole)
     assert (some[0], some[-1]) == (whole[0], whole[-1])
     assert {stage.phase for _, stage in some} == {stage.phase for _, stage in whole}
@@ -34,7 +37,7 @@ def test_landmarks_are_some_of_the_rounds_with_the_first_and_the_last(
 
 def test_landmarks_of_a_long_run_are_few() -> None:
     run = preset("v2-1gpu")
-    assert len(list(schedule.landmarks(run.growth, run.network))) < 100
+    assert len(list(schedule.iterate_boundary_rounds(run.growth, run.network))) < 100
 
 
 @for_each("name", PRESETS)
@@ -93,7 +96,7 @@ def test_the_final_resolution_keeps_its_share(name: str, resolution: int, factor
 
 
 def share(run: Run) -> float:
-    return 1 - schedule.fully_grown_kimg(run.growth, run.network) / run.growth.total_kimg
+    return 1 - schedule.compute_fully_grown_kimg(run.growth, run.network) / run.growth.total_kimg
 
 
 def test_no_resolution_is_trained_for_longer_than_the_final_one() -> None:
