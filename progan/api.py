@@ -26,7 +26,7 @@ from progan.sampling.latents import (
     seed_latents,
     select_resolution,
 )
-from progan.sampling.render import as_pixels, render_single
+from progan.sampling.render import render_single, to_uint8_pixels
 from progan.sampling.snapshot_file import Snapshot
 from progan.sizes import Size
 
@@ -75,7 +75,7 @@ class TrainedGenerator:
         images = render_single(
             self._at(resolution), self.latents(seeds), self._labels(labels, seeds)
         )
-        return np.stack([as_pixels(image) for image in images])
+        return np.stack([to_uint8_pixels(image) for image in images])
 
     def latents(self, seeds: Iterable[int]) -> Tensor:
         """Return the latents of seeds, the same on every machine: float32 [N, latent_size]."""

@@ -23,7 +23,7 @@ class ResnetGenerator(Generator):
         self.blocks = nn.ModuleList(
             ResnetUpBlock(config, maps[level - 1], maps[level]) for level in levels[1:]
         )
-        self.act = _of_generator(config, maps[config.max_level])
+        self.act = _make_generator_activation(config, maps[config.max_level])
         self.to_rgb = Conv(
             maps[config.max_level], config.channels, 3, gain=1, equalized=config.equalized_lr
         )
@@ -48,9 +48,9 @@ class ResnetUpBlock(nn.Module):
 
     def __init__(self, config: Network, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.first_act = _of_generator(config, inputs)
+        self.first_act = _make_generator_activation(config, inputs)
         self.up = UpConv(inputs, outputs, fused=config.fused_scaling, equalized=config.equalized_lr)
-        self.second_act = _of_generator(config, outputs)
+        self.second_act = _make_generator_activation(config, outputs)
         self.conv = Conv(outputs, outputs, 3, equalized=config.equalized_lr)
         self.shortcut = Conv(inputs, outputs, 1, gain=1, equalized=config.equalized_lr)
 
@@ -59,7 +59,7 @@ class ResnetUpBlock(nn.Module):
         return up2x(self.shortcut(x)) + residual
 
 
-def _of_generator(config: Network, maps: int) -> NormActivation:
+def _make_generator_activation(config: Network, maps: int) -> NormActivation:
     return NormActivation(config.g_activation, config.g_norm, maps, running=True)
 
 
