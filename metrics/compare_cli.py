@@ -145,4 +145,5 @@ def _write_files(
 
 
 def _format_left_out_runs(failed: Mapping[Path, str]) -> str:
+    """Format a line with the reason for each run that could not be read."""
     return "\n".join(f"{run} is left out: {reason}" for run, reason in failed.items())

@@ -296,7 +296,7 @@ VGG16_CHANNELS = (64, 128, 256, 512, 512)  # by block
 
 
 def has_vgg16_convolutions(weights: Mapping[str, Any]) -> bool:
-    """True for the weights of VGG-16, by all names and shapes."""
+    """True if weights have all convolutions of VGG-16, by name and shape; others are ignored."""
     return all(
         isinstance(weights.get(name), Tensor) and weights[name].shape == shape
         for name, shape in _list_vgg16_shapes().items()

@@ -80,6 +80,7 @@ def first_reason_if_all_missing(reasons: Sequence[str]) -> str:
 
 
 def _explain_too_early(history: History) -> str:
+    """Return why the run is too young for a clean result; '' if it is not, or has no ticks."""
     if not history.rows:
         return ""
     last, final = history.rows[-1], history.final_resolution

@@ -175,12 +175,12 @@ def restart_at_seed(view: ViewState, seed: int) -> ViewState:
 
 
 def set_target_and_reset_page(view: ViewState, target: int) -> ViewState:
-    """Let the slider interpolate to another seed."""
+    """Let the slider interpolate to another seed, and show the first neighbours again."""
     return replace(view, target=target % NUM_SEEDS, neighbour_page=0)
 
 
 def move_slider_and_reset_page(view: ViewState, percent: int) -> ViewState:
-    """Move the slider."""
+    """Move the interpolation slider, and show the first neighbours again."""
     return replace(view, percent=percent, neighbour_page=0)
 
 

@@ -32,6 +32,7 @@ class ResnetGenerator(Generator):
     def forward(
         self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
     ) -> Tensor:
+        """Generate images at the full resolution; level and alpha are ignored."""
         x = self.first(self.concat_inputs(latents, labels))
         for block in self.blocks:
             x = block(x)
@@ -79,6 +80,7 @@ class ResnetDiscriminator(Discriminator):
     def forward(
         self, images: Tensor, level: int, alpha: Tensor | None = None, noise: Tensor | None = None
     ) -> DiscriminatorOutput:
+        """Score images of the full resolution; level and alpha are ignored."""
         x = self.from_rgb(multiplicative_noise(images, noise))
         for block in self.blocks:
             x = block(x, noise)

@@ -81,7 +81,7 @@ class Compilation:
             self._stage = ""
 
     def fail(self, name: str, error: Exception) -> None:
-        """Use no compiled code any more."""
+        """Stop the use of all compiled code, and report the error."""
         self.usable = False
         why = f"{name} cannot be compiled ({first_line(error)})"
         self._report(format_unavailable_acceleration("compile", [why], "Eager code"))

@@ -170,7 +170,7 @@ def _read_optimizer_name(content: Content) -> str:
 
 
 def _load_moments(optimizer: Optimizer, saved: dict[str, Any], *, same: bool) -> None:
-    """Restore the moments if they are of the same algorithm, with the settings of the run."""
+    """Load the saved moments, none unless `same` algorithm; keep the settings of the run."""
     own = optimizer.state_dict()
     if len(saved["param_groups"][0]["params"]) != len(own["param_groups"][0]["params"]):
         raise ValueError("another number of weights")

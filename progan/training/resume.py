@@ -131,6 +131,7 @@ def require_unfinished(
 
 
 def _quarantine_and_explain(path: Path, why: str, reason: str) -> str:
+    """Rename a state that is unusable; return the line for the log."""
     return f"{reason} It was renamed to {quarantine(path, why).name}."
 
 
