@@ -20,7 +20,7 @@ from progan.data.reader import select_class as of_class
 from progan.errors import UserError
 from progan.images import Pixels, enlarge_by_repeating_pixels
 from progan.interop.describe_file import describe_file
-from progan.interop.load import is_network, load_snapshot
+from progan.interop.load import is_loadable_network, load_snapshot
 from progan.invocation import command_line
 from progan.run_directory import list_states
 from progan.runtime.files import list_zip_members
@@ -73,7 +73,7 @@ def open_source(
     if subset and not (path / INFO_FILE).is_file():
         raise UserError(f"--subset {subset}: {path} is not a dataset and has no classes.")
     is_run = path.is_dir() and (any(path.glob(f"{PREFIX}*{SUFFIX}")) or bool(list_states(path)))
-    if path.suffix == SUFFIX or is_run or is_network(path):
+    if path.suffix == SUFFIX or is_run or is_loadable_network(path):
         return open_network_source(find_network(path), device)
     if (path / INFO_FILE).is_file():
         return open_dataset_source(path, size, subset)
@@ -152,7 +152,7 @@ def resize_source(source: SampleSource, side: int) -> SampleSource:
     return replace(source, size=size, sample=sample)
 
 
-def mirror_source(source: SampleSource) -> SampleSource:
+def flip_half_of_source(source: SampleSource) -> SampleSource:
     """Flip half of the images of a source left to right, as --mirror does in training."""
     assert source.count is not None, "networks mirror by themselves"
     flipped = numpy_generator("mirror").random(source.count) < 0.5
@@ -304,7 +304,7 @@ def resize_images(images: Pixels, side: int) -> Pixels:
         return enlarge_by_repeating_pixels(images, side)
     if height % side == 0 and width % side == 0:
         return _box_average(images, side)
-    return np.stack([_resample(image, side) for image in images])
+    return np.stack([_resample_lanczos(image, side) for image in images])
 
 
 def _box_average(images: Pixels, side: int) -> Pixels:
@@ -315,7 +315,7 @@ def _box_average(images: Pixels, side: int) -> Pixels:
     return averages
 
 
-def _resample(image: Pixels, side: int) -> Pixels:
+def _resample_lanczos(image: Pixels, side: int) -> Pixels:
     squeezed = image.squeeze(-1) if image.shape[-1] == 1 else image
     small = Image.fromarray(squeezed).resize((side, side), Image.Resampling.LANCZOS)
     return np.asarray(small, np.uint8).reshape(side, side, image.shape[-1])

@@ -26,7 +26,7 @@ from progan.sampling.latents import (
     seed_latents,
     select_resolution,
 )
-from progan.sampling.render import as_pixels, render_single
+from progan.sampling.render import render_single, to_uint8_pixels
 from progan.sampling.snapshot_file import Snapshot
 from progan.sizes import Size
 
@@ -83,7 +83,7 @@ class TrainedGenerator:
             self.latents(seeds),
             self._make_one_hot_labels(labels, seeds),
         )
-        return np.stack([as_pixels(image) for image in images])
+        return np.stack([to_uint8_pixels(image) for image in images])
 
     def latents(self, seeds: Iterable[int]) -> Tensor:
         """Return the latents of seeds, the same on every machine: float32 [N, latent_size]."""

@@ -31,7 +31,7 @@ from progan.runtime.torch_settings import require_compile_cache_or_replace, set_
 from progan.training.acceleration import COMPILING, prepare_execution
 from progan.training.init_from import Transfer, apply_transfer, describe_transfer
 from progan.training.loop import TrainContext, train
-from progan.training.plan import describe_plan, plan_notes, startup_notes
+from progan.training.plan import describe_plan, list_dry_run_notes, list_startup_notes
 from progan.training.precision import require_precision
 from progan.training.resume import (
     load_resumed_state,
@@ -39,9 +39,9 @@ from progan.training.resume import (
     require_unfinished,
     resume_settings,
 )
-from progan.training.run_length import end_message
+from progan.training.run_length import format_end_message
 from progan.training.snapshot_metrics import Metric
-from progan.training.start import dataset_change_notes, new_run_settings, require_batch_split
+from progan.training.start import list_dataset_changes, require_batch_split, resolve_new_run
 from progan.training.state import TrainState, create_state
 from progan.training.state_sync import broadcast_state
 
@@ -64,7 +64,7 @@ class Training(NamedTuple):
 def start_new_run(request: TrainRequest, members: TrainProcess) -> None:
     """Train a new run in a new directory, or print its plan; raises UserError."""
     options, scaled = dict(request.options), request.scale_schedule
-    run, dataset, transfer = new_run_settings(
+    run, dataset, transfer = resolve_new_run(
         request.preset, request.data, request.init_from, options, scaled=scaled
     )
     require_compile_cache_or_replace(needed=run.acceleration in COMPILING)
@@ -81,7 +81,7 @@ def start_new_run(request: TrainRequest, members: TrainProcess) -> None:
     require_precision(run, device)
     metrics = prepare_metrics(run, dataset, device) if members.is_main else {}
     state = create_state(run, device)
-    notes = startup_notes(run, options, device, scaled=scaled)
+    notes = list_startup_notes(run, options, device, scaled=scaled)
     if transfer:
         notes = [*notes, *describe_transfer(transfer)]
         apply_transfer(state, transfer)
@@ -118,8 +118,8 @@ def resume_run(request: TrainRequest, members: TrainProcess) -> None:
             run_directory.save_config(directory, run)
         else:
             state, notes, metrics = create_state(run, device), [], {}
-        notes += dataset_change_notes(saved, run)
-        notes += startup_notes(run, options, device)
+        notes += list_dataset_changes(saved, run)
+        notes += list_startup_notes(run, options, device)
         if changed := list_config_changes(saved, run, without=("fingerprint",)):
             notes.append(f"Changed: {'; '.join(changed)}.")
         _train_and_exit(Training(run, dataset, directory, state, metrics, notes), request, members)
@@ -138,8 +138,7 @@ def _find_run_to_resume(request: TrainRequest, members: TrainProcess) -> tuple[P
 def _print_plan(
     run: Run, members: TrainProcess, request: TrainRequest, transfer: Transfer | None = None
 ) -> None:
-    """Print the plan of a run: phases, estimates and warnings; nothing is trained or written."""
-    lines = plan_notes(
+    lines = list_dry_run_notes(
         run, dict(request.options), members.planned_device, scaled=request.scale_schedule
     )
     paragraphs = [describe_plan(run), *filter(None, ["\n".join(lines)])]
@@ -153,10 +152,10 @@ def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[st
         return {}
     from metrics.detector import MetricContext, open_detector
     from metrics.measure import (
+        make_shared_source_of,
         make_snapshot_metric,
         needs_detector,
         plan_snapshot_metric,
-        share_sources,
         training_source,
     )
 
@@ -165,7 +164,7 @@ def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[st
         file = Path(run.output.detector) if run.output.detector else None
         detector = open_detector(file, "inception", device)
     context = MetricContext(seed=run.seed, device=device, detector=detector)
-    source_of = share_sources()
+    source_of = make_shared_source_of()
     reals = training_source(dataset, run.network.max_level, mirror=run.data.mirror)
     found = {}
     for word, (name, count) in requested.items():
@@ -217,7 +216,7 @@ def _train_and_exit(training: Training, request: TrainRequest, members: TrainPro
         # torchrun would take any other exit code for a failure, and restart everything.
         raise click.exceptions.Exit(0 if members.launch else EXIT_RESUMABLE)
     words = ("--network", directory, "--seeds", "0-15", "--outdir", "out")
-    log(f"{end_message(run)} Generate images: {command_line('generate', *words)}")
+    log(f"{format_end_message(run)} Generate images: {command_line('generate', *words)}")
 
 
 def _exit_interrupted(

@@ -216,7 +216,7 @@ def _describe_onnx(path: Path, head: bytes) -> FileDescription | None:
 
 
 def _describe_text(head: bytes) -> FileDescription | None:
-    text = _decode(head)
+    text = _decode_text(head)
     lower = text.lstrip("\ufeff \t\r\n").lower()
     for start, what, advice in TEXTS:
         if lower.startswith(start):
@@ -248,7 +248,7 @@ def _describe_pickle_or_none(path: Path, head: bytes) -> FileDescription | None:
 
 
 def _describe_other_text(head: bytes) -> FileDescription | None:
-    text = _decode(head)
+    text = _decode_text(head)
     if not text:
         return None
     first = (text.strip().splitlines() or [""])[0]
@@ -257,7 +257,7 @@ def _describe_other_text(head: bytes) -> FileDescription | None:
     )
 
 
-def _decode(head: bytes) -> str:
+def _decode_text(head: bytes) -> str:
     """Return the text at the start of a file; '' if it is binary."""
     codec = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
     try:

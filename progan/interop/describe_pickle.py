@@ -142,8 +142,8 @@ def describe_scan(found: PickleScan, *, is_torch: bool = False) -> FileDescripti
     """
     is_torch |= any(name.startswith("torch.") for name in found.names)
     known = (
-        _by_global(found)
-        or _by_keys(get_dict_items(found.content))
+        _describe_by_global(found)
+        or _describe_by_keys(get_dict_items(found.content))
         or identify_weights(tensor_names(found.content))
         or (_describe_unknown_torch(found) if is_torch else "")
     )
@@ -181,7 +181,7 @@ def describe_unknown_weights(names: Sequence[str]) -> str:
     return f"weights of another architecture ({count}: {_list_names(names)})"
 
 
-def _by_global(found: PickleScan) -> str:
+def _describe_by_global(found: PickleScan) -> str:
     for start, what in BY_GLOBAL:
         if any(name.startswith(start) for name in found.names):
             return _identify_stylegan(what, found.content)
@@ -192,7 +192,7 @@ def _identify_stylegan(what: str, content: Any) -> str:
     """Return the version of StyleGAN if the pickle contains it, else `what`."""
     if what not in (STYLEGAN_TENSORFLOW, STYLEGAN_PYTORCH):
         return what
-    texts = list(_texts(content))
+    texts = list(_find_strings(content))
     return next(
         (
             exactly
@@ -204,7 +204,7 @@ def _identify_stylegan(what: str, content: Any) -> str:
     )
 
 
-def _texts(content: Any) -> Iterable[str]:
+def _find_strings(content: Any) -> Iterable[str]:
     """Yield strings in a pickle of StyleGAN: settings and source; the first 2000 objects."""
     pending = [content]
     for _ in range(2000):
@@ -221,7 +221,7 @@ def _texts(content: Any) -> Iterable[str]:
             pending += value[:100]
 
 
-def _by_keys(items: dict[Any, Any]) -> str:
+def _describe_by_keys(items: dict[Any, Any]) -> str:
     generator = get_dict_items(items.get("generator"))
     if {"conf", "state_dict"} <= generator.keys():
         return "a file of akanimax's pro_gan_pytorch"

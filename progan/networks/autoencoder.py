@@ -28,6 +28,7 @@ class AutoencoderGenerator(Generator):
     def forward(
         self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
     ) -> Tensor:
+        """Generate images at the full resolution; level and alpha are ignored."""
         return self.output(self.decoder(self.concat_inputs(latents, labels)))
 
     def layers_of(self, level: int) -> list[nn.Module]:
@@ -153,6 +154,7 @@ class AutoencoderDiscriminator(Discriminator):
     def forward(
         self, images: Tensor, level: int, alpha: Tensor | None = None, noise: Tensor | None = None
     ) -> DiscriminatorOutput:
+        """Score images of the full resolution; level and alpha are ignored."""
         code = self.encoder(images, noise)
         difference = self.output(self.decoder(code)) - images
         energy = difference.abs() if self.config.energy == "l1" else difference.square()

@@ -71,6 +71,7 @@ class DcganGenerator(Generator):
     def forward(
         self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
     ) -> Tensor:
+        """Generate images at the full resolution; level and alpha are ignored."""
         x = self.first(self.concat_inputs(latents, labels))
         for number, act in enumerate(self.acts):
             x = act(x)
@@ -108,6 +109,7 @@ class DcganDiscriminator(Discriminator):
     def forward(
         self, images: Tensor, level: int, alpha: Tensor | None = None, noise: Tensor | None = None
     ) -> DiscriminatorOutput:
+        """Score images of the full resolution; level and alpha are ignored."""
         x = images
         for down, act in zip(self.downs, self.acts, strict=True):
             x = act(down(apply_multiplicative_noise(x, noise)))

@@ -79,9 +79,9 @@ class FirstBlock(nn.Module):
             equalized=config.equalized_lr,
             pixel_bias=config.pixel_bias,
         )
-        self.dense_act = _of_generator(config, maps)
+        self.dense_act = _make_generator_activation(config, maps)
         self.conv = Conv(maps, maps, 3, equalized=config.equalized_lr)
-        self.conv_act = _of_generator(config, maps)
+        self.conv_act = _make_generator_activation(config, maps)
 
     def forward(self, x: Tensor) -> Tensor:
         features: Tensor = self.conv_act(self.conv(self.dense_act(self.dense(x))))
@@ -95,16 +95,16 @@ class UpBlock(nn.Module):
         super().__init__()
         below, maps = config.feature_maps(level - 1), config.feature_maps(level)
         self.up = UpConv(below, maps, fused=config.fused_scaling, equalized=config.equalized_lr)
-        self.up_act = _of_generator(config, maps)
+        self.up_act = _make_generator_activation(config, maps)
         self.conv = Conv(maps, maps, 3, equalized=config.equalized_lr)
-        self.conv_act = _of_generator(config, maps)
+        self.conv_act = _make_generator_activation(config, maps)
 
     def forward(self, x: Tensor) -> Tensor:
         features: Tensor = self.conv_act(self.conv(self.up_act(self.up(x))))
         return features
 
 
-def _of_generator(config: Network, maps: int) -> NormActivation:
+def _make_generator_activation(config: Network, maps: int) -> NormActivation:
     return NormActivation(config.g_activation, config.g_norm, maps, running=True)
 
 
@@ -160,11 +160,11 @@ class DownBlock(nn.Module):
         super().__init__()
         maps, below = config.feature_maps(level), config.feature_maps(level - 1)
         self.conv = Conv(maps, maps, 3, equalized=config.equalized_lr)
-        self.conv_act = _of_discriminator(config, maps)
+        self.conv_act = _make_discriminator_activation(config, maps)
         self.down = ConvDown(
             maps,
             below,
-            _of_discriminator(config, below),
+            _make_discriminator_activation(config, below),
             fused=config.fused_scaling,
             equalized=config.equalized_lr,
         )
@@ -183,9 +183,9 @@ class LastBlock(nn.Module):
         maps, hidden = config.feature_maps(MIN_LEVEL), config.feature_maps(MIN_LEVEL - 1)
         self.stddev_group = config.stddev_group
         self.conv = Conv(maps + bool(self.stddev_group), maps, 3, equalized=config.equalized_lr)
-        self.conv_act = _of_discriminator(config, maps)
+        self.conv_act = _make_discriminator_activation(config, maps)
         self.hidden = Dense(maps * config.base.pixels, hidden, equalized=config.equalized_lr)
-        self.hidden_act = _of_discriminator(config, hidden)
+        self.hidden_act = _make_discriminator_activation(config, hidden)
         self.neighbours = (
             MinibatchDiscrimination(hidden, config.minibatch_kernels)
             if (config.minibatch_kernels)
@@ -208,5 +208,5 @@ class LastBlock(nn.Module):
         return out
 
 
-def _of_discriminator(config: Network, maps: int) -> NormActivation:
+def _make_discriminator_activation(config: Network, maps: int) -> NormActivation:
     return NormActivation(config.d_activation, config.d_norm, maps)

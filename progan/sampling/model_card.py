@@ -19,7 +19,7 @@ from progan.invocation import command_line
 from progan.runtime.files import write_atomically
 from progan.runtime.text import format_duration, sanitize_and_truncate_line
 from progan.sampling.snapshot_file import SUFFIX as NETWORK_SUFFIX
-from progan.sampling.snapshot_file import Snapshot, io_signature
+from progan.sampling.snapshot_file import Snapshot, describe_inputs_and_outputs
 from progan.sizes import Size
 
 if TYPE_CHECKING:
@@ -41,7 +41,10 @@ TRAINING_SECTIONS = {
 _SEAL = "<!-- Written by progan: {}. Edited cards are not overwritten. -->\n"
 _OLD_SEAL = "<!-- As progan wrote it: {}. Edited cards are not written over. -->\n"
 _SEALED = re.compile(
-    "|".join(re.escape(seal).replace(r"\{\}", "([0-9a-f]{16})") for seal in (_SEAL, _OLD_SEAL))
+    "|".join(
+        re.escape(append_card_hash).replace(r"\{\}", "([0-9a-f]{16})")
+        for append_card_hash in (_SEAL, _OLD_SEAL)
+    )
 )
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>&#|~$!@])")
 
@@ -154,14 +157,14 @@ def render_card(card: ModelCard) -> str:
     stem = PurePath(card.file).stem
     # A file that `metrics` can read: this one, its source, or a placeholder.
     names = [card.file, *([card.source.name] if card.source else []), f"NETWORK{NETWORK_SUFFIX}"]
-    return _template().render(
+    return _load_template().render(
         card=card,
         snapshot=snapshot,
         config=config,
         training=card.training,
         source=card.source,
         size=config.size(snapshot.level),
-        signature=io_signature(config, snapshot.level, ()),
+        signature=describe_inputs_and_outputs(config, snapshot.level, ()),
         num_parameters=sum(weights.numel() for weights in snapshot.generator.parameters()),
         suffix=PurePath(card.file).suffix,
         onnx_file=f"{stem}.onnx",
@@ -195,20 +198,20 @@ def write_card(path: Path, text: str) -> bool:
     """Write a card atomically unless an edited one exists; return True if it was written."""
     if path.is_file() and not is_unedited(path.read_bytes()):
         return False
-    write_atomically(path, seal(text))
+    write_atomically(path, append_card_hash(text))
     return True
 
 
-def seal(text: str) -> str:
+def append_card_hash(text: str) -> str:
     """Append the line with the hash that `is_unedited` checks."""
-    return f"{text}\n{_SEAL.format(_digest(text.encode()))}"
+    return f"{text}\n{_SEAL.format(_hash_text(text.encode()))}"
 
 
 def is_unedited(content: bytes) -> bool:
     """Return True if a card ends with the hash of its content."""
     text, _, last_line = content.rpartition(b"\n<!--")
     match = _SEALED.fullmatch((b"<!--" + last_line).decode("utf-8", "replace"))
-    return match is not None and (match[1] or match[2]) == _digest(text)
+    return match is not None and (match[1] or match[2]) == _hash_text(text)
 
 
 def escape_markdown(text: str) -> str:
@@ -267,12 +270,12 @@ def describe_objective(settings: LossConfig) -> str:
     return f"{settings.objective}: {', '.join(terms)}"
 
 
-def _digest(text: bytes) -> str:
+def _hash_text(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 
 @cache
-def _template() -> "Template":
+def _load_template() -> "Template":
     from jinja2 import Environment, StrictUndefined  # needed only when a card is written
 
     environment = Environment(

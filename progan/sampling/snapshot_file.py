@@ -33,7 +33,7 @@ EXPORTS = (".onnx", ".pt2", ".ts", ".torchscript")
 _REMEDY = "Copy it again, or take another snapshot of the run."
 
 
-def io_signature(
+def describe_inputs_and_outputs(
     network: Network, level: int, label_names: Sequence[str], untrained: Sequence[int] = ()
 ) -> dict[str, str]:
     """Describe shapes and ranges of inputs and outputs at `level`, and the meaning of seeds."""
@@ -92,7 +92,7 @@ def save_network(
         "label_names": snapshot.label_names,
         "software": SOFTWARE,
         "untrained_classes": snapshot.untrained_classes,
-        "conventions": io_signature(
+        "conventions": describe_inputs_and_outputs(
             config, snapshot.level, snapshot.label_names, snapshot.untrained_classes
         ),
     }
@@ -121,7 +121,7 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]] | None:
 
 def load_network(path: Path, device: torch.device) -> Snapshot:
     """Read a network file; raises UserError if it is not one of ours."""
-    header, weights = _read(path, device)
+    header, weights = _read_weights_or_explain(path, device)
     version = header.get("version")
     if type(version) is not int:
         raise UserError(f"{path} is damaged: the version of its format is missing. {_REMEDY}")
@@ -131,7 +131,7 @@ def load_network(path: Path, device: torch.device) -> Snapshot:
             f"reads version {FORMAT_VERSION}. Use the progan that wrote it."
         )
     try:
-        snapshot = _snapshot(header, weights, device)
+        snapshot = _build_snapshot(header, weights, device)
     except UserError as error:
         raise UserError(
             f"{path} cannot be used: the settings in its header are damaged, or of "
@@ -150,7 +150,7 @@ def load_network(path: Path, device: torch.device) -> Snapshot:
     return snapshot
 
 
-def _snapshot(
+def _build_snapshot(
     header: Mapping[str, Any], weights: Mapping[str, torch.Tensor], device: torch.device
 ) -> Snapshot:
     """Build the snapshot of a header and weights; raises various errors for invalid ones."""
@@ -194,12 +194,14 @@ def is_interim(path: Path) -> bool:
     return path.stem.startswith(PREFIX) and path.stem.endswith(_INTERIM)
 
 
-def fingerprint(path: Path) -> str:
+def compute_fingerprint(path: Path) -> str:
     """Return the first twelve hexadecimal digits of the SHA-256 of a file."""
     return hash_file_sha256(path)[:12]
 
 
-def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def _read_weights_or_explain(
+    path: Path, device: torch.device
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     try:
         str(path).encode("utf-8")  # safetensors opens only such names
         return load_weights(path, FORMAT, str(device))

@@ -18,11 +18,11 @@ from progan.images import Pixels, enlarge_by_repeating_pixels, to_opaque_pil
 from progan.run_directory import STATISTICS_FILE
 from progan.runtime.files import atomic_path, format_bytes, read_json_lines
 from progan.runtime.text import format_count, format_duration
-from progan.sampling.image_files import caption_in_corner, full_grid, make_exif
+from progan.sampling.image_files import full_grid, make_exif, write_caption_in_corner
 from progan.sampling.interpolation import LatentPath
 from progan.sampling.latents import LatentBatch
 from progan.sampling.options import VideoTiming, import_pyav, require_video_format
-from progan.sampling.render import as_pixels, render_single
+from progan.sampling.render import render_single, to_uint8_pixels
 from progan.sampling.snapshot_file import Snapshot, load_network
 from progan.sizes import Size, format_stage
 
@@ -79,7 +79,7 @@ def _write_mp4(
     """Encode as H.264 in yuv420p, which every player and browser supports."""
     av = import_pyav()
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
-        file.metadata["comment"] = _line(text)
+        file.metadata["comment"] = _format_provenance_line(text)
         stream = file.add_stream(
             "libx264", rate=Fraction(timing.fps).limit_denominator(1001), options={"crf": CRF}
         )
@@ -107,16 +107,16 @@ def _write_gif(
     path: Path, frames: Iterable[Pixels], timing: VideoTiming, text: Mapping[str, str]
 ) -> None:
     """Encode as GIF with an own palette of 256 colours per frame."""
-    merged = merge_equal_frames(frames, frame_durations(timing, 10))
+    merged = merge_equal_frames(frames, split_frame_durations(timing, 10))
     images = ((Image.fromarray(pixels).quantize(256), duration) for pixels, duration in merged)
-    _save_animation(path, "gif", images, comment=_line(text).encode())
+    _save_animation(path, "gif", images, comment=_format_provenance_line(text).encode())
 
 
 def _write_webp(
     path: Path, frames: Iterable[Pixels], timing: VideoTiming, text: Mapping[str, str]
 ) -> None:
     """Encode as lossless WebP; with losses, libwebp drops frames that differ little."""
-    merged = merge_equal_frames(frames, frame_durations(timing, 1))
+    merged = merge_equal_frames(frames, split_frame_durations(timing, 1))
     images = ((Image.fromarray(pixels), duration) for pixels, duration in merged)
     _save_animation(path, "webp", images, lossless=True, exif=make_exif(text))
 
@@ -147,11 +147,11 @@ def merge_equal_frames(
         yield last
 
 
-def _line(text: Mapping[str, str]) -> str:
+def _format_provenance_line(text: Mapping[str, str]) -> str:
     return "; ".join(f"{key}: {value}" for key, value in text.items())
 
 
-def frame_durations(timing: VideoTiming, unit: int) -> list[int]:
+def split_frame_durations(timing: VideoTiming, unit: int) -> list[int]:
     """Return the duration of each frame in ms, in multiples of `unit` without cumulative error."""
     ends = [round(frame * 1000 / timing.fps / unit) * unit for frame in range(timing.frames + 1)]
     return [end - start for start, end in zip(ends, ends[1:], strict=False)]
@@ -174,7 +174,7 @@ def interpolation_frames(
 
 def _render_stack(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Pixels:
     """Generate images uint8 [N, H, W, C], each by itself."""
-    return np.stack([as_pixels(image) for image in render_single(snapshot, latents, labels)])
+    return np.stack([to_uint8_pixels(image) for image in render_single(snapshot, latents, labels)])
 
 
 def compose_frame(images: Pixels, columns: int, rows: int) -> Pixels:
@@ -223,7 +223,7 @@ def growth_frames(
         images = _render_stack(snapshot, latent_batch.latents, latent_batch.labels)
         frame = compose_frame(enlarge_by_repeating_pixels(images, side), columns, rows)
         caption = stage_caption(snapshot, hours.get(snapshot.images_seen))
-        frame = caption_in_corner(frame, caption)
+        frame = write_caption_in_corner(frame, caption)
         yield from repeat(frame, count)
 
 

@@ -33,7 +33,7 @@ from progan.sampling.snapshot_file import (
     read_images_seen,
     save_network,
 )
-from progan.training.checkpoint import copy_to_cpu, write_state
+from progan.training.checkpoint import copy_to_cpu, write_state_and_delete_oldest
 from progan.training.state import TrainState
 
 WriteCard = Callable[[Path, Snapshot], None]  # gets a network file and its content
@@ -129,7 +129,7 @@ class CheckpointWriter:
             self._background.wait()
         for network in find_interim_networks(self._directory):
             if (read_images_seen(network) or 0) > state.images_seen:
-                _remove_network(network)
+                _remove_network_and_unedited_card(network)
         return [
             f"{path.name} is later than that. It was renamed "
             f"to {rename_to_exclude(path, 'superseded').name}."
@@ -177,7 +177,7 @@ class CheckpointWriter:
             save_network(network, snapshot, content["average"])
             if self._write_card:
                 self._write_card(network, snapshot)
-            state = write_state(
+            state = write_state_and_delete_oldest(
                 self._directory,
                 content,
                 self._run.output.keep_states,
@@ -186,7 +186,7 @@ class CheckpointWriter:
         self._newest = SavedFiles(state, network)
         for other in find_interim_networks(self._directory):
             if other != network:
-                _remove_network(other)
+                _remove_network_and_unedited_card(other)
 
     @contextmanager
     def _marked_as_unfinished(self) -> Iterator[None]:
@@ -225,7 +225,7 @@ class CheckpointWriter:
                 _link_or_copy(newest, temporary)
 
 
-def _remove_network(network: Path) -> None:
+def _remove_network_and_unedited_card(network: Path) -> None:
     """Remove a network file with its card, unless the card was edited."""
     network.unlink(missing_ok=True)
     card = card_path(network)

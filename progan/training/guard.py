@@ -80,7 +80,9 @@ class Guard:
         if not now and self._rounds % CHECK_ROUNDS:
             return
         means = stats.means()
-        found = find_divergence(means, self._run.guard.largest) or find_nonfinite_weights(state)
+        found = describe_divergence(means, self._run.guard.largest) or describe_nonfinite_weights(
+            state
+        )
         if found:
             raise TrainingDiverged(found, stage, means, stats.seconds)
 
@@ -118,7 +120,7 @@ class Guard:
                 name: value if math.isfinite(value) else str(value)
                 for name, value in diverged.means.items()
             },
-            "weights_not_finite": nonfinite_weight_names(state),
+            "weights_not_finite": list_nonfinite_weights(state),
         }
         write_atomically(path, json.dumps(evidence, indent=2) + "\n")
         pixels = sample_grids.fakes_grid(state.g_ema, self._run, diverged.stage, self._untrained)
@@ -126,7 +128,7 @@ class Guard:
         return path
 
 
-def find_divergence(means: Mapping[str, float], largest: float) -> str:
+def describe_divergence(means: Mapping[str, float], largest: float) -> str:
     """Describe statistics that are not finite or too large; '' if there are none."""
     if lost := [name for name, value in means.items() if not math.isfinite(value)]:
         return f"not finite: {', '.join(lost)}"
@@ -136,7 +138,7 @@ def find_divergence(means: Mapping[str, float], largest: float) -> str:
     return ""
 
 
-def find_nonfinite_weights(state: TrainState) -> str:
+def describe_nonfinite_weights(state: TrainState) -> str:
     """Describe non-finite weights, which the last step may have left; '' if there are none."""
     norms = [
         nn.utils.get_total_norm([parameter.detach() for parameter in network.parameters()])
@@ -144,10 +146,10 @@ def find_nonfinite_weights(state: TrainState) -> str:
     ]
     if torch.stack(norms).isfinite().all():
         return ""
-    return f"not finite: {', '.join(nonfinite_weight_names(state)) or 'the norm of all weights'}"
+    return f"not finite: {', '.join(list_nonfinite_weights(state)) or 'the norm of all weights'}"
 
 
-def nonfinite_weight_names(state: TrainState) -> list[str]:
+def list_nonfinite_weights(state: TrainState) -> list[str]:
     """Names of the weights that are not all finite."""
     return [
         f"{role}.{name}"
@@ -157,7 +159,7 @@ def nonfinite_weight_names(state: TrainState) -> list[str]:
     ]
 
 
-def stop_message(directory: Path, kimg: float, most: int, network: Path | None) -> str:
+def format_diverged_message(directory: Path, kimg: float, most: int, network: Path | None) -> str:
     """Return the message of a training that diverged too often.
 
     Args:

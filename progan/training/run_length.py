@@ -22,7 +22,7 @@ class RequiredKimg(NamedTuple):
     trained: float
 
 
-def last_stage(run: Run) -> Stage:
+def find_last_stage(run: Run) -> Stage:
     """Return the stage of the last round of a run that begins at kimg 0."""
     *_, (_, stage) = schedule.iterate_boundary_rounds(run.growth, run.network)
     return stage
@@ -55,40 +55,43 @@ def is_complete(run: Run) -> bool:
     """True if the final resolution is trained as long as the others, to within a round."""
     if not run.grows:
         return True
-    last = last_stage(run)
+    last = find_last_stage(run)
     if last.level < run.network.max_level or last.fading:
         return False
     round_kimg = schedule.images_per_round(run.growth, last) / 1000
     return required_kimg(run.growth, run.network).trained <= run.growth.total_kimg + round_kimg
 
 
-def shortfall_note(run: Run) -> str:
+def explain_shortfall(run: Run) -> str:
     """Return a line if a run ends before its final resolution is trained, else ''."""
     if is_complete(run):
         return ""
     network, total = run.network, run.growth.total_kimg
-    needed, last = required_kimg(run.growth, run.network), last_stage(run)
+    needed, last = required_kimg(run.growth, run.network), find_last_stage(run)
     final = network.size(network.max_level)
     advice = (
-        f"--total-kimg {_kimg(needed.trained)} trains it fully; for a new run, "
+        f"--total-kimg {_format_kimg(needed.trained)} trains it fully; for a new run, "
         "--scale-schedule shortens the phases instead."
     )
     if last.level == network.max_level and not last.fading:
         return (
-            f"The run ends at {final}, trained for {_kimg(total - needed.faded_in)} of "
+            f"The run ends at {final}, trained for {_format_kimg(total - needed.faded_in)} of "
             f"{run.growth.training_kimg:g} kimg (--training-kimg) once faded in. {advice}"
         )
-    fade = f", is faded in at kimg {_kimg(needed.faded_in)}" * (needed.start < needed.faded_in)
+    fade = f", is faded in at kimg {_format_kimg(needed.faded_in)}" * (
+        needed.start < needed.faded_in
+    )
     return (
         f"The run ends {describe_end(run)}, at kimg {total:g}: {final} starts at kimg "
-        f"{_kimg(needed.start)}{fade} and is fully trained at kimg {_kimg(needed.trained)}. "
+        f"{_format_kimg(needed.start)}{fade} and is fully trained at kimg "
+        f"{_format_kimg(needed.trained)}. "
         f"{advice}"
     )
 
 
 def describe_end(run: Run) -> str:
     """Describe where a run ends: 'at 4x4 of 32x32', 'in the fade to 16x16 of 32x32'."""
-    last, network = last_stage(run), run.network
+    last, network = find_last_stage(run), run.network
     size, final = network.size(last.level), network.size(network.max_level)
     of = f" of {final}" * (last.level < network.max_level)
     if last.fading:
@@ -96,13 +99,13 @@ def describe_end(run: Run) -> str:
     return f"at {size}{of}"
 
 
-def end_message(run: Run) -> str:
+def format_end_message(run: Run) -> str:
     """Return 'Done.', with a note if the final resolution is not fully trained."""
-    missing = shortfall_note(run)
+    missing = explain_shortfall(run)
     return f"Done, but the final resolution is not fully trained. {missing}" if missing else "Done."
 
 
-def lower_resolution_note(run: Run) -> str:
+def suggest_shorter_total(run: Run) -> str:
     """Return a line if the preset's total was made for larger images than the run's, else ''."""
     if run.preset not in presets.PRESETS:
         return ""
@@ -120,7 +123,7 @@ def lower_resolution_note(run: Run) -> str:
         f"The {own.total_kimg:g} kimg of preset {run.preset} are those of {made_for}, where "
         f"the final resolution gets {100 * share:.0f}% of them; {final} gets "
         f"{100 * (1 - grown / now.total_kimg):.0f}%. --total-kimg "
-        f"{_kimg(grown / (1 - share))} keeps that share, as --scale-schedule does within "
+        f"{_format_kimg(grown / (1 - share))} keeps that share, as --scale-schedule does within "
         "any total."
     )
 
@@ -130,7 +133,7 @@ def _ceil_to_images(kimg: float) -> float:
     return math.ceil(kimg * 1000 - 1e-6) / 1000
 
 
-def _kimg(kimg: float) -> str:
+def _format_kimg(kimg: float) -> str:
     return f"{_ceil_to_images(kimg):.10g}"
 
 
@@ -177,7 +180,7 @@ def scale_schedule(run: Run, explicit: Container[str]) -> Run:
     return result
 
 
-def scaling_note(run: Run) -> str:
+def describe_scaling(run: Run) -> str:
     """Return a line about the changes that --scale-schedule made to the preset."""
     old, new = presets.preset(run.preset).growth, run.growth
     if all(getattr(old, name) == getattr(new, name) for name in PHASES):
@@ -231,7 +234,7 @@ def _require_all_trained(run: Run) -> None:
     )
     if trained >= set(levels):
         return
-    last = last_stage(run)
+    last = find_last_stage(run)
     raise UserError(
         f"--scale-schedule: --total-kimg {run.growth.total_kimg:g} is too short: phases would be "
         f"of {1000 * run.growth.training_kimg:g} images, and one round at resolution "

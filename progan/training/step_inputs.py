@@ -73,12 +73,12 @@ def discriminator_inputs(
     latents = torch.randn(n, run.network.latent_size, generator=random, device=device)
     shape = batch.images.permute(0, 3, 1, 2).shape[1:]
     loss_noise = draw_loss_noise(run.objective, torch.Size((n, *shape)), random)
-    mirror = _draw_mirror(run, n, random)
+    mirror = _draw_mirror_mask(run, n, random)
     latents, loss_noise, mirror, augment_noise = _select_own_rows(
         batch, (latents, loss_noise, mirror, _draw_augment_noise(run, n, random))
     )
     reals = preprocess_reals(batch.images, mirror=mirror, alpha=position.alpha)
-    part = _part_of(batch)
+    part = _part_indices(batch)
     return DiscriminatorInputs(reals, batch.labels, latents, loss_noise, augment_noise, part)
 
 
@@ -90,12 +90,12 @@ def generator_inputs(
     random = stream(device, run.seed, "generator", images_seen)
     latents = torch.randn(n, run.network.latent_size, generator=random, device=device)
     paired = LOSSES[run.objective.objective].paired
-    mirror = _draw_mirror(run, n, random) if paired else None
+    mirror = _draw_mirror_mask(run, n, random) if paired else None
     latents, mirror, augment_noise = _select_own_rows(
         batch, (latents, mirror, _draw_augment_noise(run, n, random))
     )
     reals = preprocess_reals(batch.images, mirror=mirror, alpha=position.alpha) if paired else None
-    return GeneratorInputs(latents, batch.drawn_labels, reals, augment_noise, _part_of(batch))
+    return GeneratorInputs(latents, batch.drawn_labels, reals, augment_noise, _part_indices(batch))
 
 
 def _select_own_rows(batch: Batch, drawn: T) -> T:
@@ -106,11 +106,11 @@ def _select_own_rows(batch: Batch, drawn: T) -> T:
     return own
 
 
-def _part_of(batch: Batch) -> tuple[int, ...]:
+def _part_indices(batch: Batch) -> tuple[int, ...]:
     return (batch.share.number,) if batch.share.num_shards > 1 else ()
 
 
-def _draw_mirror(run: Run, n: int, random: torch.Generator) -> Tensor | None:
+def _draw_mirror_mask(run: Run, n: int, random: torch.Generator) -> Tensor | None:
     return torch.rand(n, generator=random, device=random.device) < 0.5 if run.data.mirror else None
 
 

@@ -18,7 +18,7 @@ from progan.images import to_pixels
 from progan.interop.cli import main as interop
 from progan.run_directory import load_config
 from progan.runtime.files import hash_file_sha256
-from progan.sampling.snapshot_file import fingerprint, load_network, save_network
+from progan.sampling.snapshot_file import compute_fingerprint, load_network, save_network
 from tests.builders import message, noise_dataset, tiny_snapshot
 from tests.interop import official_files, zoo_files
 from tests.runtime import attacks
@@ -137,7 +137,7 @@ def test_exports_of_a_lower_resolution_draw_its_pictures(official: Path, tmp_pat
     said = {"command": "", "network": "", "images": ""}
     images = torch.jit.load(str(target), _extra_files=said)(torch.from_numpy(latents))
     assert said["command"].decode().endswith(f"{official} --to {target} --resolution 8")
-    assert said["network"].decode() == f"{official.name} {fingerprint(official)}"
+    assert said["network"].decode() == f"{official.name} {compute_fingerprint(official)}"
     for source, words in ((official, ("--resolution", 8)), (lower, ())):
         assert (
             call(

@@ -566,7 +566,7 @@ def test_a_run_that_was_killed_between_its_first_network_and_state_begins_again(
 ) -> None:
     program = (
         "import os, sys, progan.training.checkpoint_writer as writer\n"
-        "writer.write_state = lambda *_: os._exit(9)\n"
+        "writer.write_state_and_delete_oldest = lambda *_: os._exit(9)\n"
         "from progan.cli.train import main\nmain()"
     )
     words = ["--data", data, "--outdir", tmp_path / "runs", *OPTIONS]

@@ -17,7 +17,7 @@ from metrics.neighbours import (
     NeighbourSearch,
     find_nearest,
     neighbour_sheet,
-    parse_crop,
+    parse_crop_or_whole,
 )
 from metrics.samples import ImageSample, Size, split_batches
 from progan.errors import UserError
@@ -130,15 +130,15 @@ def test_copies_are_at_no_distance():
 
 def test_windows_are_read():
     size = Size(20, 30, 3)
-    assert parse_crop(None, size) == CropBox(0, 0, 30, 20)
-    assert parse_crop("4,2,8x6", size) == CropBox(left=4, top=2, width=8, height=6)
-    assert parse_crop("0,0,30x20", size) == CropBox(0, 0, 30, 20)
+    assert parse_crop_or_whole(None, size) == CropBox(0, 0, 30, 20)
+    assert parse_crop_or_whole("4,2,8x6", size) == CropBox(left=4, top=2, width=8, height=6)
+    assert parse_crop_or_whole("0,0,30x20", size) == CropBox(0, 0, 30, 20)
 
 
 @pytest.mark.parametrize("text", ["", "1,2,3", "1,2,3x", "1,2,3x4x5", "a,b,cxd", "1.5,2,3x4"])
 def test_what_is_no_window_is_answered_with_one(text):
     with pytest.raises(UserError, match=f"--crop '{text}' is not X,Y,WIDTHxHEIGHT such as 16,8"):
-        parse_crop(text, Size(20, 30, 3))
+        parse_crop_or_whole(text, Size(20, 30, 3))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_what_is_no_window_is_answered_with_one(text):
 )
 def test_windows_outside_of_the_images_are_refused(text):
     with pytest.raises(UserError, match=f"--crop {text} does not lie inside of images of 30x20x3"):
-        parse_crop(text, Size(20, 30, 3))
+        parse_crop_or_whole(text, Size(20, 30, 3))
 
 
 def looked_up(images: np.ndarray, training: np.ndarray, k: int) -> NeighbourSearch:

@@ -8,7 +8,11 @@ import pytest
 from progan.runtime.files import hash_file_sha256
 from progan.sampling.snapshot_file import save_network
 from progan.training.checkpoint_writer import CheckpointWriter
-from progan.training.model_cards import ModelCardWriter, read_measurements_until, training_data_of
+from progan.training.model_cards import (
+    ModelCardWriter,
+    describe_training_data,
+    read_measurements_until,
+)
 from tests.builders import noise_dataset, tiny_run, tiny_snapshot
 from tests.training.test_checkpoint_writer import born, snapshot_of
 
@@ -23,7 +27,11 @@ def cards(tmp_path: Path) -> ModelCardWriter:
     dataset = noise_dataset(tmp_path / "secret-place" / "mine", holdout=0.25)
     SAID.clear()
     return ModelCardWriter(
-        run=RUN, data=training_data_of(dataset), machine="cpu", directory=directory, log=SAID.append
+        run=RUN,
+        data=describe_training_data(dataset),
+        machine="cpu",
+        directory=directory,
+        log=SAID.append,
     )
 
 

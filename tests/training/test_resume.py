@@ -12,7 +12,7 @@ from progan.config import Run
 from progan.data.loader import read_batches
 from progan.data.reader import Dataset
 from progan.training import state as states
-from progan.training.checkpoint import COUNTERS, load_state, save_state
+from progan.training.checkpoint import COUNTERS, load_state, save_state_and_delete_oldest
 from progan.training.loop import train_round
 from progan.training.optim import enter_phase
 from progan.training.state import TrainState
@@ -122,7 +122,9 @@ class Training:
 
     def through_a_file(self, directory: Path) -> None:
         directory.mkdir(exist_ok=True)
-        self.state = load_state(save_state(directory, self.state, self.run), self.run, CPU)
+        self.state = load_state(
+            save_state_and_delete_oldest(directory, self.state, self.run), self.run, CPU
+        )
 
 
 def begun(name: str, dataset: Dataset) -> Training:
