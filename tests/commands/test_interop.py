@@ -133,6 +133,8 @@ def test_exports_of_a_lower_resolution_draw_its_pictures(official: Path, tmp_pat
     for path in (target, lower):
         result = call(interop, official, "--to", path, "--resolution", 8)
         assert (result.exit_code, result.output) == (0, f"{path}\n")
+    # Layers above it are left out.
+    assert load_network(lower, torch.device("cpu")).generator.config.resolution == 8
     latents = np.random.RandomState(3).randn(1, 8).astype(np.float32)
     said = {"command": "", "network": "", "images": ""}
     images = torch.jit.load(str(target), _extra_files=said)(torch.from_numpy(latents))
