@@ -135,7 +135,8 @@ def _find_recording_run_and_report(
     click.echo(
         f"These rows are not stored with the run: {obstacle}."
         if obstacle
-        else f"These rows are stored with the run, in {run / ROWS_FILE} (--no-record: not).",
+        else f"These rows are stored with the run, in {run / ROWS_FILE} "
+        "(--no-record turns this off).",
         err=True,
     )
     return None if obstacle else run

@@ -160,7 +160,7 @@ def _parse_seeds(seeds: Iterable[int]) -> list[int]:
     if not found:
         raise UserError("No seeds were given: name at least one.")
     if wrong := [seed for seed in found if not 0 <= seed < 2**32]:
-        raise UserError(f"Seeds go from 0 to {2**32 - 1}; {wrong[0]} is none.")
+        raise UserError(f"Seeds go from 0 to {2**32 - 1}; {wrong[0]} is not one.")
     return found
 
 

@@ -92,7 +92,7 @@ def require_no_unknown(unknown: set[str], kind: str) -> None:
     """Raise UserError that lists the `unknown` names of settings, if there are any."""
     if unknown:
         raise UserError(
-            f"There are no {kind}settings called {', '.join(sorted(unknown))}; "
+            f"Unknown {kind}settings: {', '.join(sorted(unknown))}; "
             "another version of progan may have them."
         )
 

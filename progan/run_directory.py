@@ -91,7 +91,9 @@ def load_config(directory: Path) -> Run:
             raise ValueError("it has no settings of network and growth")
         return from_dict(values)
     except UserError as error:
-        raise UserError(f"{path} cannot be used: {error} Mend it, or start a new run.") from error
+        raise UserError(
+            f"{path} cannot be used: {error} Correct it, or start a new run."
+        ) from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({error}). Restore it, or start a new run.") from error
 

@@ -149,13 +149,13 @@ def test_old_networks_are_squares() -> None:
 
 
 def test_unknown_settings_are_named() -> None:
-    with pytest.raises(UserError, match="no growth settings called momentum, speed; another"):
+    with pytest.raises(UserError, match="Unknown growth settings: momentum, speed; another"):
         section_from_dict(Growth, {"speed": 1, "batch": 2, "momentum": 3})
-    with pytest.raises(UserError, match="no network settings called depth"):
+    with pytest.raises(UserError, match="Unknown network settings: depth"):
         from_dict({"network": {"depth": 3}})
-    with pytest.raises(UserError, match="no settings called sed"):
+    with pytest.raises(UserError, match="Unknown settings: sed"):
         from_dict({"sed": 3})
-    with pytest.raises(UserError, match="no settings called g_lrr"):
+    with pytest.raises(UserError, match="Unknown settings: g_lrr"):
         override(Run(), {"g_lrr": 0.1})
 
 

@@ -60,7 +60,7 @@ def create_from_images(
     """Make a dataset of a folder or zip file of images.
 
     They may have any size and kind: see --crop, --resolution and --channels. With --on-error skip,
-    images of one colour, and of equal files all but the first, are left out too.
+    images of one colour and copies of earlier files are left out too.
     """
     from progan.data.importers.images import ImageOptions, import_images
 

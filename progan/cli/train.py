@@ -131,7 +131,7 @@ def _require_compatible_with_resume(request: TrainRequest) -> None:
         )
     if request.preset:
         raise UserError(
-            f"A resumed run keeps its settings: leave --preset {request.preset} away, and "
+            f"A resumed run keeps its settings: omit --preset {request.preset}, and "
             "name what is to change, e.g. --total-kimg 20000."
         )
 
@@ -199,6 +199,6 @@ def require_metrics(run: Run) -> None:
     ranked = [name for name in LOWER_IS_BETTER if name in measured]
     if run.output.best and run.output.best not in ranked:
         raise UserError(
-            f"--best {run.output.best} is none of --metrics {run.output.metrics!r} "
-            f"that can rank snapshots. Add one of these there: {', '.join(LOWER_IS_BETTER)}."
+            f"--best {run.output.best} is not in --metrics {run.output.metrics!r}, or "
+            f"cannot rank snapshots. Add one of these to --metrics: {', '.join(LOWER_IS_BETTER)}."
         )

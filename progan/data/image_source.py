@@ -93,10 +93,15 @@ def require_readable(source: Path | str, total: int, unreadable: Sequence[Skippe
         )
 
 
-def format_skipped(skipped: Sequence[SkippedImage]) -> str:
-    """Format the first ten with their reasons, one in a line, and the number of the others."""
+def format_skipped(skipped: Sequence[SkippedImage], *, by_check: bool = True) -> str:
+    """Format the first ten with their reasons, one in a line, and the number of the others.
+
+    Args:
+        by_check: True if `dataset_tool.py check` lists all of them; a line says so.
+    """
     lines = [f"  {item.path}: {item.reason}" for item in skipped[:_NUM_LISTED]]
     lines = [escape_controls(line) for line in lines]
     if (more := len(skipped) - _NUM_LISTED) > 0:
-        lines.append(f"  and {more:,} more; {command_line('dataset', 'check')} names them all")
+        hint = f"; {command_line('dataset', 'check')} names them all" * by_check
+        lines.append(f"  and {more:,} more{hint}")
     return "\n".join(lines)

@@ -123,7 +123,7 @@ def format_layer_table(model: ImportedModel, where: str) -> str:
     lines = [_format_summary(model, where)]
     for role, weights in model.weights.items():
         originals = model.originals.get(role, {})
-        rows = [("there", "shape", "here", "shape")]
+        rows = [("original", "shape", "progan", "shape")]
         for name, weight in weights.items():
             original, shape = originals.get(name, ("–", None))
             rows.append((original, format_shape(shape), name, format_shape(tuple(weight.shape))))

@@ -185,7 +185,8 @@ def write_projection(
     class_text = (
         f", class {sanitize_and_truncate_line(names[int(found.label.argmax())])}" if names else ""
     )
-    return f"{image_file}  {rms_difference(pixels, target.pixels):.1f} of 255 off{class_text}"
+    difference = rms_difference(pixels, target.pixels)
+    return f"{image_file}  {difference:.1f} of 255 from the target{class_text}"
 
 
 def _save_latents(path: Path, results: Sequence[Projection]) -> None:

@@ -90,7 +90,8 @@ def _list_progress_facts(data: RunData) -> Iterator[tuple[str, str]]:
         yield "speed", f"{format_rate(last['speed/images-per-second'])} images/s"
 
 
-NOT_COMPARED = ("preset", "data", "fingerprint", "init_from")  # listed in the overview instead
+# Listed in the overview instead; the number of classes is that of the dataset.
+NOT_COMPARED = ("preset", "data", "fingerprint", "init_from", "label_size")
 SETTINGS_HEADINGS = ("setting", "value", "what it is")
 MACHINE_HEADINGS = ("from", "progan", "torch", "device")
 GROWTH_HEADINGS = ("resolution", "", "kimg", "batch", "images/s", "time", "")

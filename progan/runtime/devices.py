@@ -33,6 +33,8 @@ def choose_device(name: str, number: int | None = None) -> torch.device:
         number: Rank of this process on this machine; each process gets a GPU of its own.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name not in ("auto", "cpu", *available):
+        return _parse_gpu(name)
     if name == "auto":
         name = next((kind for kind, present in available.items() if present), "cpu")
     if not available.get(name, True):
@@ -54,6 +56,16 @@ def choose_device(name: str, number: int | None = None) -> torch.device:
         )
     torch.cuda.set_device(number)
     return torch.device(name, number)
+
+
+def _parse_gpu(name: str) -> torch.device:
+    """Return the GPU of a name such as 'cuda:1'; raises UserError if there is none."""
+    kind, _, index = name.partition(":")
+    count = torch.cuda.device_count() if kind == "cuda" else 0
+    if kind == "cuda" and index.isdecimal() and int(index) < count:
+        return torch.device(name)
+    gpus = f", or cuda:0 to cuda:{count - 1}" if count else ""
+    raise UserError(f"Unknown device {name!r}: choose auto, cpu, cuda, mps{gpus}.")
 
 
 def describe_device(device: torch.device) -> str:

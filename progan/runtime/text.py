@@ -122,11 +122,11 @@ def make_caseless_key(name: str) -> str:
 MAX_LINE_LENGTH = 80  # characters of a name
 
 
-def sanitize_and_truncate_line(text: str) -> str:
+def sanitize_and_truncate_line(text: str, max_length: int = MAX_LINE_LENGTH) -> str:
     """Replace invisible characters (line ends, direction marks, bytes) by blanks and truncate."""
     seen = "".join(each if each.isprintable() else " " for each in text)
     line = " ".join(seen.split())
-    return line if len(line) <= MAX_LINE_LENGTH else f"{line[: MAX_LINE_LENGTH - 1]}…"
+    return line if len(line) <= max_length else f"{line[: max_length - 1]}…"
 
 
 def format_rate(per_second: float) -> str:

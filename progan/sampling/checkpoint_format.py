@@ -21,7 +21,7 @@ Content = dict[str, Any]
 FORMAT_VERSION = 2
 FORMAT = "progan state"
 NETWORKS = ("generator", "discriminator", "average")
-NOT_WHOLE = "is not a whole training state"
+NOT_WHOLE = "is not a complete training state"
 PICKLE_NAME = "/data.pkl"  # the end of the name of the pickle in files of PyTorch
 
 

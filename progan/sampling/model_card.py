@@ -17,7 +17,7 @@ from progan import schedule
 from progan.config import LossConfig, Run
 from progan.invocation import command_line
 from progan.runtime.files import write_atomically
-from progan.runtime.text import format_duration, sanitize_and_truncate_line
+from progan.runtime.text import MAX_LINE_LENGTH, format_duration, sanitize_and_truncate_line
 from progan.sampling.snapshot_file import SUFFIX as NETWORK_SUFFIX
 from progan.sampling.snapshot_file import Snapshot, describe_inputs_and_outputs
 from progan.sizes import Size
@@ -214,9 +214,9 @@ def is_unedited(content: bytes) -> bool:
     return match is not None and (match[1] or match[2]) == _hash_text(text)
 
 
-def escape_markdown(text: str) -> str:
-    """Escape Markdown on one line; safe in tables."""
-    return _MARKDOWN_SPECIAL.sub(r"\\\1", sanitize_and_truncate_line(text))
+def escape_markdown(text: str, max_length: int = MAX_LINE_LENGTH) -> str:
+    """Escape Markdown on one line, cut to a length; safe in tables."""
+    return _MARKDOWN_SPECIAL.sub(r"\\\1", sanitize_and_truncate_line(text, max_length))
 
 
 def code_span(text: str) -> str:

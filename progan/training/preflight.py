@@ -256,7 +256,7 @@ def costs_table(costs: list[LevelCost], run: Run, how: str, processes: int = 1) 
     return "\n".join(
         [
             format_table([HEADINGS, *rows]),
-            f"In all {format_duration(total)}, beside samples, snapshots and metrics. {basis}.",
+            f"Total {format_duration(total)}, without samples, snapshots and metrics. {basis}.",
         ]
     )
 

@@ -255,7 +255,7 @@ def test_a_place_that_the_network_does_not_have_is_damage(
 
 def test_settings_of_a_later_progan_are_named(path: Path) -> None:
     rewritten(path, lambda header: header["network"].update(attention=True))
-    with pytest.raises(UserError, match="no network settings called attention"):
+    with pytest.raises(UserError, match="Unknown network settings: attention"):
         load_network(path, CPU)
 
 

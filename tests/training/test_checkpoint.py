@@ -96,7 +96,7 @@ def test_a_state_that_is_wrong_inside_is_refused(tmp_path: Path, name: str, valu
     run = tiny_run()
     path = checkpoint.save_state_and_delete_oldest(tmp_path, state.create_state(run, CPU), run)
     rewritten(path, **{name: value})
-    with pytest.raises(UserError, match="is not a whole training state"):
+    with pytest.raises(UserError, match="is not a complete training state"):
         checkpoint.load_state(path, run, CPU)
 
 
@@ -146,7 +146,7 @@ def test_a_cut_file_is_noticed(tmp_path: Path, left: float) -> None:
     run = tiny_run()
     path = checkpoint.save_state_and_delete_oldest(tmp_path, state.create_state(run, CPU), run)
     path.write_bytes(path.read_bytes()[: int(left * path.stat().st_size)])
-    with pytest.raises(checkpoint.DamagedCheckpoint, match="is not a whole training state"):
+    with pytest.raises(checkpoint.DamagedCheckpoint, match="is not a complete training state"):
         checkpoint.load_state(path, run, CPU)
 
 
@@ -232,7 +232,7 @@ def test_a_pickle_that_wants_to_run_code_is_refused_and_does_not_run(
 ) -> None:
     path, trace = tmp_path / "state-000001.pt", tmp_path / "it-ran"
     save({"format": "progan state", "version": 1, "evil": Exploit(trace)}, path)
-    with pytest.raises(UserError, match="not a whole training state"):
+    with pytest.raises(UserError, match="not a complete training state"):
         checkpoint.load_state(path, tiny_run(), CPU)
     assert read_metadata(path) is None
     assert not trace.exists()
@@ -288,7 +288,7 @@ def test_broken_controllers_are_refused(tmp_path: Path, controllers: object) -> 
     run = tiny_run(objective="lsgan", adaptive_noise=True)
     path = checkpoint.save_state_and_delete_oldest(tmp_path, state.create_state(run, CPU), run)
     rewritten(path, dials=controllers)
-    with pytest.raises(UserError, match="is not a whole training state"):
+    with pytest.raises(UserError, match="is not a complete training state"):
         checkpoint.load_state(path, run, CPU)
 
 

@@ -131,7 +131,7 @@ def parse_csv_labels(data: bytes, where: str, images: ImageNameIndex) -> LabelRo
         lines = [line for line in _read_lines(text, delimiter) if any(line.cells)]
     except csv.Error as error:
         raise UserError(
-            f"{where} cannot be read as CSV: {error}. Mend its quotation marks."
+            f"{where} cannot be read as CSV: {error}. Correct its quotation marks."
         ) from error
     lines = _drop_empty_columns(lines)
     header = lines[0].cells if lines and _is_header(lines[0].cells, images) else None
@@ -284,7 +284,7 @@ def load_json(data: bytes, where: str) -> Any:
         return json.loads(decode_text(data, where))
     except (ValueError, RecursionError) as error:
         raise UserError(
-            f"{where} is no JSON: {error}. Mend it, or use --labels folders or none."
+            f"{where} is no JSON: {error}. Correct it, or use --labels folders or none."
         ) from error
 
 
@@ -294,7 +294,7 @@ def parse_stylegan_labels(pairs: Any, where: str) -> list[tuple[str, str | int]]
     A class is an index or a name. Raises UserError.
     """
     if not isinstance(pairs, list):
-        raise UserError(f"{where}: labels is {pairs!r:.50}, not a list. Mend it.")
+        raise UserError(f"{where}: labels is {pairs!r:.50}, not a list. Correct it.")
     for pair in pairs:
         if not (
             isinstance(pair, list)
@@ -304,7 +304,7 @@ def parse_stylegan_labels(pairs: Any, where: str) -> list[tuple[str, str | int]]
         ):
             raise UserError(
                 f"{where} has the entry {json.dumps(pair):.80}, not a path and its "
-                "class, a number from 0 up. Mend it, or use --labels folders or none."
+                "class, a number from 0 up. Correct it, or use --labels folders or none."
             )
     return [
         (path, int(label) if isinstance(label, float) else label)

@@ -259,7 +259,7 @@ def _match_rows_with_images(
         if match and match.difference:
             differences[match.difference] += 1
     if not label_of and not unmatched:
-        raise UserError(f"{where} has no label. Mend it, or use --labels folders or none.")
+        raise UserError(f"{where} has no label. Correct it, or use --labels folders or none.")
     notes = list(notes)
     if 0 not in label_of.values() and 1 in label_of.values():
         notes.append(f"The labels of {where} count from 1: class 0 has no image.")
@@ -301,8 +301,9 @@ def labels_from_table(table: LabelTable, paths: Sequence[str]) -> Labels:
         raise UserError(
             f"{len(missing)} of {format_count(len(paths), 'image')} "
             f"{pluralize(len(missing), 'has', 'have')} no label in "
-            f"{table.where}:\n{format_skipped(missing)}{others}\nAdd them there, as paths from the "
-            "root of --source; or remove these images, or leave all labels out with --labels none."
+            f"{table.where}:\n{format_skipped(missing, by_check=False)}{others}\nAdd them "
+            "there, as paths from the root of --source; or remove these images, or leave all "
+            "labels out with --labels none."
         )
     labels = np.array([table.class_of[path] for path in paths], dtype=np.int64)
     return Labels(labels, table.names)
