@@ -80,7 +80,7 @@ def test_a_smaller_group_is_another_gradient(monkeypatch: pytest.MonkeyPatch) ->
     whole, broken = Recorded(), in_parts(run, 4)
     iterations(run, born(run), 1, whole)
     neighbours = torch.arange(8).reshape(2, 4)  # where groups are strided
-    monkeypatch.setattr(module, "split_rows_into_parts", lambda *arguments: neighbours)
+    monkeypatch.setattr(module, "split_rows_on_device", lambda *arguments: neighbours)
     iterations(run, born(run), 1, broken)
     assert relative_error(broken.seen[:1], whole.seen[:1]) > 1e-3
 
