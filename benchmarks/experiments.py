@@ -31,9 +31,9 @@ from benchmarks.report import PATH, RESULTS, ROOT
 from benchmarks.trials import EXPERIMENTS, Columns, Settings, Trial
 from metrics.evaluation import BASELINE
 from progan import run_directory
-from progan.diagnosis.diagnose import status_history
+from progan.diagnosis.diagnose import diagnose_after_each_tick
 from progan.diagnosis.history import read_history
-from progan.diagnosis.status import current_status_name
+from progan.diagnosis.status import translate_old_status_name
 from progan.runtime.files import write_atomically
 
 HELD_OUT = "held-out.jsonl"  # metrics of all snapshots against held-out images
@@ -103,7 +103,9 @@ def main(
 def read_outcomes(store: Path) -> list[Outcome]:
     """Read outcomes; statuses of earlier versions get their present names."""
     stored = json.loads(store.read_text()) if store.exists() else []
-    return [Outcome(**each | {"verdict": current_status_name(each["verdict"])}) for each in stored]
+    return [
+        Outcome(**each | {"verdict": translate_old_status_name(each["verdict"])}) for each in stored
+    ]
 
 
 def write_outcomes(store: Path, outcomes: Iterable[Outcome]) -> None:
@@ -195,7 +197,7 @@ def last_values(run: Path) -> dict[str, float]:
 def status_changes(run: Path) -> list[tuple[float, str]]:
     """Return (kimg, status) of the live diagnosis wherever the status changed."""
     history: list[tuple[float, str]] = []
-    for kimg, verdict in status_history(read_history(run)):
+    for kimg, verdict in diagnose_after_each_tick(read_history(run)):
         if verdict.is_conclusive and (not history or history[-1][1] != verdict.name):
             history.append((kimg, verdict.name))
     return history

@@ -29,7 +29,7 @@ from progan.config import Run, override
 from progan.data.loader import prefetch_batches, read_batches
 from progan.runtime import devices
 from progan.training import preflight
-from progan.training.checkpoint import load_state, save_state
+from progan.training.checkpoint import load_state, save_state_and_delete_oldest
 from progan.training.cuda_graph import cuda_graph_capture, cuda_graph_steps
 from progan.training.state import TrainState, create_state
 from progan.training.step import EAGER_STEPS, Statistics, Steps
@@ -202,7 +202,7 @@ def compare_resumed(device: str, *, record: Recorder) -> None:
     straight = _train(run, place, 16, 6, EAGER_STEPS)
     half = _train(run, place, 16, 3, EAGER_STEPS)
     with tempfile.TemporaryDirectory() as folder:
-        resumed = load_state(save_state(Path(folder), half, run), run, place)
+        resumed = load_state(save_state_and_delete_oldest(Path(folder), half, run), run, place)
     for _ in range(3):
         iterate_on_equal_inputs(resumed, run, 16, None, torch.float32)
     same = all(map(torch.equal, _weights(resumed), _weights(straight)))

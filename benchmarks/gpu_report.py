@@ -12,7 +12,7 @@ from benchmarks.workload import stage_at, step_cost
 from progan import schedule
 from progan.config import Run
 from progan.errors import UserError
-from progan.runtime.text import human_seconds
+from progan.runtime.text import format_duration
 
 BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 AIM_HOURS = 10.0  # for v2-1gpu, 12,000 kimg up to 1024x1024
@@ -167,7 +167,7 @@ def _compilation(lines: Sequence[Line]) -> str:
 
 def _projection(steps: Sequence[Line], run: Run) -> str:
     """Project the preset's hours in each variant, and with the fastest at each resolution."""
-    phases = schedule.phases(run.growth, run.network)
+    phases = schedule.iterate_phases(run.growth, run.network)
     resolutions = list(dict.fromkeys(phase.stage.resolution for phase in phases))
     speeds: dict[str, dict[int, float]] = {}
     for line in steps:
@@ -208,7 +208,7 @@ def _projected_row(
     if missing := [each for each in resolutions if each not in found]:
         return way, f"not measured at {', '.join(map(str, missing))}", "", ""
     growing, flat = growing_seconds(run, found), whole_seconds(run, found)
-    return way, human_seconds(growing), human_seconds(flat), f"{flat / growing:.2f}"
+    return way, format_duration(growing), format_duration(flat), f"{flat / growing:.2f}"
 
 
 def growing_seconds(run: Run, images_per_second: Mapping[int, float]) -> float:
@@ -219,7 +219,7 @@ def growing_seconds(run: Run, images_per_second: Mapping[int, float]) -> float:
 def seconds_by_resolution(run: Run, images_per_second: Mapping[int, float]) -> dict[int, float]:
     """Return the seconds of a run at each resolution."""
     spent: dict[int, float] = {}
-    for phase in schedule.phases(run.growth, run.network):
+    for phase in schedule.iterate_phases(run.growth, run.network):
         resolution, kimg = phase.stage.resolution, phase.end_kimg - phase.start_kimg
         spent[resolution] = (
             spent.get(resolution, 0.0) + 1000 * kimg / (images_per_second[resolution])
@@ -274,7 +274,7 @@ def _training(lines: Sequence[Line]) -> str:
             for row in line["metrics"]
             if "kimg" in row
         ]
-        size, time = line["resolution"], human_seconds(line["seconds"][0])
+        size, time = line["resolution"], format_duration(line["seconds"][0])
         return (
             f"{size}x{size}, {line['total_kimg']:g} kimg in {time}; images are in "
             "`training/`.\n\n" + format_table(("kimg", "after", "metric"), rows)
@@ -284,7 +284,7 @@ def _training(lines: Sequence[Line]) -> str:
 
 def _time_at(hours: Sequence[tuple[float, float]], kimg: float) -> str:
     """Return the time at which a run had seen so many thousand images."""
-    return next((human_seconds(3600 * time) for seen, time in hours if seen >= kimg - 1e-6), "")
+    return next((format_duration(3600 * time) for seen, time in hours if seen >= kimg - 1e-6), "")
 
 
 def _values(row: Mapping[str, Any]) -> str:

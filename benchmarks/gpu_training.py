@@ -130,7 +130,7 @@ def estimate_seconds(run: Run, kimg: float, images_per_second: Mapping[int, floa
     growth = scale_to_kimg(run, kimg).growth
     return sum(
         1000 * (phase.end_kimg - phase.start_kimg) / images_per_second[phase.stage.resolution]
-        for phase in schedule.phases(growth, run.network)
+        for phase in schedule.iterate_phases(growth, run.network)
     )
 
 

@@ -29,7 +29,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from progan.errors import UserError, first_line
+from progan.errors import UserError, get_first_error_line
 
 Line: TypeAlias = dict[str, Any]
 ENDS = ("finished", "failed", "crashed", "timed out")
@@ -301,7 +301,7 @@ def _work(task: Task, record: Recorder, output: Path, path: list[str]) -> None:
     except Exception as error:
         if not isinstance(error, UserError):
             traceback.print_exc()
-        print(f"{type(error).__name__}: {first_line(error)}", file=sys.stderr, flush=True)
+        print(f"{type(error).__name__}: {get_first_error_line(error)}", file=sys.stderr, flush=True)
         os._exit(_FAILED)
     sys.stdout.flush()
     os._exit(0)  # threads of libraries must not keep the process alive

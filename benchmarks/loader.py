@@ -125,7 +125,7 @@ def dataset_stages(run: Run, dataset: Dataset, resolution: int) -> list[Stage]:
     """Return the stages of the preset that the dataset has a level for, without fades."""
     return [
         phase.stage
-        for phase in schedule.phases(run.growth, run.network)
+        for phase in schedule.iterate_phases(run.growth, run.network)
         if not phase.stage.fading
         and phase.stage.level in dataset.info.levels
         and phase.stage.resolution <= resolution

@@ -27,13 +27,13 @@ from benchmarks.report import PATH, preset_option
 from progan import presets
 from progan.config import override
 from progan.data.reader import Dataset
-from progan.runtime.files import human_bytes
+from progan.runtime.files import format_bytes
 from progan.runtime.log import Log
 from progan.runtime.torch_settings import set_cpu_threads
-from progan.runtime.weights_file import content_hash
+from progan.runtime.weights_file import hash_content
 from progan.runtime.workers import BackgroundJob
 from progan.training import hooks
-from progan.training.checkpoint import copy_to_cpu, load_state, write_state
+from progan.training.checkpoint import copy_to_cpu, load_state, write_state_and_delete_oldest
 from progan.training.checkpoint_writer import CheckpointWriter
 from progan.training.loop import TrainContext, train
 from progan.training.start import fit_to_dataset
@@ -66,17 +66,19 @@ def measure_state(preset: str, outdir: Path | None, runs: int) -> None:
             with append_seconds(spent["copy (training waits)"]):
                 content = copy_to_cpu(state, run)
             with append_seconds(spent["checksum"]):
-                content_hash(content)
+                hash_content(content)
             with append_seconds(spent["checksum, write, fsync, rename"]):
-                path = write_state(Path(folder), content, 1)
+                path = write_state_and_delete_oldest(Path(folder), content, 1)
             size = path.stat().st_size
             spent["one multiplication of 1024x1024 matrices, alone"].append(multiply(None))
             spent["the same beside the writing"].append(
-                multiply(lambda content=content: write_state(Path(folder), content, 1))
+                multiply(
+                    lambda content=content: write_state_and_delete_oldest(Path(folder), content, 1)
+                )
             )
             with append_seconds(spent["read and check"]):
                 load_state(max(Path(folder).iterdir()), run, CPU)
-    click.echo(f"{preset}: {human_bytes(size)}")
+    click.echo(f"{preset}: {format_bytes(size)}")
     for name, seconds in spent.items():
         seconds.sort()
         click.echo(
@@ -110,7 +112,12 @@ def measure_hooks(preset: str, data: Path, total_kimg: float | None) -> None:
     set_cpu_threads(run.threads)
     clock: dict[str, float] = defaultdict(float)
     processor: dict[str, float] = defaultdict(float)
-    for name in ("log_status_line", "log_statistics", "save_sample_grid", "save_snapshots"):
+    for name in (
+        "make_status_line_hook",
+        "make_statistics_hook",
+        "make_sample_grid_hook",
+        "make_snapshot_hook",
+    ):
         setattr(hooks, name, time_hook(getattr(hooks, name), name, clock, processor))
     leave = CheckpointWriter.__exit__
     CheckpointWriter.__exit__ = add_up_time(leave, "waiting at the end", clock, processor)  # type: ignore

@@ -60,7 +60,7 @@ def stages_by_resolution(run: Run) -> dict[int, Stage]:
     """Return the stages of a run by resolution, fully faded in."""
     return {
         phase.stage.resolution: phase.stage
-        for phase in schedule.phases(run.growth, run.network)
+        for phase in schedule.iterate_phases(run.growth, run.network)
         if not phase.stage.fading
     }
 

@@ -24,6 +24,7 @@ from metrics.options import (
 from progan.command import PATH, Command, hyphenate
 from progan.errors import UserError
 from progan.runtime.files import require_writable_file
+from progan.runtime.text import format_duration
 from progan.runtime.torch_settings import set_omp_passive
 
 MODES = "discrete-modes"
@@ -87,7 +88,6 @@ def _train_classifier(file: Path, epochs: int, sources: SourceOptions) -> None:
     from progan.data.reader import Dataset
     from progan.runtime.devices import choose_device, set_precision
     from progan.runtime.files import make_folder
-    from progan.runtime.text import human_seconds
 
     dataset, device = Dataset.open(sources.reals), choose_device(sources.device)
     set_precision("fp32")
@@ -97,7 +97,7 @@ def _train_classifier(file: Path, epochs: int, sources: SourceOptions) -> None:
     save_classifier(file, classifier, info)
     click.echo(
         f"{file}: trained on {info.num_training} digits in "
-        f"{human_seconds(time.monotonic() - start)}; error rate {info.error:.2%} on "
+        f"{format_duration(time.monotonic() - start)}; error rate {info.error:.2%} on "
         f"{info.num_held_out} held-out digits."
     )
 

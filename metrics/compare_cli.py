@@ -76,10 +76,10 @@ def compare(
     from progan.runtime.files import make_folder
 
     make_folder(outdir)
-    read = _record_reader(missing_metrics, data, detector, **settings)
+    read = _make_record_reader(missing_metrics, data, detector, **settings)
     records, failed = _read_records(runs, read)
     if not records:
-        raise UserError("No run to compare. " + _format_failures(failed))
+        raise UserError("No run to compare. " + _format_left_out_runs(failed))
     found = comparison.compare(records, sort)
     _write_files(found, records, numbers, outdir)
     click.echo(comparison.format_markdown(found, SHEET_FILE).partition("\n\n")[0])
@@ -87,10 +87,10 @@ def compare(
         click.echo(escape_controls(sentence))
     click.echo("\n".join(str(outdir / name) for name in (MARKDOWN_FILE, CSV_FILE, SHEET_FILE)))
     if failed:
-        raise UserError(_format_failures(failed))
+        raise UserError(_format_left_out_runs(failed))
 
 
-def _record_reader(
+def _make_record_reader(
     missing_metrics: Mapping[str, tuple[str, int | None]],
     data: Path | None,
     detector: Path | None,
@@ -99,7 +99,7 @@ def _record_reader(
     device: str,
 ) -> Callable[[Path], "RunRecord"]:
     """Return the function run -> record, which measures the metrics that are missing."""
-    from metrics.measure import create_context, fill_missing
+    from metrics.measure import create_context, measure_missing
     from metrics.run_record import read_record
     from progan.runtime.devices import choose_device, set_precision
 
@@ -109,7 +109,7 @@ def _record_reader(
 
     def read(run: Path) -> "RunRecord":
         record = read_record(run, best=snapshot == "best", device=target)
-        return record if data is None else fill_missing(record, missing_metrics, data, context)
+        return record if data is None else measure_missing(record, missing_metrics, data, context)
 
     return read
 
@@ -136,7 +136,7 @@ def _write_files(
 
     samples = {
         name: comparison.render_samples(record, seeds)
-        for name, record in zip(comparison.run_names(records), records, strict=True)
+        for name, record in zip(comparison.make_distinct_run_names(records), records, strict=True)
     }
     rows = [(run.name, samples[run.name]) for run in found.runs]
     save_png(outdir / SHEET_FILE, comparison.comparison_sheet(rows, seeds))
@@ -144,5 +144,6 @@ def _write_files(
     write_atomically(outdir / CSV_FILE, comparison.format_csv(found))
 
 
-def _format_failures(failed: Mapping[Path, str]) -> str:
+def _format_left_out_runs(failed: Mapping[Path, str]) -> str:
+    """Format a line with the reason for each run that could not be read."""
     return "\n".join(f"{run} is left out: {reason}" for run, reason in failed.items())

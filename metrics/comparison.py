@@ -16,7 +16,7 @@ from metrics.run_record import RunRecord
 from progan import __version__
 from progan.config import Run
 from progan.errors import UserError
-from progan.images import Pixels, arrange_grid, repeat_pixels, to_opaque_rgb
+from progan.images import Pixels, arrange_grid, enlarge_by_repeating_pixels, to_opaque_pil
 from progan.runtime.text import escape_controls
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import render
@@ -84,13 +84,13 @@ def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
     Args:
         sort: Column or metric by which the best run comes first; '': in the order given.
     """
-    columns = _columns(records)
+    columns = _list_columns(records)
     reals = {
         column: value for record in reversed(records) for column, value in record.reals.items()
     }
     ranks = [
         [
-            rank_value(column, record.values.get(column), record.reals.get(column))
+            compute_sort_key(column, record.values.get(column), record.reals.get(column))
             for column in columns
         ]
         for record in records
@@ -110,7 +110,7 @@ def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
                 for column, place, best in zip(columns, row, bests, strict=True)
             ),
         )
-        for name, record, row in zip(run_names(records), records, ranks, strict=True)
+        for name, record, row in zip(make_distinct_run_names(records), records, ranks, strict=True)
     ]
     by = find_column(sort, columns) if sort else ""
     if by:
@@ -121,7 +121,7 @@ def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
         by,
         tuple(runs),
         tuple(Cell(reals.get(column)) for column in columns),
-        tuple(dict.fromkeys(_dataset_label(record.run) for record in records)),
+        tuple(dict.fromkeys(_format_dataset(record.run) for record in records)),
         {
             column: against
             for column in columns
@@ -149,7 +149,7 @@ def format_markdown(found: Comparison, sheet: str) -> str:
         for row in (rows[0], rule, *rows[1:])
     ]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\n{_notes(found)}\n\n![Samples]({sheet})\n"
+    return f"{table}\n\n{_format_notes(found)}\n\n![Samples]({sheet})\n"
 
 
 def _markdown_cell(text: str) -> str:
@@ -171,7 +171,7 @@ def format_csv(found: Comparison) -> str:
     return file.getvalue().encode("utf-8", "backslashreplace").decode()
 
 
-def rank_value(column: str, value: float | None, real: float | None) -> float | None:
+def compute_sort_key(column: str, value: float | None, real: float | None) -> float | None:
     """Return the sort key of a value, the least for the best; None if unknown."""
     if value is None or not math.isfinite(value):
         return None
@@ -200,7 +200,7 @@ def find_column(sort: str, columns: Sequence[str]) -> str:
     )
 
 
-def run_names(records: Sequence[RunRecord]) -> list[str]:
+def make_distinct_run_names(records: Sequence[RunRecord]) -> list[str]:
     """Return the names of the directories, or paths of networks where two have one name."""
     short = [record.directory.resolve().name for record in records]
     return [
@@ -209,7 +209,7 @@ def run_names(records: Sequence[RunRecord]) -> list[str]:
     ]
 
 
-def _columns(records: Sequence[RunRecord]) -> tuple[str, ...]:
+def _list_columns(records: Sequence[RunRecord]) -> tuple[str, ...]:
     """Return all columns: metrics in the order of GOALS, then statistics of the training."""
     found = dict.fromkeys(column for record in records for column in record.values)
     order = [*GOALS, ""]
@@ -243,11 +243,11 @@ def _reals_of_column(column: str, records: Sequence[RunRecord]) -> tuple[str, ..
     return tuple(reversed(found.values()))
 
 
-def _dataset_label(run: Run) -> str:
+def _format_dataset(run: Run) -> str:
     return run.data.data + (f" (class {run.data.subset})" if run.data.subset else "")
 
 
-def _notes(found: Comparison) -> str:
+def _format_notes(found: Comparison) -> str:
     order = f"Sorted by {found.sorted_by}. " if found.sorted_by else ""
     different = ""
     if len(found.datasets) > 1:
@@ -274,9 +274,9 @@ def describe_mixed_reals(found: Comparison) -> list[str]:
     ]
 
 
-def resize_cell(image: Pixels, side: int) -> Pixels:
+def resize_to_rgb_cell(image: Pixels, side: int) -> Pixels:
     """Resize [H, H, C] -> [side, side, 3] by repeating or averaging pixels."""
-    cell = to_opaque_rgb(repeat_pixels(image[None], side)[0])
+    cell = to_opaque_pil(enlarge_by_repeating_pixels(image[None], side)[0])
     if cell.width != side:
         cell = cell.resize((side, side), Image.Resampling.BOX)
     return np.asarray(cell, np.uint8)
@@ -303,7 +303,8 @@ def comparison_sheet(rows: Sequence[tuple[str, Pixels]], seeds: Sequence[int]) -
     largest = max(images.shape[1] for _, images in rows)
     side = min(max(largest, MIN_CELL), MAX_CELL)
     cells = [
-        np.concatenate([resize_cell(image, side) for image in images], 1) for _, images in rows
+        np.concatenate([resize_to_rgb_cell(image, side) for image in images], 1)
+        for _, images in rows
     ]
     bands = [_caption_row([f"seed {seed}" for seed in seeds], side)]
     for (name, _), row in zip(rows, cells, strict=True):

@@ -21,7 +21,7 @@ from torch import Tensor
 from metrics.discrete_modes import SIDES, load_classifier
 from progan.errors import UserError
 from progan.images import to_float
-from progan.runtime.files import sha256_of
+from progan.runtime.files import hash_file_sha256
 from progan.runtime.text import format_count
 from progan.runtime.weights_file import is_weights_file
 
@@ -94,7 +94,9 @@ def to_rgb(images: Tensor) -> Tensor:
 def pixel_detector() -> Detector:
     """Return a detector whose features are the pixels themselves, 0…1."""
     return Detector(
-        "pixels", "pixels", lambda images, side: (_resize(images, side).flatten(1) / 255, None)
+        "pixels",
+        "pixels",
+        lambda images, side: (_convert_to_float_and_resize(images, side).flatten(1) / 255, None),
     )
 
 
@@ -103,10 +105,10 @@ def open_detector(file: Path | None, default: str, device: torch.device) -> Dete
 
     Raises UserError if the file is no detector, or if the download fails.
     """
-    path = file or fetch_weights(default)
+    path = file or download_weights_if_missing(default)
     if not path.is_file():
         raise UserError(f"No such file: {path}. Name the weights of a detector.")
-    fingerprint = sha256_of(path)[:16]
+    fingerprint = hash_file_sha256(path)[:16]
     if _is_torchscript(path):
         return Detector(path.name, fingerprint, _open_torchscript(path, device))
     if is_weights_file(path):
@@ -114,7 +116,7 @@ def open_detector(file: Path | None, default: str, device: torch.device) -> Dete
     weights = _read_weights(path)
     if INCEPTION_KEY in weights:
         return Detector(path.name, fingerprint, _open_inception(path, device))
-    if is_vgg16(weights):
+    if has_vgg16_convolutions(weights):
         return Detector(path.name, fingerprint, build_vgg16(weights, device))
     raise _not_a_detector(path, OTHERS)
 
@@ -127,7 +129,7 @@ def load_vgg16(path: Path, device: torch.device) -> Callable[[Tensor, int | None
     if not path.is_file():
         raise UserError(f"No such file: {path}. Name the weights of VGG-16.")
     weights = {} if is_weights_file(path) else _read_weights(path)
-    if not is_vgg16(weights):
+    if not has_vgg16_convolutions(weights):
         raise UserError(
             f"{path} does not hold torchvision's weights of VGG-16. Download them from "
             f"{URLS['vgg16']}."
@@ -135,7 +137,7 @@ def load_vgg16(path: Path, device: torch.device) -> Callable[[Tensor, int | None
     return build_vgg16(weights, device)
 
 
-def fetch_weights(default: str) -> Path:
+def download_weights_if_missing(default: str) -> Path:
     """Return the weights file of a default detector, downloaded if it is missing."""
     url = URLS[default]
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
@@ -163,7 +165,11 @@ def _open_torchscript(
         raise _not_a_detector(path, "it cannot be read as TorchScript") from error
 
     def embed(images: Tensor, side: int | None) -> Embedding:
-        images = images if side is None else _resize(images, side).round().to(torch.uint8)
+        images = (
+            images
+            if side is None
+            else _convert_to_float_and_resize(images, side).round().to(torch.uint8)
+        )
         try:
             found = _call_network(network, arguments, images)
         except (RuntimeError, torch.jit.Error) as error:
@@ -173,10 +179,11 @@ def _open_torchscript(
                 f"{lines[-1] if lines else error}"
             ) from error
         features, logits = found if isinstance(found, tuple) else (found, None)
-        if not _is_table(features, len(images)):
+        if not _is_feature_table(features, len(images)):
             count = format_count(len(images), "image")
             raise _not_a_detector(
-                path, f"it returned {_shape(features)} for {count}, not [N, features]"
+                path,
+                f"it returned {_format_shape_or_type(features)} for {count}, not [N, features]",
             )
         return features, logits
 
@@ -194,7 +201,7 @@ def _call_network(network: Any, arguments: set[str], images: Tensor) -> Any:
     return features, probabilities.clamp_min(torch.finfo(torch.float32).tiny).log()
 
 
-def _is_table(features: Any, count: int) -> bool:
+def _is_feature_table(features: Any, count: int) -> bool:
     """True for a tensor [count, D] or [count, D, 1, 1], as pooling leaves it."""
     return (
         isinstance(features, Tensor)
@@ -204,7 +211,7 @@ def _is_table(features: Any, count: int) -> bool:
     )
 
 
-def _shape(found: Any) -> str:
+def _format_shape_or_type(found: Any) -> str:
     return str(list(found.shape)) if isinstance(found, Tensor) else f"a {type(found).__name__}"
 
 
@@ -236,7 +243,7 @@ def _open_digits(path: Path, device: torch.device) -> Callable[[Tensor, int | No
 
     def embed(images: Tensor, side: int | None) -> Embedding:
         fits = images.shape[2] == images.shape[3] and images.shape[3] in SIDES
-        images = _resize(images, side if fits else max(SIDES))
+        images = _convert_to_float_and_resize(images, side if fits else max(SIDES))
         count, _, height, width = images.shape
         features = classifier.features(to_float(images).reshape(-1, 1, height, width))
         red, green, blue = classifier.linear(features).view(count, 3, -1).log_softmax(2).unbind(1)
@@ -274,7 +281,7 @@ def _not_a_detector(path: Path, reason: str) -> UserError:
     )
 
 
-def _resize(images: Tensor, side: int | None) -> Tensor:
+def _convert_to_float_and_resize(images: Tensor, side: int | None) -> Tensor:
     images = images.float()
     if side is None:
         return images
@@ -288,11 +295,11 @@ VGG16_GRID = 14  # px, side of the last block
 VGG16_CHANNELS = (64, 128, 256, 512, 512)  # by block
 
 
-def is_vgg16(weights: Mapping[str, Any]) -> bool:
-    """True for the weights of VGG-16, by all names and shapes."""
+def has_vgg16_convolutions(weights: Mapping[str, Any]) -> bool:
+    """True if weights have all convolutions of VGG-16, by name and shape; others are ignored."""
     return all(
         isinstance(weights.get(name), Tensor) and weights[name].shape == shape
-        for name, shape in _vgg16_shapes().items()
+        for name, shape in _list_vgg16_shapes().items()
     )
 
 
@@ -304,7 +311,7 @@ def build_vgg16(
     Every layer is averaged down to the 14x14 of the last one, which makes comparing affordable,
     and scaled to length 1 / sqrt(5), so that no layer outweighs the others.
     """
-    parameters = {name: weights[name].to(device) for name in _vgg16_shapes()}
+    parameters = {name: weights[name].to(device) for name in _list_vgg16_shapes()}
 
     def embed(images: Tensor, side: int | None) -> tuple[Tensor, None]:
         size = (side or VGG16_SIDE,) * 2
@@ -328,7 +335,7 @@ def build_vgg16(
     return embed
 
 
-def _vgg16_shapes() -> dict[str, tuple[int, ...]]:
+def _list_vgg16_shapes() -> dict[str, tuple[int, ...]]:
     """Return the shapes of the convolutions' tensors by torchvision's names."""
     shapes: dict[str, tuple[int, ...]] = {}
     incoming = 3

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from metrics.options import classifier_advice
+from metrics.options import format_classifier_advice
 from metrics.samples import ImageSample, Rows, Size
 from progan.data.reader import Dataset, compute_holdout_size, draw_holdout_rows
 from progan.errors import UserError
@@ -150,7 +150,7 @@ def train_classifier(
         torch.manual_seed(seed)
         classifier = DigitClassifier().to(device)
     images, labels = _load_digits(dataset, training, device)
-    _fit(classifier, images, labels, epochs=epochs, seed=seed)
+    _fit_classifier(classifier, images, labels, epochs=epochs, seed=seed)
     return classifier, ClassifierInfo(
         dataset=str(dataset.path),
         fingerprint=dataset.fingerprint,
@@ -211,7 +211,7 @@ def learning_rate_factor(progress: float) -> float:
     return min(progress / WARM_UP, (1 - progress) / (1 - WARM_UP))
 
 
-def _fit(
+def _fit_classifier(
     classifier: DigitClassifier, digits: Tensor, labels: Tensor, *, epochs: int, seed: int
 ) -> None:
     random = torch_generator("cpu", seed, "digit-classifier")
@@ -303,7 +303,7 @@ def require_digit_classifier(context: "MetricContext") -> None:
     if logits is None or logits.shape[1] != NUM_MODES:
         raise UserError(
             f"discrete-modes needs a digit classifier, and "
-            f"{context.detector.name} is none. {classifier_advice()}"
+            f"{context.detector.name} is none. {format_classifier_advice()}"
         )
 
 

@@ -149,7 +149,7 @@ def evaluate(
         require_same_size(source, reals)
         repeats = []
         for number, ((first, _), each) in enumerate(zip(pairs, contexts, strict=True)):
-            sample = source.sample(_image_rows(source, plan, context, number))
+            sample = source.sample(_choose_image_rows(source, plan, context, number))
             repeats.append(_measure(sample, first, plan, each))
         yield Row(name, plan.num_images, repeats)
     baseline = [
@@ -196,7 +196,7 @@ def _measure_baseline(
     return {name: measure_cached(name) for name in plan.names}
 
 
-def _image_rows(
+def _choose_image_rows(
     images: SampleSource, plan: MeasurementPlan, context: MetricContext, number: int
 ) -> Rows:
     """Choose images: of a network the seeds 0, 1, 2 …, in each repeat the next; of files any."""
@@ -236,7 +236,7 @@ def format_table(
     cells += [[row.name, str(row.num_images), *_row_cells(row)] for row in rows]
     widths = [max(len(line[place]) for line in cells) for place in range(len(cells[0]))]
     lines = [f"images: {images}   reals: {reals.description}   size: {reals.size}"]
-    lines += [_align(line, widths) for line in cells]
+    lines += [_align_cells(line, widths) for line in cells]
     if plan.num_images != plan.num_baseline:
         lines.append(
             "The rows have different numbers of images. SWD, FID and others depend on "
@@ -303,6 +303,6 @@ def _format_cell(mean: float, deviation: float | None, digits: int | None) -> st
     return f"{mean:{kind}}{spread_text}"
 
 
-def _align(line: Sequence[str], widths: Sequence[int]) -> str:
+def _align_cells(line: Sequence[str], widths: Sequence[int]) -> str:
     first, *others = zip(line, widths, strict=True)
     return "  ".join([first[0].ljust(first[1]), *(text.rjust(width) for text, width in others)])

@@ -78,7 +78,7 @@ def inception_score(
             f"is needs classes, and the detector {context.detector.name} has only "
             "features. Name another --detector, or omit is."
         )
-    score = isc_features_to_metric(logits, IS_SPLITS, rng_seed=_seed(context.seed))
+    score = isc_features_to_metric(logits, IS_SPLITS, rng_seed=_derive_numpy_seed(context.seed))
     return {"IS": score[KEY_METRIC_ISC_MEAN]}
 
 
@@ -127,7 +127,7 @@ def kernel_distance(
         second.double(),
         kid_subsets=subsets,
         kid_subset_size=size,
-        rng_seed=_seed(seed),
+        rng_seed=_derive_numpy_seed(seed),
         verbose=False,
     )
     return float(found[KEY_METRIC_KID_MEAN])
@@ -169,6 +169,6 @@ def _embed_cached(
     )
 
 
-def _seed(seed: int) -> int:
+def _derive_numpy_seed(seed: int) -> int:
     """Derive a seed that NumPy's RandomState takes."""
     return derive_seed(seed, "fidelity") % 2**32

@@ -27,17 +27,17 @@ from metrics.run_record import (
     MetricResult,
     RunRecord,
     Values,
+    add_network_name,
     add_results,
-    label_rows,
-    metric_files,
-    run_of_network,
-    store_rows,
+    find_run_of_network,
+    list_metric_files,
+    store_and_replace_rows,
 )
 from metrics.samples import ImageSample, Rows
 from metrics.sources import (
     SampleSource,
     dataset_source,
-    mirror_source,
+    flip_half_of_source,
     network_source,
     open_network_source,
     open_pair,
@@ -77,18 +77,25 @@ def measure(
     measured = sources.measured
     files = find_networks(measured) if is_network else [measured]
     newest, reals = open_pair(sources, files[-1], device)
-    reals = mirror_source(reals) if mirror else reals
+    reals = flip_half_of_source(reals) if mirror else reals
     reals = swap_held_out(reals) if held_out else reals
     plan = make_plan(newest, reals, names, num_images, repeats=repeats)
     context = create_context(names, sources.detector, sources.seed, device)
     if sources.json_file is not None:
         append_lines(sources.json_file, [])  # fail now rather than after measuring
-    run = _find_recording_run(sources, files[-1], held_out) if is_network and record else None
+    run = (
+        _find_recording_run_and_report(sources, files[-1], held_out)
+        if is_network and record
+        else None
+    )
     if len(files) == 1:
         networks, openers = {SINGLE_ROW: files[0]}, {SINGLE_ROW: lambda: newest}
     else:
         networks = {path.stem: path for path in files}
-        openers = {name: partial(_open, path, sources, device) for name, path in networks.items()}
+        openers = {
+            name: partial(_open_measured_source, path, sources, device)
+            for name, path in networks.items()
+        }
     description = str(files[0] if len(files) == 1 else measured)
     rows = []
     for row in evaluate(openers, reals, plan, context):
@@ -98,21 +105,25 @@ def measure(
             append_lines(sources.json_file, records)
         if run is not None:
             network = networks.get(row.name)
-            store_rows(run, label_rows(records, network) if network else records)
+            store_and_replace_rows(run, add_network_name(records, network) if network else records)
     return format_table(str(measured), reals, plan, rows)
 
 
-def _open(path: Path, sources: SourceOptions, device: torch.device) -> SampleSource:
+def _open_measured_source(path: Path, sources: SourceOptions, device: torch.device) -> SampleSource:
     source = open_network_source(path, device)
     return source if sources.resize is None else resize_source(source, sources.resize)
 
 
-def _find_recording_run(sources: SourceOptions, network: Path, held_out: bool) -> Path | None:
+def _find_recording_run_and_report(
+    sources: SourceOptions, network: Path, held_out: bool
+) -> Path | None:
     """Return the run that stores the rows of a network, None if none does; print what happens."""
-    run = run_of_network(network)
+    run = find_run_of_network(network)
     if run is None or read_images_seen(network) is None:
         return None
-    if sources.json_file and sources.json_file.resolve() in map(Path.resolve, metric_files(run)):
+    if sources.json_file and sources.json_file.resolve() in map(
+        Path.resolve, list_metric_files(run)
+    ):
         return None  # --json appends to a file of the run
     obstacle = ""
     if sources.resize is not None:
@@ -124,7 +135,8 @@ def _find_recording_run(sources: SourceOptions, network: Path, held_out: bool) -
     click.echo(
         f"These rows are not stored with the run: {obstacle}."
         if obstacle
-        else f"These rows are stored with the run, in {run / ROWS_FILE} (--no-record: not).",
+        else f"These rows are stored with the run, in {run / ROWS_FILE} "
+        "(--no-record turns this off).",
         err=True,
     )
     return None if obstacle else run
@@ -148,7 +160,7 @@ def create_context(
 SourceOf = Callable[[Snapshot], SampleSource]
 
 
-def share_sources() -> SourceOf:
+def make_shared_source_of() -> SourceOf:
     """Return the function snapshot -> its images, which several metrics of it share."""
     last: dict[int, SampleSource] = {}
 
@@ -156,13 +168,13 @@ def share_sources() -> SourceOf:
         if snapshot.images_seen not in last:
             last.clear()
             network = network_source(snapshot, f"kimg {snapshot.images_seen / 1000:g}")
-            last[snapshot.images_seen] = _cache_samples(network)
+            last[snapshot.images_seen] = _memoize_samples(network)
         return last[snapshot.images_seen]
 
     return source_of
 
 
-def _cache_samples(source: SampleSource) -> SampleSource:
+def _memoize_samples(source: SampleSource) -> SampleSource:
     samples: dict[bytes, ImageSample] = {}
 
     def sample(rows: Rows) -> ImageSample:
@@ -177,7 +189,7 @@ def _cache_samples(source: SampleSource) -> SampleSource:
 def training_source(dataset: Dataset, level: int, *, mirror: bool) -> SampleSource:
     """Return the images that a network trains on which grows to `level`."""
     reals = dataset_source(dataset, level)
-    return mirror_source(reals) if mirror else reals
+    return flip_half_of_source(reals) if mirror else reals
 
 
 def needs_detector(name: str) -> bool:
@@ -208,7 +220,7 @@ def make_snapshot_metric(
     """Return the function snapshot -> values of its images, values of reals, by column.
 
     Args:
-        source_of: Made by `share_sources`.
+        source_of: Made by `make_shared_source_of`.
     """
     (name,) = plan.names
 
@@ -221,7 +233,7 @@ def make_snapshot_metric(
     return measure
 
 
-def fill_missing(
+def measure_missing(
     record: RunRecord, metrics: Mapping[str, Metric], data: Path, context: MetricContext
 ) -> RunRecord:
     """Measure the metrics that a record lacks, as `train.py --metrics` does; return the record.
@@ -248,8 +260,8 @@ def _measure_missing(
             f"{data} is a network. Name the real images that the runs are compared with."
         )
     require_same_size(network, reals)
-    reals = mirror_source(reals) if record.run.data.mirror else reals
-    source_of = share_sources()
+    reals = flip_half_of_source(reals) if record.run.data.mirror else reals
+    source_of = make_shared_source_of()
     for name, count in metrics:
         plan = plan_snapshot_metric(name, count, reals, context)
         metric = name, plan.num_images

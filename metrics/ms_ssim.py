@@ -17,7 +17,7 @@ from torch import Tensor
 
 from metrics.detector import MetricContext
 from metrics.samples import ImageSample, Size, map_parallel
-from metrics.swd import smooth
+from metrics.swd import smooth_separable
 from progan.errors import UserError
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest scale first
@@ -61,7 +61,7 @@ def ms_ssim(first: Tensor, second: Tensor) -> Tensor:
     factors = []
     for scale, weight in enumerate(WEIGHTS):
         if scale:
-            first, second = downsample(first), downsample(second)
+            first, second = average_2x2(first), average_2x2(second)
         last = scale == len(WEIGHTS) - 1
         mean = ssim_map(first, second, with_luminance=last).mean((1, 2, 3))
         # Anticorrelated images have a negative mean, whose power is not real.
@@ -69,7 +69,7 @@ def ms_ssim(first: Tensor, second: Tensor) -> Tensor:
     return torch.stack(factors).prod(0)
 
 
-def downsample(images: Tensor) -> Tensor:
+def average_2x2(images: Tensor) -> Tensor:
     """Average 2x2 px, repeating the last ones where a side is odd: [N, C, H, W] -> [N, C, …]."""
     height, width = images.shape[2:]
     if height % 2 or width % 2:
@@ -80,10 +80,10 @@ def downsample(images: Tensor) -> Tensor:
 def ssim_map(first: Tensor, second: Tensor, *, with_luminance: bool) -> Tensor:
     """Return cs, or l · cs, around each pixel: two [N, C, H, W] -> [N, C, H', W']."""
     taps = gaussian_taps(min(WINDOW, *first.shape[2:]))
-    mean_x, mean_y = smooth(first, taps), smooth(second, taps)
+    mean_x, mean_y = smooth_separable(first, taps), smooth_separable(second, taps)
     product, squares = mean_x * mean_y, mean_x.square().add_(mean_y.square())
-    variances = smooth(first.square().add_(second.square()), taps).sub_(squares)
-    covariance = smooth(first * second, taps).sub_(product)
+    variances = smooth_separable(first.square().add_(second.square()), taps).sub_(squares)
+    covariance = smooth_separable(first * second, taps).sub_(product)
     structure = covariance.mul_(2).add_(C2).div_(variances.add_(C2))
     if with_luminance:
         structure.mul_((2 * product + C1) / (squares + C1))

@@ -24,7 +24,7 @@ from metrics.samples import ImageSample, Rows, Size
 from metrics.sources import SampleSource, open_pair
 from progan import __version__
 from progan.errors import UserError
-from progan.images import Pixels, arrange_grid, repeat_pixels, save_png, to_opaque_rgb
+from progan.images import Pixels, arrange_grid, enlarge_by_repeating_pixels, save_png, to_opaque_pil
 from progan.runtime.devices import choose_device, set_precision
 from progan.runtime.files import atomic_path, make_folder
 from progan.runtime.seeding import numpy_generator
@@ -100,7 +100,7 @@ def find_nearest(
     return Neighbours(distances.numpy(), rows.numpy())
 
 
-def parse_crop(text: str | None, size: Size) -> CropBox:
+def parse_crop_or_whole(text: str | None, size: Size) -> CropBox:
     """Parse 'X,Y,WIDTHxHEIGHT'; None: the whole image. Raises UserError."""
     if text is None:
         return CropBox(0, 0, size.width, size.height)
@@ -178,7 +178,7 @@ def find_neighbours(
     set_precision("fp32")
     path = sources.measured if sources.network is None else find_network(sources.network)
     images, reals = open_pair(sources, path, device)
-    window = parse_crop(crop, images.size)
+    window = parse_crop_or_whole(crop, images.size)
     detector = open_neighbour_detector(sources.detector, device)
     context = MetricContext(seed=sources.seed, device=device, detector=detector)
     return search_training_images(images, reals, context, num_images=num_images, k=k, window=window)
@@ -285,11 +285,11 @@ def write_sheet(found: NeighbourSearch, rows: int, sheet: Path) -> tuple[Path, P
     """Write the sheet with at most `rows` images and the figure of distances; return the paths."""
     make_folder(sheet.parent)
     save_png(sheet, neighbour_sheet(found, rows))
-    plot_distances(found, distances_file(sheet))
-    return sheet, distances_file(sheet)
+    plot_distances(found, make_distances_path(sheet))
+    return sheet, make_distances_path(sheet)
 
 
-def distances_file(sheet: Path) -> Path:
+def make_distances_path(sheet: Path) -> Path:
     """Return the path of the figure of all distances, beside the sheet."""
     return sheet.with_name(f"{sheet.stem}-distances.png")
 
@@ -326,7 +326,7 @@ def neighbour_sheet(found: NeighbourSearch, rows: int) -> Pixels:
 def _neighbour_cell(image: Pixels, caption: str, window: CropBox | None) -> Pixels:
     """Render an image [H, W, C] above its caption: [H', W', 3]."""
     height, width = image.shape[:2]
-    enlarged = to_opaque_rgb(repeat_pixels(image[None], MIN_CELL)[0])
+    enlarged = to_opaque_pil(enlarge_by_repeating_pixels(image[None], MIN_CELL)[0])
     enlarged.thumbnail((MAX_CELL, MAX_CELL), Image.Resampling.BOX)
     if window is not None and window[2:] != (width, height):
         scale = enlarged.width / width

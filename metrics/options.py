@@ -131,12 +131,12 @@ class SourceOptions:
     @property
     def measured(self) -> Path:
         """The network or images to measure; raises UserError unless exactly one is given."""
-        return _require_one("--network", self.network, "--images", self.images)
+        return _require_exactly_one("--network", self.network, "--images", self.images)
 
     @property
     def reals(self) -> Path:
         """The real images; raises UserError unless exactly one is given."""
-        return _require_one("--data", self.data, "--reference", self.reference)
+        return _require_exactly_one("--data", self.data, "--reference", self.reference)
 
     def require_files(self, detector: Path | None = None) -> None:
         """Raise UserError unless inputs exist and results can be written, before any work."""
@@ -177,7 +177,9 @@ def require_inputs(*paths: Path | None, detector: Path | None = None) -> None:
     require_detector(detector)
 
 
-def _require_one(option: str, value: Path | None, other: str, other_value: Path | None) -> Path:
+def _require_exactly_one(
+    option: str, value: Path | None, other: str, other_value: Path | None
+) -> Path:
     if value is not None and other_value is not None:
         raise UserError(f"{option} and {other} exclude each other. Name one of them.")
     chosen = value or other_value
@@ -189,10 +191,10 @@ def _require_one(option: str, value: Path | None, other: str, other_value: Path 
 def require_classifier_file(path: Path) -> None:
     """Raise UserError unless there is a file of a digit classifier."""
     if not path.is_file():
-        raise UserError(f"No such file: {path}. {classifier_advice()}")
+        raise UserError(f"No such file: {path}. {format_classifier_advice()}")
 
 
-def classifier_advice() -> str:
+def format_classifier_advice() -> str:
     """Return the sentence that says how to get a digit classifier."""
     training = command_line("metrics", "discrete-modes", "--train-classifier")
     return (

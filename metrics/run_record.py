@@ -80,13 +80,13 @@ def read_record(path: Path, *, best: bool, device: torch.device) -> RunRecord:
         path: The directory of a run, or one of its networks.
         best: Of a directory, take the network that --best has saved, not the newest.
     """
-    network = _find_best(path) if best and path.is_dir() else find_network(path)
+    network = _find_newest_best_network(path) if best and path.is_dir() else find_network(path)
     run, snapshot = load_config(network.parent), load_snapshot(network, device)
     record = RunRecord(
         path=network,
         run=run,
         snapshot=snapshot,
-        values=statistics_at(network.parent, snapshot.images_seen),
+        values=read_statistics_at(network.parent, snapshot.images_seen),
     )
     return add_results(record, read_results(network, snapshot.images_seen))
 
@@ -107,7 +107,7 @@ def add_results(record: RunRecord, found: Iterable[MetricResult]) -> RunRecord:
     )
 
 
-def statistics_at(directory: Path, images_seen: int) -> Values:
+def read_statistics_at(directory: Path, images_seen: int) -> Values:
     """Read the last statistics in stats.jsonl up to a number of images."""
     lines = [
         line
@@ -126,13 +126,13 @@ def read_results(network: Path, images_seen: int) -> Iterator[MetricResult]:
 
     They may be from the training, or from `python -m metrics --json`.
     """
-    for file in metric_files(network.parent):
+    for file in list_metric_files(network.parent):
         for moment, finding in parse_metric_file(file, {network.stem: images_seen}):
             if moment in (None, images_seen):
                 yield finding
 
 
-def metric_files(directory: Path) -> list[Path]:
+def list_metric_files(directory: Path) -> list[Path]:
     return sorted(directory.glob(f"{METRIC_PREFIX}*.jsonl"))
 
 
@@ -163,7 +163,12 @@ def parse_metric_file(
 def _parse_training_line(line: dict[str, Any], stem: str) -> Iterator[tuple[int, MetricResult]]:
     metric, moment = _parse_metric(stem.removeprefix(METRIC_PREFIX)), int(line["images_seen"])
     if metric:
-        yield moment, MetricResult(metric, _to_floats(line["values"]), _to_floats(line["reals"]))
+        yield (
+            moment,
+            MetricResult(
+                metric, _convert_to_floats(line["values"]), _convert_to_floats(line["reals"])
+            ),
+        )
 
 
 def _parse_report_line(
@@ -173,7 +178,7 @@ def _parse_report_line(
     if "row" not in line:  # neighbours
         return
     metric = line["metric"], line["num_images"]
-    means = _to_floats({column: value["mean"] for column, value in line["values"].items()})
+    means = _convert_to_floats({column: value["mean"] for column, value in line["values"].items()})
     if line["row"] == BASELINE:
         yield None, MetricResult(metric, {}, means)
         return
@@ -183,7 +188,7 @@ def _parse_report_line(
             return
 
 
-def _to_floats(values: Mapping[str, Any]) -> Values:
+def _convert_to_floats(values: Mapping[str, Any]) -> Values:
     return {column: float(value) for column, value in values.items()}
 
 
@@ -204,7 +209,7 @@ def _parse_metric(word: str) -> Metric | None:
         return None
 
 
-def _find_best(directory: Path) -> Path:
+def _find_newest_best_network(directory: Path) -> Path:
     saved = sorted(directory.glob(f"{BEST_PREFIX}*{SUFFIX}"), key=lambda file: file.stat().st_mtime)
     if not saved:
         raise UserError(
@@ -214,12 +219,12 @@ def _find_best(directory: Path) -> Path:
     return saved[-1]
 
 
-def run_of_network(network: Path) -> Path | None:
+def find_run_of_network(network: Path) -> Path | None:
     """Return the directory of the run that a network file belongs to, or None."""
     return network.parent if (network.parent / CONFIG_FILE).is_file() else None
 
 
-def label_rows(records: Sequence[Mapping[str, Any]], network: Path) -> list[dict[str, Any]]:
+def add_network_name(records: Sequence[Mapping[str, Any]], network: Path) -> list[dict[str, Any]]:
     """Return the records with the network's name as row, and the images that it has seen.
 
     --resume from before that network removes these rows, as it overwrites the network.
@@ -230,19 +235,19 @@ def label_rows(records: Sequence[Mapping[str, Any]], network: Path) -> list[dict
     ]
 
 
-def store_rows(directory: Path, records: Iterable[Mapping[str, Any]]) -> None:
+def store_and_replace_rows(directory: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """Add records to metric-measured.jsonl of a run; the same measurement is replaced."""
     path = directory / ROWS_FILE
-    lines = {_identity(line): line for line in read_json_lines(path)}
+    lines = {_make_measurement_key(line): line for line in read_json_lines(path)}
     for record in records:
-        lines.pop(_identity(record), None)
-        lines[_identity(record)] = dict(record)
+        lines.pop(_make_measurement_key(record), None)
+        lines[_make_measurement_key(record)] = dict(record)
     write_atomically(
         path, "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in lines.values())
     )
 
 
-def _identity(record: Mapping[str, Any]) -> str:
+def _make_measurement_key(record: Mapping[str, Any]) -> str:
     return json.dumps(
         {name: value for name, value in record.items() if name not in RESULT_FIELDS}, sort_keys=True
     )

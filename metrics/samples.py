@@ -18,8 +18,8 @@ from tqdm import tqdm
 from progan.images import Pixels
 from progan.runtime.files import atomic_path, require_free_space
 from progan.runtime.text import format_count
-from progan.runtime.torch_settings import single_threaded_pool
-from progan.runtime.workers import in_order
+from progan.runtime.torch_settings import open_single_threaded_pool
+from progan.runtime.workers import map_in_order
 
 CACHE_FOLDER = "metrics-cache"  # in the dataset's own folder
 Arrays = Mapping[str, npt.NDArray[np.generic]]
@@ -160,8 +160,8 @@ def map_parallel(
         yield from map(function, tasks)
         return
     workers = torch.get_num_threads()
-    with single_threaded_pool(workers) as pool:
-        yield from in_order(pool, function, tasks, ahead=workers)
+    with open_single_threaded_pool(workers) as pool:
+        yield from map_in_order(pool, function, tasks, ahead=workers)
 
 
 class ImageCache:

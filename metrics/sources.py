@@ -18,12 +18,12 @@ from progan.data.importers.pixels import convert_mode, count_native_channels, de
 from progan.data.reader import Dataset
 from progan.data.reader import select_class as of_class
 from progan.errors import UserError
-from progan.images import Pixels, repeat_pixels
+from progan.images import Pixels, enlarge_by_repeating_pixels
 from progan.interop.describe_file import describe_file
-from progan.interop.load import is_network, load_snapshot
+from progan.interop.load import is_loadable_network, load_snapshot
 from progan.invocation import command_line
 from progan.run_directory import list_states
-from progan.runtime.files import zip_member_names
+from progan.runtime.files import list_zip_members
 from progan.runtime.seeding import numpy_generator
 from progan.sampling.checkpoint_format import PICKLE_NAME
 from progan.sampling.find_network import find_network
@@ -73,7 +73,7 @@ def open_source(
     if subset and not (path / INFO_FILE).is_file():
         raise UserError(f"--subset {subset}: {path} is not a dataset and has no classes.")
     is_run = path.is_dir() and (any(path.glob(f"{PREFIX}*{SUFFIX}")) or bool(list_states(path)))
-    if path.suffix == SUFFIX or is_run or is_network(path):
+    if path.suffix == SUFFIX or is_run or is_loadable_network(path):
         return open_network_source(find_network(path), device)
     if (path / INFO_FILE).is_file():
         return open_dataset_source(path, size, subset)
@@ -85,7 +85,7 @@ def open_source(
 def _is_zip_of_files(path: Path) -> bool:
     """True for a zip file that is none of PyTorch's."""
     return zipfile.is_zipfile(path) and not any(
-        name.endswith(PICKLE_NAME) for name in zip_member_names(path)
+        name.endswith(PICKLE_NAME) for name in list_zip_members(path)
     )
 
 
@@ -152,7 +152,7 @@ def resize_source(source: SampleSource, side: int) -> SampleSource:
     return replace(source, size=size, sample=sample)
 
 
-def mirror_source(source: SampleSource) -> SampleSource:
+def flip_half_of_source(source: SampleSource) -> SampleSource:
     """Flip half of the images of a source left to right, as --mirror does in training."""
     assert source.count is not None, "networks mirror by themselves"
     flipped = numpy_generator("mirror").random(source.count) < 0.5
@@ -217,7 +217,7 @@ def network_source(snapshot: Snapshot, description: str) -> SampleSource:
         latents = seed_latents(seeds.tolist(), config.latent_size)
         labels = seed_labels(seeds.tolist(), config.label_size, snapshot.untrained_classes)
         images = render(snapshot.generator, latents, labels, snapshot.level, snapshot.alpha)
-        return repeat_pixels(images, min(size[:2]))
+        return enlarge_by_repeating_pixels(images, min(size[:2]))
 
     size = Size(*config.size(config.max_level), config.channels)
     return SampleSource(description=description, size=size, count=None, sample=sample)
@@ -301,10 +301,10 @@ def resize_images(images: Pixels, side: int) -> Pixels:
     """
     height, width = images.shape[1:3]
     if height == width and side % height == 0:
-        return repeat_pixels(images, side)
+        return enlarge_by_repeating_pixels(images, side)
     if height % side == 0 and width % side == 0:
         return _box_average(images, side)
-    return np.stack([_resample(image, side) for image in images])
+    return np.stack([_resample_lanczos(image, side) for image in images])
 
 
 def _box_average(images: Pixels, side: int) -> Pixels:
@@ -315,7 +315,7 @@ def _box_average(images: Pixels, side: int) -> Pixels:
     return averages
 
 
-def _resample(image: Pixels, side: int) -> Pixels:
+def _resample_lanczos(image: Pixels, side: int) -> Pixels:
     squeezed = image.squeeze(-1) if image.shape[-1] == 1 else image
     small = Image.fromarray(squeezed).resize((side, side), Image.Resampling.LANCZOS)
     return np.asarray(small, np.uint8).reshape(side, side, image.shape[-1])

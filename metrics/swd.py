@@ -44,7 +44,7 @@ def measure(images: ImageSample, reals: ImageSample, context: MetricContext) -> 
     for start in levels[::at_once]:
         some = levels[start : start + at_once]
         first, second = (
-            descriptors(sample, some, role, context)
+            extract_descriptors(sample, some, role, context)
             for sample, role in ((images, "images"), (reals, "reals"))
         )
         for index in some:
@@ -71,7 +71,7 @@ def num_levels(size: Size) -> int:
     return (min(size.height, size.width) // SMALLEST_LEVEL).bit_length()
 
 
-def descriptors(
+def extract_descriptors(
     sample: ImageSample, levels: range, role: str, context: MetricContext
 ) -> list[Tensor]:
     """Extract normalised random patches of some levels: each float32 [count * 128, C * 49].
@@ -132,13 +132,15 @@ def normalize_channels_(patches: Tensor) -> Tensor:
         [N, C * 49].
     """
     flat = patches.flatten(1)
-    flat.sub_(_by_channel(flat.mean(0), patches.shape[1]))
+    flat.sub_(_average_by_channel(flat.mean(0), patches.shape[1]))
     squares = [part.square().sum(0) for part in flat.split(ROWS_AT_ONCE)]
-    deviation = _by_channel(torch.stack(squares).sum(0) / len(flat), patches.shape[1]).sqrt()
+    deviation = _average_by_channel(
+        torch.stack(squares).sum(0) / len(flat), patches.shape[1]
+    ).sqrt()
     return flat.div_(torch.where(deviation > 0, deviation, 1.0))
 
 
-def _by_channel(values: Tensor, channels: int) -> Tensor:
+def _average_by_channel(values: Tensor, channels: int) -> Tensor:
     """Replace the 49 values of each channel by their mean: [C * 49] -> [C * 49]."""
     return torch.repeat_interleave(values.reshape(channels, -1).mean(1), PATCH**2)
 
@@ -189,7 +191,7 @@ def _sort_projections(cloud: Tensor, vectors: Tensor, out: Tensor) -> Tensor:
 PYRAMID_TAPS = tuple(weight / 16 for weight in (1, 4, 6, 4, 1))
 
 
-def smooth(images: Tensor, taps: Sequence[float], stride: int = 1) -> Tensor:
+def smooth_separable(images: Tensor, taps: Sequence[float], stride: int = 1) -> Tensor:
     """Convolve with a separable symmetric kernel, without padding.
 
     Args:
@@ -218,7 +220,7 @@ def _smooth_along(images: Tensor, taps: Sequence[float], stride: int, axis: int)
 def downsample(images: Tensor) -> Tensor:
     """Smooth and keep every second pixel: [N, C, H, W] -> [N, C, H/2, W/2], H and W even."""
     reach = len(PYRAMID_TAPS) // 2
-    return smooth(F.pad(images, (reach,) * 4, mode="reflect"), PYRAMID_TAPS, stride=2)
+    return smooth_separable(F.pad(images, (reach,) * 4, mode="reflect"), PYRAMID_TAPS, stride=2)
 
 
 def upsample(images: Tensor) -> Tensor:

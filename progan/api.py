@@ -17,7 +17,7 @@ from progan.errors import UserError
 from progan.images import Pixels
 from progan.interop.load import load_snapshot
 from progan.runtime.devices import choose_device
-from progan.runtime.text import format_count, sanitize_line
+from progan.runtime.text import format_count, sanitize_and_truncate_line
 from progan.sampling.find_network import find_network
 from progan.sampling.latents import (
     available_levels,
@@ -26,7 +26,7 @@ from progan.sampling.latents import (
     seed_latents,
     select_resolution,
 )
-from progan.sampling.render import as_pixels, render_single
+from progan.sampling.render import render_single, to_uint8_pixels
 from progan.sampling.snapshot_file import Snapshot
 from progan.sizes import Size
 
@@ -62,24 +62,32 @@ class TrainedGenerator:
         Black to white is -1…1; linear outputs may exceed it a little and are not clipped.
         Without gradients.
         """
-        z = _float32(latents, "Latents", self.latent_size)
+        z = _convert_to_float32_rows(latents, "Latents", self.latent_size)
         return torch.cat(
-            list(render_single(self._at(resolution), z, self._labels(labels, range(len(z)))))
+            list(
+                render_single(
+                    self._select_resolution(resolution),
+                    z,
+                    self._make_one_hot_labels(labels, range(len(z))),
+                )
+            )
         )
 
     def render(
         self, seeds: Iterable[int], labels: Labels = None, resolution: int | None = None
     ) -> Pixels:
         """Generate the images of seeds as generate.py does: uint8 [N, H, W, C] on the host."""
-        seeds = _as_seeds(seeds)
+        seeds = _parse_seeds(seeds)
         images = render_single(
-            self._at(resolution), self.latents(seeds), self._labels(labels, seeds)
+            self._select_resolution(resolution),
+            self.latents(seeds),
+            self._make_one_hot_labels(labels, seeds),
         )
-        return np.stack([as_pixels(image) for image in images])
+        return np.stack([to_uint8_pixels(image) for image in images])
 
     def latents(self, seeds: Iterable[int]) -> Tensor:
         """Return the latents of seeds, the same on every machine: float32 [N, latent_size]."""
-        return seed_latents(_as_seeds(seeds), self.latent_size)
+        return seed_latents(_parse_seeds(seeds), self.latent_size)
 
     @property
     def latent_size(self) -> int:
@@ -115,7 +123,8 @@ class TrainedGenerator:
             f"{len(self.class_names) or 'no'} classes, latents of {self.latent_size}>"
         )
 
-    def _at(self, resolution: int | None) -> Snapshot:
+    def _select_resolution(self, resolution: int | None) -> Snapshot:
+        """Return the snapshot at a resolution, None: the highest; UserError for an unknown one."""
         if resolution is not None and resolution not in self.resolutions:
             raise UserError(
                 f"Unknown resolution {resolution!r}: this network was trained up "
@@ -124,13 +133,13 @@ class TrainedGenerator:
             )
         return select_resolution(self.snapshot, resolution)
 
-    def _labels(self, labels: Labels, seeds: Sequence[int]) -> Tensor:
-        """Return one-hot labels: [N, label_size]."""
+    def _make_one_hot_labels(self, labels: Labels, seeds: Sequence[int]) -> Tensor:
+        """Convert a class name, index or rows, None: a class by seed, to [N, label_size]."""
         size = self.snapshot.generator.config.label_size
         if labels is None:
             return seed_labels(seeds, size, self.snapshot.untrained_classes)
         if not isinstance(labels, (str, int)):
-            return _float32(labels, "Labels", size)
+            return _convert_to_float32_rows(labels, "Labels", size)
         if not size:
             raise UserError(
                 "This network was trained without labels and has no classes: omit the labels."
@@ -140,28 +149,28 @@ class TrainedGenerator:
         return seed_labels([index] * len(seeds), size)
 
 
-def _as_seeds(seeds: Iterable[int]) -> list[int]:
+def _parse_seeds(seeds: Iterable[int]) -> list[int]:
     """Return seeds as ints; raises UserError unless they are integers of Python, NumPy or torch."""
     try:
         found = [operator.index(seed) for seed in seeds]
     except (TypeError, ValueError) as error:  # rows of a tensor raise ValueError
         raise UserError(
-            f"Seeds are whole numbers such as [0, 5] or range(16), not {_describe(seeds)}."
+            f"Seeds are whole numbers such as [0, 5] or range(16), not {_format_shortened(seeds)}."
         ) from error
     if not found:
         raise UserError("No seeds were given: name at least one.")
     if wrong := [seed for seed in found if not 0 <= seed < 2**32]:
-        raise UserError(f"Seeds go from 0 to {2**32 - 1}; {wrong[0]} is none.")
+        raise UserError(f"Seeds go from 0 to {2**32 - 1}; {wrong[0]} is not one.")
     return found
 
 
-def _float32(rows: Tensor | Array, what: str, size: int) -> Tensor:
+def _convert_to_float32_rows(rows: Tensor | Array, what: str, size: int) -> Tensor:
     """Convert to float32 [N, size]; raises UserError for another shape or for non-numbers."""
     try:
         result = torch.as_tensor(rows, dtype=torch.float32)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"{what} of this network are numbers [N, {size}], not {_describe(rows)}."
+            f"{what} of this network are numbers [N, {size}], not {_format_shortened(rows)}."
         ) from error
     if result.ndim != 2 or not len(result) or result.shape[1] != size:
         raise UserError(f"{what} of this network are [N, {size}], not {list(result.shape)}.")
@@ -172,5 +181,6 @@ def _float32(rows: Tensor | Array, what: str, size: int) -> Tensor:
     return result
 
 
-def _describe(value: object) -> str:
-    return sanitize_line(repr(value))
+def _format_shortened(value: object) -> str:
+    """Return the repr of a value in one line of at most 80 characters."""
+    return sanitize_and_truncate_line(repr(value))

@@ -68,7 +68,7 @@ HALVING = (0.55754352622850031, 0.29563588155712515, -0.02877176311425014, -0.04
 MARGIN = len(HALVING) - 1  # positions that halving needs beyond the border
 
 
-def resample(images: Tensor, inverse: Tensor) -> Tensor:
+def resample_at_inverse(images: Tensor, inverse: Tensor) -> Tensor:
     """Resample images: each pixel of the result shows the source at `inverse` of its position.
 
     Args:
@@ -81,7 +81,7 @@ def resample(images: Tensor, inverse: Tensor) -> Tensor:
     ).mT  # [N, C, 2H-1, 2W-1]: between two pixels one more
     sampled = F.grid_sample(
         double,
-        _sampling_grid(inverse, h, w).to(images.dtype),
+        _make_sampling_grid(inverse, h, w).to(images.dtype),
         mode="bilinear",
         padding_mode="reflection",
         align_corners=True,
@@ -89,8 +89,8 @@ def resample(images: Tensor, inverse: Tensor) -> Tensor:
     return _downsample_last_axis(_downsample_last_axis(sampled).mT).mT
 
 
-def _sampling_grid(inverse: Tensor, h: int, w: int) -> Tensor:
-    """Grid for `F.grid_sample`, -1…1 from the first pixel to the last: [N, 2H+5, 2W+5, 2]."""
+def _make_sampling_grid(inverse: Tensor, h: int, w: int) -> Tensor:
+    """Return the grid for `F.grid_sample`, -1…1 from first to last pixel: [N, 2H+5, 2W+5, 2]."""
     x = torch.arange(-MARGIN, 2 * w - 1 + MARGIN, device=inverse.device) / 2 - (w - 1) / 2
     y = torch.arange(-MARGIN, 2 * h - 1 + MARGIN, device=inverse.device) / 2 - (h - 1) / 2
     along_x, along_y, start = inverse[:, None, None].unbind(-1)  # each [N, 1, 1, 2]: of x and y
@@ -124,7 +124,9 @@ def _downsample_last_axis(x: Tensor) -> Tensor:
     )
 
 
-def blit(images: Tensor, p: Tensor, noise: AugmentNoise, config: Augment) -> Tensor:
+def flip_and_translate_by_pixels(
+    images: Tensor, p: Tensor, noise: AugmentNoise, config: Augment
+) -> Tensor:
     """Flip left to right and translate by whole pixels, mirrored at the borders: [N, C, H, W].
 
     A flip that acts turns the image round in half of the cases only. If it always did, left and
@@ -137,8 +139,10 @@ def blit(images: Tensor, p: Tensor, noise: AugmentNoise, config: Augment) -> Ten
     if "translate" in config.kinds:
         n, c, h, w = images.shape
         acts = noise.is_active("translate", p)
-        rows = _source_indices(h, noise.uniform01("translate", 0), acts, config.augment_translate)
-        columns = _source_indices(
+        rows = _shift_indices_randomly(
+            h, noise.uniform01("translate", 0), acts, config.augment_translate
+        )
+        columns = _shift_indices_randomly(
             w, noise.uniform01("translate", 1), acts, config.augment_translate
         )
         images = images.gather(2, rows[:, None, :, None].expand(n, c, h, w))
@@ -146,8 +150,8 @@ def blit(images: Tensor, p: Tensor, noise: AugmentNoise, config: Augment) -> Ten
     return images
 
 
-def _source_indices(size: int, fraction: Tensor, acts: Tensor, farthest: float) -> Tensor:
-    """Source index of each of `size` pixels after a random shift: int64 [N, size]."""
+def _shift_indices_randomly(size: int, fraction: Tensor, acts: Tensor, farthest: float) -> Tensor:
+    """Return the source index of each pixel after a random shift where `acts`: int64 [N, size]."""
     most = round(farthest * size)
     distance = (fraction * (2 * most + 1)).floor().long() - most  # uniform in -most…most
     distance = torch.where(acts, distance, torch.zeros_like(distance))
@@ -173,27 +177,29 @@ def transform_geometry(images: Tensor, p: Tensor, noise: AugmentNoise, config: A
     ones = torch.ones_like(noise.gates[:, 0])
     zeros = torch.zeros_like(ones)
 
-    def amount(name: str, value: Tensor, otherwise: Tensor) -> Tensor:
+    def select_if_active(name: str, value: Tensor, otherwise: Tensor) -> Tensor:
         return torch.where(acts[name], value, otherwise) if name in acts else otherwise
 
-    zoom = amount("zoom", (1 + config.augment_zoom) ** noise.uniform_signed("zoom"), ones)
-    stretch = amount(
+    zoom = select_if_active("zoom", (1 + config.augment_zoom) ** noise.uniform_signed("zoom"), ones)
+    stretch = select_if_active(
         "stretch", (1 + config.augment_stretch) ** noise.uniform_signed("stretch"), ones
     )
-    angle = amount(
+    angle = select_if_active(
         "rotate", noise.uniform_signed("rotate") * (2 * math.pi * config.augment_rotate), zeros
     )
-    right = amount(
+    right = select_if_active(
         "shift", noise.uniform_signed("shift", 0) * (config.augment_translate * w), zeros
     )
-    down = amount("shift", noise.uniform_signed("shift", 1) * (config.augment_translate * h), zeros)
+    down = select_if_active(
+        "shift", noise.uniform_signed("shift", 1) * (config.augment_translate * h), zeros
+    )
 
-    inverse = inverse_map(zoom * stretch, zoom / stretch, angle, right, down)
+    inverse = compute_inverse_map(zoom * stretch, zoom / stretch, angle, right, down)
     touched = torch.stack(list(acts.values())).any(dim=0)
-    return torch.where(touched[:, None, None, None], resample(images, inverse), images)
+    return torch.where(touched[:, None, None, None], resample_at_inverse(images, inverse), images)
 
 
-def inverse_map(
+def compute_inverse_map(
     wider: Tensor, taller: Tensor, angle: Tensor, right: Tensor, down: Tensor
 ) -> Tensor:
     """Map a position (x, y, 1) in the result to (x, y) in the source: [N, 2, 3].
@@ -225,15 +231,23 @@ def recolor(images: Tensor, p: Tensor, noise: AugmentNoise, config: Augment) -> 
     ones = torch.ones_like(noise.gates[:, 0])
     zeros = torch.zeros_like(ones)
 
-    def amount(name: str, value: Tensor, otherwise: Tensor) -> Tensor:
+    def select_if_active(name: str, value: Tensor, otherwise: Tensor) -> Tensor:
         chosen = torch.where(acts[name], value, otherwise) if name in acts else otherwise
         return chosen[:, None, None, None].to(images.dtype)
 
-    brightness = amount("brightness", noise.gaussian("brightness") * (0.2 * strength), zeros)
-    contrast = amount("contrast", 2 ** (noise.gaussian("contrast") * (0.5 * strength)), ones)
-    luma_sign = amount("luma", torch.where(noise.uniform01("luma") < 0.5, -ones, ones), ones)
-    angle = amount("hue", noise.uniform_signed("hue") * (math.pi * strength), zeros)
-    saturation = amount("saturation", 2 ** (noise.gaussian("saturation") * strength), ones)
+    brightness = select_if_active(
+        "brightness", noise.gaussian("brightness") * (0.2 * strength), zeros
+    )
+    contrast = select_if_active(
+        "contrast", 2 ** (noise.gaussian("contrast") * (0.5 * strength)), ones
+    )
+    luma_sign = select_if_active(
+        "luma", torch.where(noise.uniform01("luma") < 0.5, -ones, ones), ones
+    )
+    angle = select_if_active("hue", noise.uniform_signed("hue") * (math.pi * strength), zeros)
+    saturation = select_if_active(
+        "saturation", 2 ** (noise.gaussian("saturation") * strength), ones
+    )
 
     luma = colors.mean(dim=1, keepdim=True)
     chroma = rotate_hue(colors - luma, angle) * (contrast * saturation)
@@ -268,12 +282,12 @@ def augment(images: Tensor, p: Tensor, noise: AugmentNoise, config: Augment) -> 
     """
     # In half precision the positions of neighbouring pixels would coincide.
     result = images.to(torch.promote_types(images.dtype, torch.float32))
-    for stage in (blit, transform_geometry, recolor):
+    for stage in (flip_and_translate_by_pixels, transform_geometry, recolor):
         result = stage(result, p, noise, config)
     return result.to(images.dtype)
 
 
-def update_probability(p: Tensor, real_accuracy: Tensor, config: Augment) -> Tensor:
+def compute_next_probability(p: Tensor, real_accuracy: Tensor, config: Augment) -> Tensor:
     """Return the augmentation probability after one more step: 0-d in [0, 1].
 
     The mean sign of real scores, r_t of section 3, is 2 x accuracy - 1. With

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from progan.config import Run
 from progan.errors import UserError
-from progan.ops import largest_divisor
+from progan.ops import find_largest_divisor
 
 Rows = NDArray[np.int64]
 
@@ -29,43 +29,53 @@ class Shard(NamedTuple):
 UNSHARDED = Shard(0, 1)
 
 
-def min_independent_size(run: Run, n: int) -> int:
+def compute_min_independent_size(run: Run, n: int) -> int:
     """Return the size of the smallest part of a batch of `n` that is independent of the rest."""
-    return n // gcd(*(n // each for each in _group_spans(run, n)))
+    return n // gcd(*(n // each for each in _count_reals_per_stddev_group(run, n)))
 
 
-def split_sizes(run: Run, n: int) -> list[int]:
+def list_split_sizes(run: Run, n: int) -> list[int]:
     """Return the sizes of equal parts that a batch of `n` images can be split into, descending."""
-    classes = n // min_independent_size(run, n)
+    classes = n // compute_min_independent_size(run, n)
     parts = [n // count for count in range(1, classes + 1) if classes % count == 0]
-    return [size for size in parts if _groups(run, size) == _groups(run, n)]
+    return [
+        size
+        for size in parts
+        if _compute_stddev_group_sizes(run, size) == _compute_stddev_group_sizes(run, n)
+    ]
 
 
-def split_rows(run: Run, n: int, count: int) -> Rows:
+def split_rows_into_parts(run: Run, n: int, count: int) -> Rows:
     """Return which images of a batch of `n` are in each of `count` parts: [count, n // count]."""
-    assert n // count in split_sizes(run, n)
+    assert n // count in list_split_sizes(run, n)
     return (
         np.arange(n)
-        .reshape(min_independent_size(run, n), count, -1)
+        .reshape(compute_min_independent_size(run, n), count, -1)
         .transpose(1, 0, 2)
         .reshape(count, -1)
     )
 
 
-def shard_rows(run: Run, n: int, share: Shard) -> Rows:
+def select_shard_rows(run: Run, n: int, share: Shard) -> Rows:
     """Return the images of a batch of `n` in one shard, ascending by class and stride."""
-    found: Rows = split_rows(run, n, share.num_shards)[share.number]
+    found: Rows = split_rows_into_parts(run, n, share.num_shards)[share.number]
     return found
 
 
-def interleave_count(run: Run, n: int) -> int:
-    """Return in how many equal blocks `n` reals and `n` fakes can alternate in one batch without
-    changing any score; 0: they need separate batches."""
-    kept_apart = batch_coupling(run) or run.random_layers or run.objective.separate_updates
-    return 0 if kept_apart or n not in split_sizes(run, 2 * n) else min_independent_size(run, 2 * n)
+def count_interleavable_blocks(run: Run, n: int) -> int:
+    """Return how many blocks of `n` reals and of `n` fakes can alternate in one batch; 0: none.
+
+    No score changes thereby. With 0, reals and fakes need separate batches.
+    """
+    kept_apart = describe_batch_coupling(run) or run.random_layers or run.objective.separate_updates
+    return (
+        0
+        if kept_apart or n not in list_split_sizes(run, 2 * n)
+        else compute_min_independent_size(run, 2 * n)
+    )
 
 
-def batch_coupling(run: Run) -> str:
+def describe_batch_coupling(run: Run) -> str:
     """Describe what makes each image of a batch depend on all others; '' if nothing does."""
     network, objective = run.network, run.objective
     if "batch" in (network.g_norm, network.d_norm):
@@ -88,49 +98,51 @@ def require_splittable(run: Run, batches: dict[int, int], count: int) -> None:
     """
     if count == 1:
         return
-    if coupled := batch_coupling(run):
+    if coupled := describe_batch_coupling(run):
         raise UserError(
             f"{count} processes cannot share a batch: each of its images depends on "
             f"all others, by {coupled}. Train with one process, or without that."
         )
     for resolution, n in batches.items():
-        counts = [n // size for size in split_sizes(run, n)]
+        counts = [n // size for size in list_split_sizes(run, n)]
         if count not in counts:
             groups = f" (in whole groups of --stddev-group {run.network.stddev_group})" * bool(
-                min_independent_size(run, n) > 1
+                compute_min_independent_size(run, n) > 1
             )
             raise UserError(
                 f"The batch of {n} images at resolution {resolution} cannot be shared equally "
                 f"among {count} processes{groups}: "
                 f"{_join_alternatives(counts)} could. Start that many "
                 f"(torchrun --nproc-per-node), or choose a batch that is a multiple of "
-                f"{count * min_independent_size(run, n)} (--batch, --batch-at)."
+                f"{count * compute_min_independent_size(run, n)} (--batch, --batch-at)."
             )
 
 
-def _group_spans(run: Run, n: int) -> list[int]:
+def _count_reals_per_stddev_group(run: Run, n: int) -> list[int]:
     """Return the number of reals in a group of the minibatch standard deviation, for each use."""
-    if not _has_groups(run):
+    if not _uses_stddev_groups(run):
         return [1]
-    spans = [largest_divisor(n, run.network.stddev_group)]
+    spans = [find_largest_divisor(n, run.network.stddev_group)]
     if run.objective.mixed_batches:
-        both = largest_divisor(2 * n, run.network.stddev_group)  # reals and fakes in one batch
+        both = find_largest_divisor(2 * n, run.network.stddev_group)  # reals and fakes in one batch
         spans.append(both // gcd(both, 2))
     return spans
 
 
-def _groups(run: Run, n: int) -> Any:
+def _compute_stddev_group_sizes(run: Run, n: int) -> Any:
     """Return the group sizes in a batch of `n` without and with fakes; False without groups."""
     group = run.network.stddev_group
-    return _has_groups(run) and (
-        largest_divisor(n, group),
-        run.objective.mixed_batches and largest_divisor(2 * n, group),
+    return _uses_stddev_groups(run) and (
+        find_largest_divisor(n, group),
+        run.objective.mixed_batches and find_largest_divisor(2 * n, group),
     )
 
 
-def _has_groups(run: Run) -> bool:
+def _uses_stddev_groups(run: Run) -> bool:
+    """True if the discriminator compares images in groups (minibatch standard deviation)."""
     return bool(run.network.stddev_group) and run.network.kind != "autoencoder"
 
 
 def _join_alternatives(numbers: list[int]) -> str:
+    """Join numbers for people: [1, 2, 4] -> '1, 2 or 4'."""
     return " or ".join([", ".join(map(str, numbers[:-1])), str(numbers[-1])][len(numbers) < 2 :])

@@ -16,11 +16,11 @@ import click
 from progan import __version__
 from progan.errors import UserError
 from progan.invocation import respell_commands
-from progan.runtime.log import checked_output, is_output_error
+from progan.runtime.log import exit_on_output_error, is_output_error
 from progan.runtime.signals import (
     EXIT_INTERRUPTED,
     SIGNALS,
-    early_exit_code,
+    choose_early_exit_code,
     exit_interrupted,
     exit_resumable,
     is_main_process,
@@ -49,7 +49,7 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.name = signal.Signals(number).name
-        self.early_exit_code = early_exit_code(number)
+        self.early_exit_code = choose_early_exit_code(number)
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def exit_resumable_before_training() -> Iterator[None]:
 def report_user_errors() -> Iterator[None]:
     """Turn what a user can mend into one message and an exit code; bugs keep their traceback."""
     try:
-        with _one_interrupt():
+        with _raise_first_signal_only():
             yield
     except UserError as error:
         # Names from files and data must not act on the terminal.
@@ -83,13 +83,14 @@ def report_user_errors() -> Iterator[None]:
 
 
 def _print_interrupted() -> None:
+    """Print 'Interrupted.' to standard error, in the main process only."""
     if is_main_process():
         with suppress(OSError):  # the terminal is gone
             click.echo("\nInterrupted.", err=True)
 
 
 @contextmanager
-def _one_interrupt() -> Iterator[None]:
+def _raise_first_signal_only() -> Iterator[None]:
     """Raise KeyboardInterrupt at the first Ctrl-C, SIGTERM, SIGHUP or SIGUSR1, and ignore others.
 
     Further signals must not interrupt the removal of half-written files. Ignored signals stay
@@ -168,7 +169,7 @@ class _Context(click.Context):
     formatter_class = _Formatter
 
 
-def version_option() -> click.Option:
+def make_version_option() -> click.Option:
     """Return the option --version, which every command has."""
 
     def show(context: click.Context, _: click.Parameter, is_given: bool) -> None:
@@ -189,14 +190,14 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        _set_up(self)
+        _set_context_defaults(self)
 
     def main(self, *args: Any, **settings: Any) -> Any:
-        with checked_output():
+        with exit_on_output_error():
             return super().main(*args, **settings)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        return _with_version(super().get_params(ctx))
+        return _insert_version_option(super().get_params(ctx))
 
     def invoke(self, ctx: click.Context) -> Any:
         with report_user_errors():
@@ -211,18 +212,19 @@ class CommandGroup(click.Group):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        _set_up(self)
+        _set_context_defaults(self)
 
     def main(self, *args: Any, **settings: Any) -> Any:
-        with checked_output():
+        with exit_on_output_error():
             return super().main(*args, **settings)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        return _with_version(super().get_params(ctx))
+        return _insert_version_option(super().get_params(ctx))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, with underscores or hyphens; an unknown one fails with similar names."""
         name = hyphenate(args[0])
         is_option = name.startswith("-")
         if self.get_command(ctx, name) is None and not is_option and not ctx.resilient_parsing:
@@ -236,12 +238,13 @@ class CommandGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _with_version(params: list[click.Parameter]) -> list[click.Parameter]:
+def _insert_version_option(params: list[click.Parameter]) -> list[click.Parameter]:
     """Insert --version before --help, which comes last."""
-    return [*params[:-1], version_option(), *params[-1:]]
+    return [*params[:-1], make_version_option(), *params[-1:]]
 
 
-def _set_up(command: click.Command) -> None:
+def _set_context_defaults(command: click.Command) -> None:
+    """Set defaults in place: options with underscores, -h, help 100 columns wide."""
     command.context_settings = {
         "token_normalize_func": hyphenate,
         "help_option_names": ["-h", "--help"],

@@ -9,7 +9,7 @@ class UserError(Exception):
     """
 
 
-def first_line(error: BaseException) -> str:
+def get_first_error_line(error: BaseException) -> str:
     """Return the first line of an error's text, 200 characters at most; its type if it is empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines or [type(error).__name__])[0][:200]

@@ -40,7 +40,7 @@ def arrange_grid(images: Pixels, columns: int) -> Pixels:
     return sheet.reshape(rows * h, columns * w, c)
 
 
-def repeat_pixels(images: Pixels, side: int) -> Pixels:
+def enlarge_by_repeating_pixels(images: Pixels, side: int) -> Pixels:
     """Enlarge images [N, H, W, C] by repeating pixels, while their shorter side fits `side`."""
     factor = max(side // min(images.shape[1:3]), 1)
     return images.repeat(factor, axis=1).repeat(factor, axis=2)
@@ -51,7 +51,7 @@ def to_pil(pixels: Pixels) -> Image.Image:
     return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
 
 
-def to_opaque_rgb(pixels: Pixels) -> Image.Image:
+def to_opaque_pil(pixels: Pixels) -> Image.Image:
     """Convert [H, W, C] to RGB, with transparency composited on white."""
     image = to_pil(pixels)
     if image.mode != "RGBA":

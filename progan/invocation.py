@@ -30,19 +30,19 @@ def command_line(name: str, *words: object, portable: bool = False) -> str:
     Args:
         portable: Omit the folder of a script, for files that other people read.
     """
-    return shlex.join([*command_prefix(name, portable=portable), *map(str, words)])
+    return shlex.join([*list_command_words(name, portable=portable), *map(str, words)])
 
 
-def this_command_line(name: str) -> str:
+def format_own_command_line(name: str) -> str:
     """Return the command line of this process, a `name`, without the program's folder."""
-    return shlex.join([*_this_program(name), *sys.argv[1:]])
+    return shlex.join([*_list_own_program_words(name), *sys.argv[1:]])
 
 
-def command_prefix(name: str, *, portable: bool = False) -> list[str]:
+def list_command_words(name: str, *, portable: bool = False) -> list[str]:
     """Return the first words of the command line of `name`: ['python', 'train.py']."""
     started = Path(sys.argv[0])
     if _is_console_script(started):
-        return [PROGRAM if portable else _console_script(started), name]
+        return [PROGRAM if portable else _find_console_script_name(started), name]
     if _is_module(started, PROGRAM):
         return ["python", "-m", PROGRAM, name]
     is_module, has_scripts = _is_any_module(started), (ROOT / SCRIPTS["train"]).is_file()
@@ -57,14 +57,15 @@ def command_prefix(name: str, *, portable: bool = False) -> list[str]:
 
 def respell_commands(text: str) -> str:
     """Replace the commands in a help text, spelled as in a checkout, by those of this process."""
-    if command_prefix("train", portable=True) == ["python", SCRIPTS["train"]]:
+    if list_command_words("train", portable=True) == ["python", SCRIPTS["train"]]:
         return text
     return _SPELLED.sub(
         lambda found: command_line(_NAME_OF[found[1] or found[2]], portable=True), text
     )
 
 
-def _this_program(name: str) -> list[str]:
+def _list_own_program_words(name: str) -> list[str]:
+    """Return the words that start this process: ['python', 'train.py'], ['progan']."""
     started = Path(sys.argv[0])
     if _is_console_script(started):
         return [PROGRAM]
@@ -73,7 +74,7 @@ def _this_program(name: str) -> list[str]:
     for module in (PROGRAM, *MODULES.values()):
         if _is_module(started, module):
             return ["python", "-m", module]
-    return command_prefix(name, portable=True)
+    return list_command_words(name, portable=True)
 
 
 def _is_script(started: Path) -> bool:
@@ -87,6 +88,7 @@ def _is_module(started: Path, module: str) -> bool:
 
 
 def _is_any_module(started: Path) -> bool:
+    """True if `python -m` runs any module of this package."""
     return any(_is_module(started, module) for module in (PROGRAM, *MODULES.values()))
 
 
@@ -95,8 +97,8 @@ def _is_console_script(started: Path) -> bool:
     return started.stem == PROGRAM and started.suffix in ("", ".exe")
 
 
-def _console_script(started: Path) -> str:
-    """Return its name, or its path if the shell would not find it by the name."""
+def _find_console_script_name(started: Path) -> str:
+    """Return 'progan', or the path of that program if the shell would not find it."""
     from shutil import which
 
     found = which(PROGRAM)

@@ -28,6 +28,7 @@ def disable_autocast(device: torch.device) -> AbstractContextManager[object]:
 
 
 def _supports_autocast(device: torch.device) -> bool:
+    """True if a device has half precision at all; the meta device has none."""
     return torch.amp.is_autocast_available(device.type)  # False for meta
 
 
@@ -51,27 +52,27 @@ def up2x_conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Compute `conv2d(up2x(x), weight, bias, padding=1)`; weight is [out, in, 3, 3]."""
     if x.shape[0] * x.shape[2] * x.shape[3] < MIN_FUSED_PIXELS:
         return F.conv2d(up2x(x), weight, bias, padding=1)
-    return conv_up2x(x, up2x_kernel(weight), bias)
+    return conv_up2x(x, make_up2x_kernel(weight), bias)
 
 
 def conv_up2x(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    """[N, in, H, W] -> [N, out, 2H, 2W]; kernel is [in, out, 4, 4]."""
+    """Convolve transposed, kernel [in, out, 4, 4]: [N, in, H, W] -> [N, out, 2H, 2W]."""
     return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
 
 
-def up2x_kernel(weight: Tensor) -> Tensor:
-    """[out, in, 3, 3] -> [in, out, 4, 4]: the kernel of `conv_up2x` that equals `up2x_conv3x3`."""
-    return _spread(weight.flip(2, 3)).transpose(0, 1)
+def make_up2x_kernel(weight: Tensor) -> Tensor:
+    """Convert [out, in, 3, 3] to the [in, out, 4, 4] of `conv_up2x`, as in `up2x_conv3x3`."""
+    return _sum_shifted_to_4x4(weight.flip(2, 3)).transpose(0, 1)
 
 
 def conv3x3_down2x(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Compute `down2x(conv2d(x, weight, bias, padding=1))`; weight is [out, in, 3, 3]."""
     if x.shape[0] * x.shape[2] * x.shape[3] < 4 * MIN_FUSED_PIXELS:
         return down2x(F.conv2d(x, weight, bias, padding=1))
-    return F.conv2d(x, _spread(weight) * 0.25, bias, stride=2, padding=1)
+    return F.conv2d(x, _sum_shifted_to_4x4(weight) * 0.25, bias, stride=2, padding=1)
 
 
-def _spread(weight: Tensor) -> Tensor:
+def _sum_shifted_to_4x4(weight: Tensor) -> Tensor:
     """Sum four copies shifted by 0 or 1 in each direction: [.., 3, 3] -> [.., 4, 4]."""
     rows = F.pad(weight, (0, 0, 0, 1)) + F.pad(weight, (0, 0, 1, 0))
     return F.pad(rows, (0, 1)) + F.pad(rows, (1, 0))
@@ -82,7 +83,7 @@ def fade(old: Tensor, new: Tensor, alpha: Tensor) -> Tensor:
     return old + (new - old) * alpha
 
 
-def fade_images(x: Tensor, alpha: Tensor) -> Tensor:
+def blend_with_half_resolution(x: Tensor, alpha: Tensor) -> Tensor:
     """Blend images [N, C, H, W] with their own 2x-down-2x-up version, as reals in a fade."""
     return fade(up2x(down2x(x)), x, alpha)
 
@@ -96,7 +97,7 @@ def pixel_norm(x: Tensor) -> Tensor:
     return x * (power + EPSILON).rsqrt().to(x.dtype)
 
 
-def minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
+def append_minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
     """Append a feature map with the standard deviation in a group: [N, C, H, W] -> C + 1 maps.
 
     With M groups, the members of a group are the images i, i+M, i+2M …, as in the official code.
@@ -104,19 +105,19 @@ def minibatch_stddev(x: Tensor, group_size: int) -> Tensor:
     (official code: only if the batch is smaller than the group, else an error).
     """
     n, _, h, w = x.shape
-    size = largest_divisor(n, group_size)
+    size = find_largest_divisor(n, group_size)
     groups = upcast_half(x).reshape(size, n // size, *x.shape[1:])  # [G, M, C, H, W]
     deviation = (groups.var(dim=0, correction=0) + EPSILON).sqrt()  # [M, C, H, W]
     spread = deviation.mean(dim=(1, 2, 3)).repeat(size).to(x.dtype)  # [N]
     return torch.cat([x, spread.reshape(n, 1, 1, 1).expand(n, 1, h, w)], dim=1)
 
 
-def largest_divisor(n: int, limit: int) -> int:
+def find_largest_divisor(n: int, limit: int) -> int:
     """Return the largest divisor of `n` that is not larger than `limit`."""
     return max(size for size in range(1, min(n, limit) + 1) if n % size == 0)
 
 
-def multiplicative_noise(x: Tensor, strength: Tensor | None) -> Tensor:
+def apply_multiplicative_noise(x: Tensor, strength: Tensor | None) -> Tensor:
     """Multiply each feature map of each image by 1 + strength * sqrt(C) * N(0, 1): [N, C, H, W].
 
     The square root of the number of maps is that of the official code: sums over many maps are

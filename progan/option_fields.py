@@ -54,7 +54,7 @@ class Section:
         validate_fields(self)
 
 
-def option_fields(section: Any) -> list[dataclasses.Field[Any]]:
+def list_option_fields(section: Any) -> list[dataclasses.Field[Any]]:
     """Return the fields of a section that hold values, not those that hold sections."""
     return [item for item in dataclasses.fields(section) if "text" in item.metadata]
 
@@ -64,72 +64,76 @@ def section_from_dict(section: type[T], values: Mapping[str, Any]) -> T:
     if not isinstance(values, Mapping):
         raise UserError(f"The {section.__name__.lower()} settings cannot be {values!r}.")
     require_no_unknown(
-        set(values) - {item.name for item in option_fields(section)}, f"{section.__name__.lower()} "
+        set(values) - {item.name for item in list_option_fields(section)},
+        f"{section.__name__.lower()} ",
     )
-    return section(**{name: _as_tuples(value) for name, value in values.items()})
+    return section(**{name: _lists_to_tuples(value) for name, value in values.items()})
 
 
-def section_changes(old: Any, new: Any) -> list[str]:
+def list_section_changes(old: Any, new: Any) -> list[str]:
     """List the settings in which two values of one section differ, as 'name: old -> new'."""
-    pairs = [(f.name, getattr(old, f.name), getattr(new, f.name)) for f in option_fields(type(new))]
+    pairs = [
+        (f.name, getattr(old, f.name), getattr(new, f.name)) for f in list_option_fields(type(new))
+    ]
     return [f"{name}: {before} -> {after}" for name, before, after in pairs if before != after]
 
 
-def option_name(name: str) -> str:
+def format_option_name(name: str) -> str:
     """Return the option of a field: 'total_kimg' -> '--total-kimg'."""
     return "--" + name.replace("_", "-")
 
 
-def _as_tuples(value: Any) -> Any:
-    """Turn JSON's lists back into tuples, at any depth."""
-    return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value
+def _lists_to_tuples(value: Any) -> Any:
+    """Convert lists to tuples at any depth; return other values unchanged."""
+    return tuple(_lists_to_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def require_no_unknown(unknown: set[str], kind: str) -> None:
-    """Raise UserError unless `unknown` is empty."""
+    """Raise UserError that lists the `unknown` names of settings, if there are any."""
     if unknown:
         raise UserError(
-            f"There are no {kind}settings called {', '.join(sorted(unknown))}; "
+            f"Unknown {kind}settings: {', '.join(sorted(unknown))}; "
             "another version of progan may have them."
         )
 
 
 def validate_fields(section: Any) -> None:
     """Raise UserError unless every field of a section has a value that it accepts."""
-    for item in option_fields(type(section)):
-        value, name = getattr(section, item.name), option_name(item.name)
-        if not _is_a(value, item.type):
+    for item in list_option_fields(type(section)):
+        value, name = getattr(section, item.name), format_option_name(item.name)
+        if not _has_annotated_type(value, item.type):
             raise UserError(f"{name} cannot be {value!r}.")
         if item.metadata["resolution"]:
             require_resolution(value, name)
         if item.metadata["choices"]:
-            _require_chosen(value, name, item.metadata["choices"], item.metadata["several"])
-        for number in _numbers(value, name):
+            _require_offered_choice(value, name, item.metadata["choices"], item.metadata["several"])
+        for number in _list_numbers_to_check(value, name):
             if number != item.metadata["auto"]:
                 _require_range(number, name, item.metadata["low"], item.metadata["high"])
 
 
-def _require_chosen(value: str, name: str, choices: tuple[str, ...], several: bool) -> None:
-    unknown = set(split_list(value) if several else [value]) - set(choices)
+def _require_offered_choice(value: str, name: str, choices: tuple[str, ...], several: bool) -> None:
+    """Raise UserError unless the value, or each part between commas, is one of `choices`."""
+    unknown = set(split_at_commas(value) if several else [value]) - set(choices)
     if unknown:
         what = "list some" if several else "be one"
         raise UserError(f"{name} must {what} of {', '.join(choices)}, not {min(unknown)!r}.")
 
 
-def split_list(value: str) -> list[str]:
-    """Split a text at its commas: 'a, b' -> ['a', 'b']."""
+def split_at_commas(value: str) -> list[str]:
+    """Split a text at its commas and strip blanks: 'a, b' -> ['a', 'b'], '' -> ['']."""
     return [word.strip() for word in value.split(",")]
 
 
-def _is_a(value: Any, kind: Any) -> bool:
+def _has_annotated_type(value: Any, kind: Any) -> bool:
     """True if a value has the annotated type; an int is a float too, a bool is no int."""
     if kind in (IntAt, FloatAt):
         number = int if kind is IntAt else float
         return isinstance(value, tuple) and all(
             isinstance(row, tuple)
             and len(row) == 2
-            and _is_a(row[0], int)
-            and _is_a(row[1], number)
+            and _has_annotated_type(row[0], int)
+            and _has_annotated_type(row[1], number)
             for row in value
         )
     if kind is float:
@@ -137,8 +141,8 @@ def _is_a(value: Any, kind: Any) -> bool:
     return type(value) is kind
 
 
-def _numbers(value: Any, name: str) -> list[float]:
-    """Return the numbers whose range is checked: the value, or those of a table's rows."""
+def _list_numbers_to_check(value: Any, name: str) -> list[float]:
+    """Return the value, or those of a table after checking its resolutions; [] of a text."""
     if not isinstance(value, tuple):
         return [value] if isinstance(value, (int, float)) else []
     for resolution, _ in value:
@@ -149,6 +153,7 @@ def _numbers(value: Any, name: str) -> list[float]:
 
 
 def _require_range(number: float, name: str, low: float | None, high: float | None) -> None:
+    """Raise UserError unless `low` <= number <= `high`; None is no limit."""
     if low is not None and not number >= low:
         raise UserError(f"{name} must be at least {low:g}, not {number}.")
     if high is not None and not number <= high:

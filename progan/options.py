@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from progan.config import SECTIONS, Run
-from progan.option_fields import FloatAt, IntAt, option_fields, option_name
+from progan.option_fields import FloatAt, IntAt, format_option_name, list_option_fields
 from progan.presets import PRESETS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,38 +75,40 @@ TYPES: dict[Any, Kind] = {
 }
 
 
-def config_options(command: F) -> F:
+def add_config_options(command: F) -> F:
     """Add an option for each field of the config to a command; None means not given."""
-    for field in reversed(_option_fields()):
-        command = _option(field)(command)
+    for field in reversed(_list_offered_fields()):
+        command = _make_click_option(field)(command)
     return command
 
 
-def explicit_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the config fields that were given on the command line.
+def select_given_fields(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields given on the command line, and () for the table of each one given.
 
     A value without its table holds at all resolutions: --batch 8 undoes a preset's --batch-at.
     """
-    names = {field.name for field in _option_fields()}
+    names = {field.name for field in _list_offered_fields()}
     named = {name: value for name, value in options.items() if name in names and value is not None}
     tables = {f"{name}_at" for name in named} & names
     return {**dict.fromkeys(tables, ()), **named}
 
 
-def offered_fields() -> dict[Any, list[Field[Any]]]:
+def group_offered_fields() -> dict[Any, list[Field[Any]]]:
     """Return the fields that are command-line options, by their section of the config."""
     return {
-        section: [item for item in option_fields(section) if item.metadata["option"]]
+        section: [item for item in list_option_fields(section) if item.metadata["option"]]
         for section in (Run, *SECTIONS.values())
     }
 
 
-def _option_fields() -> list[Field[Any]]:
-    return [item for fields in offered_fields().values() for item in fields]
+def _list_offered_fields() -> list[Field[Any]]:
+    """Return the fields of all sections that are command-line options."""
+    return [item for fields in group_offered_fields().values() for item in fields]
 
 
-def _option(field: Field[Any]) -> Callable[[F], F]:
-    name, text = option_name(field.name), field.metadata["text"]
+def _make_click_option(field: Field[Any]) -> Callable[[F], F]:
+    """Return the click option of a field, whose default None means not given."""
+    name, text = format_option_name(field.name), field.metadata["text"]
     if field.type is bool:
         return click.option(
             f"{name}/--no-{name[2:]}",
@@ -125,6 +127,7 @@ def _option(field: Field[Any]) -> Callable[[F], F]:
 
 
 def _describe_default(field: Field[Any]) -> str:
+    """Return '[default: 16]', with 'unless the preset differs' where one does."""
     value = field.default
     if isinstance(value, bool):
         value = "on" if value else "off"

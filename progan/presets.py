@@ -25,22 +25,24 @@ LR_4GPUS = ((256, 0.0015), (512, 0.002), (1024, 0.003))
 LR_8GPUS = ((128, 0.0015), (256, 0.002), (512, 0.003), (1024, 0.003))
 
 
-def _rates(table: tuple[tuple[int, float], ...]) -> dict[str, Any]:
+def _set_rates(table: tuple[tuple[int, float], ...]) -> dict[str, Any]:
+    """Return fields that give both networks the learning rates of a table."""
     return {"g_lr_at": table, "d_lr_at": table}
 
 
-def _fades(kimg: float) -> dict[str, float]:
+def _set_phases(kimg: float) -> dict[str, float]:
+    """Return fields that make each fade and each stable phase `kimg` long."""
     return {"training_kimg": kimg, "transition_kimg": kimg}
 
 
 # fmt: off
-V1 = dict(total_kimg=19000, batch=16, batch_at=BATCH_V1, stddev_group=16, **_fades(800))
-V2 = dict(total_kimg=12000, batch=4, batch_at=BATCH_1GPU, **_rates(LR_1GPU))
+V1 = dict(total_kimg=19000, batch=16, batch_at=BATCH_V1, stddev_group=16, **_set_phases(800))
+V2 = dict(total_kimg=12000, batch=4, batch_at=BATCH_1GPU, **_set_rates(LR_1GPU))
 
 # For a CPU: narrow networks, whose threads would wait more than work, short phases, larger steps.
-CPU: dict[str, Any] = dict(resolution=32, total_kimg=150, **_fades(10), batch=16, latent_size=64,
-    fmap_base=512, fmap_max=64, g_lr=0.002, d_lr=0.002, ema_decay=0.995, minibatch_repeats=1,
-    tick_kimg=5, tick_kimg_at=(), snapshot_ticks=5, threads=1)
+CPU: dict[str, Any] = dict(resolution=32, total_kimg=150, **_set_phases(10), batch=16,
+    latent_size=64, fmap_base=512, fmap_max=64, g_lr=0.002, d_lr=0.002, ema_decay=0.995,
+    minibatch_repeats=1, tick_kimg=5, tick_kimg_at=(), snapshot_ticks=5, threads=1)
 
 # One convolution a level, batch normalisation, as in the DCGAN paper; ticks of 10,000 images.
 DCGAN: dict[str, Any] = dict(kind="dcgan", resolution=64, latent_size=100, fmap_base=2048,
@@ -68,7 +70,7 @@ ADA_BIRDS = DCGAN | dict(latent_size=64, fmap_base=128, fmap_decay=0, weight_std
 
 # Appendix A.2 and table 1, row after row.
 TABLE1_A = dict(resolution=128, initial_resolution=128, mirror=True, total_kimg=10000,
-    **_fades(600), batch=64, latent_size=128, fmap_base=2048, normalize_latents=False,
+    **_set_phases(600), batch=64, latent_size=128, fmap_base=2048, normalize_latents=False,
     equalized_lr=False, g_norm="batch", d_norm="layer", g_activation="relu", output="tanh",
     stddev_group=0, fused_scaling=False, drift=0, d_repeats=5, minibatch_repeats=1, g_lr=0.0001,
     d_lr=0.0001, beta2=0.9, ema_decay=0.999**20)
@@ -83,15 +85,16 @@ TABLE1_G = TABLE1_F | dict(g_norm="pixel")
 
 # Appendix E and table 4: K/2 has 32 maps at 4x4, K/4 has 16.
 STACKED_MNIST: dict[str, Any] = dict(kind="stacked-mnist", resolution=32, initial_resolution=32,
-    total_kimg=10000, **_fades(400), latent_size=64, fmap_base=64, g_norm="batch", d_norm="batch",
-    equalized_lr=False, output="tanh", stddev_group=0, drift=0, batch=64, d_repeats=5,
-    minibatch_repeats=1, tick_kimg=100, tick_kimg_at=(), threads=1)
+    total_kimg=10000, **_set_phases(400), latent_size=64, fmap_base=64, g_norm="batch",
+    d_norm="batch", equalized_lr=False, output="tanh", stddev_group=0, drift=0, batch=64,
+    d_repeats=5, minibatch_repeats=1, tick_kimg=100, tick_kimg_at=(), threads=1)
 STACKED_MNIST_NORM = STACKED_MNIST | dict(g_norm="pixel", d_norm="none", equalized_lr=True)
 STACKED_MNIST_STDDEV = STACKED_MNIST_NORM | dict(stddev_group=64)
 # fmt: on
 
 
-def _stacked_mnist(name: str, d_fmap_base: int) -> dict[str, dict[str, Any]]:
+def _make_stacked_mnist_presets(name: str, d_fmap_base: int) -> dict[str, dict[str, Any]]:
+    """Return the rows of table 4 for one width, {preset: fields}."""
     rows: dict[str, dict[str, Any]] = {
         "gan": STACKED_MNIST | dict(objective="gan", d_repeats=1),
         "wgan-gp": STACKED_MNIST,
@@ -109,14 +112,14 @@ def _stacked_mnist(name: str, d_fmap_base: int) -> dict[str, dict[str, Any]]:
 PRESETS: dict[str, dict[str, Any]] = {
     "v1-1gpu": V1,
     "v2-1gpu": V2,
-    "v2-2gpus": V2 | dict(batch=8, batch_at=BATCH_2GPUS, **_rates(LR_2GPUS)),
-    "v2-4gpus": V2 | dict(batch=16, batch_at=BATCH_4GPUS, **_rates(LR_4GPUS)),
-    "v2-8gpus": V2 | dict(batch=32, batch_at=BATCH_8GPUS, **_rates(LR_8GPUS)),
+    "v2-2gpus": V2 | dict(batch=8, batch_at=BATCH_2GPUS, **_set_rates(LR_2GPUS)),
+    "v2-4gpus": V2 | dict(batch=16, batch_at=BATCH_4GPUS, **_set_rates(LR_4GPUS)),
+    "v2-8gpus": V2 | dict(batch=32, batch_at=BATCH_8GPUS, **_set_rates(LR_8GPUS)),
     "celeba-128": V2 | dict(resolution=128, total_kimg=9000, mirror=True),
     "lsun-256": V2 | dict(resolution=256),
     "cifar10": V2 | dict(resolution=32, total_kimg=6600, gp_target=750),
     "mnist": V2 | dict(resolution=32, total_kimg=1200, latent_size=128, fmap_base=2048,
-        fmap_max=128, **_fades(100)),
+        fmap_max=128, **_set_phases(100)),
     "cpu": CPU,
     "dcgan": DCGAN,
     "lsgan": DCGAN | dict(objective="lsgan"),
@@ -144,10 +147,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     "table1-f": TABLE1_F,
     "table1-g": TABLE1_G,
     "table1-h": V2 | dict(resolution=128, mirror=True, batch=16, batch_at=()),
-    **_stacked_mnist("k2", 32),
-    **_stacked_mnist("k4", 16),
+    **_make_stacked_mnist_presets("k2", 32),
+    **_make_stacked_mnist_presets("k4", 16),
     "demo": CPU | dict(total_kimg=28, batch=8, fmap_base=384, fmap_max=48, g_lr=0.0015, d_lr=0.0015,
-        tick_kimg=1, image_ticks=3, **_fades(3)),
+        tick_kimg=1, image_ticks=3, **_set_phases(3)),
 }
 # fmt: on
 DEFAULT = "v2-1gpu"

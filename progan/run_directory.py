@@ -31,12 +31,16 @@ def create_run(outdir: Path, dataset_name: str, run: Run) -> Path:
     """Create and return OUTDIR/NNNNN-<dataset>-<preset>, NNNNN being the next free number."""
     number = (
         max(
-            (number for path in list_runs(outdir) if (number := _number(path)) is not None),
+            (
+                number
+                for path in list_runs(outdir)
+                if (number := _parse_run_number(path)) is not None
+            ),
             default=-1,
         )
         + 1
     )
-    directory = outdir / f"{number:05d}-{_slug(dataset_name)}-{run.preset}"
+    directory = outdir / f"{number:05d}-{_make_folder_name(dataset_name)}-{run.preset}"
     # Renamed when it has its config, so that a crash leaves no directory without one.
     growing = outdir / f".{directory.name}.{secrets.token_hex(4)}{PARTIAL}"
     try:
@@ -72,6 +76,7 @@ def find_run_of_launch(outdir: Path, launch: str) -> Path | None:
 
 
 def save_config(directory: Path, run: Run) -> None:
+    """Write the config of a run as JSON, atomically."""
     write_atomically(directory / CONFIG_FILE, json.dumps(to_dict(run), indent=2) + "\n")
 
 
@@ -86,7 +91,9 @@ def load_config(directory: Path) -> Run:
             raise ValueError("it has no settings of network and growth")
         return from_dict(values)
     except UserError as error:
-        raise UserError(f"{path} cannot be used: {error} Mend it, or start a new run.") from error
+        raise UserError(
+            f"{path} cannot be used: {error} Correct it, or start a new run."
+        ) from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({error}). Restore it, or start a new run.") from error
 
@@ -121,36 +128,40 @@ def list_runs(outdir: Path) -> list[Path]:
     found = [
         path
         for path in outdir.iterdir()
-        if path.is_dir() and (_number(path) is not None or _has_config(path))
+        if path.is_dir() and (_parse_run_number(path) is not None or _has_config(path))
     ]
-    numbered = all(_number(path) is not None for path in found)
+    numbered = all(_parse_run_number(path) is not None for path in found)
     return sorted(
-        found, key=lambda path: ((_number(path) or 0) if numbered else _started_ns(path), path)
+        found,
+        key=lambda path: (
+            (_parse_run_number(path) or 0) if numbered else _get_start_time_ns(path),
+            path,
+        ),
     )
 
 
 def list_states(directory: Path) -> list[Path]:
-    """Return the training states of a run, oldest first."""
+    """Return the state files of a run, oldest first; superseded and damaged ones are left out."""
     return sorted(directory.glob(f"{STATE_PREFIX}[0-9]*{STATE_SUFFIX}"))
 
 
-def curve_files(directory: Path) -> list[Path]:
+def list_curve_files(directory: Path) -> list[Path]:
     """Return the files that grow with a run: JSON lines and TensorBoard's events."""
     return [*directory.glob("*.jsonl"), *directory.glob("events.out.tfevents.*")]
 
 
-def state_path(directory: Path, images_seen: int) -> Path:
+def choose_state_path(directory: Path, images_seen: int) -> Path:
     """Return the path for a new state.
 
     The newest state is never removed. So the first one of its thousand of images always has the
     short name, and the order of names is the order of images.
     """
-    path = directory / kimg_name(STATE_PREFIX, images_seen, STATE_SUFFIX)
+    path = directory / format_kimg_file_name(STATE_PREFIX, images_seen, STATE_SUFFIX)
     taken = path.exists() or any(directory.glob(f"{path.stem}_*{STATE_SUFFIX}"))
-    return exact_path(path, images_seen) if taken else path
+    return add_images_to_file_name(path, images_seen) if taken else path
 
 
-def snapshot_path(
+def choose_snapshot_path(
     directory: Path,
     prefix: str,
     images_seen: int,
@@ -162,12 +173,12 @@ def snapshot_path(
     Args:
         moment_of: Returns the images seen before a file was written, None if unknown.
     """
-    path = directory / kimg_name(prefix, images_seen, suffix)
+    path = directory / format_kimg_file_name(prefix, images_seen, suffix)
     free = not path.exists() or moment_of(path) == images_seen
-    return path if free else exact_path(path, images_seen)
+    return path if free else add_images_to_file_name(path, images_seen)
 
 
-def rollback_path(directory: Path) -> Path:
+def choose_rollback_path(directory: Path) -> Path:
     """Return the path for the report of the next rollback, which replaces no earlier one."""
     taken = [
         int(number)
@@ -177,23 +188,23 @@ def rollback_path(directory: Path) -> Path:
     return directory / f"{ROLLBACK_PREFIX}{max(taken, default=0) + 1:02d}.json"
 
 
-def kimg_name(prefix: str, images_seen: int, suffix: str) -> str:
+def format_kimg_file_name(prefix: str, images_seen: int, suffix: str) -> str:
     """Return a file name with the thousands of images seen: 'fakes-001234.png'."""
     return f"{prefix}{images_seen // 1000:06d}{suffix}"
 
 
-def exact_path(path: Path, images_seen: int) -> Path:
+def add_images_to_file_name(path: Path, images_seen: int) -> Path:
     """Return the path of a second file within a thousand of images: 'fakes-001234_500.png'."""
     return path.with_name(f"{path.stem}_{images_seen % 1000:03d}{path.suffix}")
 
 
-def quarantine(path: Path, why: str) -> Path:
+def rename_to_exclude(path: Path, why: str) -> Path:
     """Rename a file, e.g. to 'state-000012.pt.damaged', to exclude it; return its new path."""
     return path.replace(path.with_name(f"{path.name}.{why}"))
 
 
-def _number(path: Path) -> int | None:
-    """Return the number in the name of a run, or None."""
+def _parse_run_number(path: Path) -> int | None:
+    """Parse the number of a run from '00012-faces-v2': 12; None if the name has none."""
     match = re.match(r"(\d{5,})-", path.name)
     return int(match[1]) if match else None
 
@@ -209,11 +220,13 @@ def _has_config(directory: Path) -> bool:
     return isinstance(values, dict) and {"network", "growth"} <= set(values)
 
 
-def _started_ns(directory: Path) -> int:
+def _get_start_time_ns(directory: Path) -> int:
+    """Return the time of the last start or resume, when the config was written."""
     path = directory / CONFIG_FILE
     return (path if path.is_file() else directory).stat().st_mtime_ns
 
 
-def _slug(name: str) -> str:
+def _make_folder_name(name: str) -> str:
+    """Replace what is unsafe in a name of a folder by '-', and truncate; 'dataset' of nothing."""
     slug = re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-")
     return slug[:_MAX_SLUG] or "dataset"

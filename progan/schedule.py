@@ -57,18 +57,18 @@ def stage_at(growth: Growth, network: Network, images_seen: int) -> Stage:
     trained = kimg + growth.training_kimg if growth.fade_first else kimg
     period = growth.training_kimg + growth.transition_kimg
     period_index = math.floor(trained / period)
-    lod = float(network.max_level - first_level(growth, network) - period_index)
+    lod = float(network.max_level - get_first_level(growth, network) - period_index)
     if growth.transition_kimg > 0:
         faded_kimg = trained - period_index * period - growth.training_kimg
         lod -= max(faded_kimg, 0.0) / growth.transition_kimg
-    return _stage(growth, network, max(lod, 0.0), 1 + growth.lr_decay * kimg)
+    return _make_stage(growth, network, max(lod, 0.0), 1 + growth.lr_decay * kimg)
 
 
-def phases(growth: Growth, network: Network) -> Iterator[Phase]:
+def iterate_phases(growth: Growth, network: Network) -> Iterator[Phase]:
     """Yield the phases of a run in order, cut where it ends."""
     start = 0.0
     last_level = network.max_level
-    level = first = first_level(growth, network)
+    level = first = get_first_level(growth, network)
     while start < growth.total_kimg:
         training = 0.0 if growth.fade_first and level == first else growth.training_kimg
         stable_end = start + training if level < last_level else growth.total_kimg
@@ -78,25 +78,27 @@ def phases(growth: Growth, network: Network) -> Iterator[Phase]:
         ):
             end = min(end, growth.total_kimg)
             if end > start:
-                yield Phase(start, end, _stage(growth, network, lod, 1 + growth.lr_decay * start))
+                yield Phase(
+                    start, end, _make_stage(growth, network, lod, 1 + growth.lr_decay * start)
+                )
             start = end
         level += 1
 
 
-def fully_grown_kimg(growth: Growth, network: Network) -> float:
+def compute_fully_grown_kimg(growth: Growth, network: Network) -> float:
     """Return the kimg at which the last resolution is fully faded in."""
     period = growth.training_kimg + growth.transition_kimg
-    fades = network.max_level - first_level(growth, network)
+    fades = network.max_level - get_first_level(growth, network)
     return max(fades * period - growth.training_kimg * growth.fade_first, 0.0)
 
 
-def landmarks(growth: Growth, network: Network) -> Iterator[tuple[int, Stage]]:
+def iterate_boundary_rounds(growth: Growth, network: Network) -> Iterator[tuple[int, Stage]]:
     """Yield (images seen at its start, stage) of the first and last rounds of each phase.
 
-    A subset of `rounds` that includes the very last one, found fast: a long run has millions of
-    rounds. A phase that is shorter than a round may have none.
+    A subset of `iterate_rounds` that includes the very last one, found fast: a long run has
+    millions of rounds. A phase that is shorter than a round may have none.
     """
-    ends = {phase.stage.phase: phase.end_kimg * 1000 for phase in phases(growth, network)}
+    ends = {phase.stage.phase: phase.end_kimg * 1000 for phase in iterate_phases(growth, network)}
     start = 0
     while start < growth.total_kimg * 1000:
         stage = stage_at(growth, network, start)
@@ -106,12 +108,12 @@ def landmarks(growth: Growth, network: Network) -> Iterator[tuple[int, Stage]]:
         start += step * max(whole_rounds - 1, 1)
 
 
-def first_level(growth: Growth, network: Network) -> int:
+def get_first_level(growth: Growth, network: Network) -> int:
     """Return the level where training begins: for networks that do not grow, the last one."""
     return level_of(growth.initial_resolution) if network.grows else network.max_level
 
 
-def rounds(
+def iterate_rounds(
     growth: Growth, network: Network, images_seen: int, round_images_seen: int | None = None
 ) -> Iterator[tuple[int, Stage]]:
     """Yield (images seen at its start, stage) of each round from `images_seen` to the run's end.
@@ -124,7 +126,7 @@ def rounds(
             If changed settings put `images_seen` between its steps, a new round begins.
     """
     start = images_seen
-    if round_images_seen is not None and _is_inside(
+    if round_images_seen is not None and _is_step_inside_round(
         growth, network, images_seen, round_images_seen
     ):
         start = round_images_seen
@@ -139,7 +141,7 @@ def images_per_round(growth: Growth, stage: Stage) -> int:
     return growth.minibatch_repeats * growth.d_repeats * stage.batch
 
 
-def _is_inside(growth: Growth, network: Network, images_seen: int, start: int) -> bool:
+def _is_step_inside_round(growth: Growth, network: Network, images_seen: int, start: int) -> bool:
     """True if a step other than the first of the round at `start` begins at `images_seen`."""
     stage = stage_at(growth, network, start)
     return images_seen in range(
@@ -147,7 +149,8 @@ def _is_inside(growth: Growth, network: Network, images_seen: int, start: int) -
     )
 
 
-def _stage(growth: Growth, network: Network, lod: float, decay: float) -> Stage:
+def _make_stage(growth: Growth, network: Network, lod: float, decay: float) -> Stage:
+    """Return the stage at a level of detail (0: the last one), learning rates over `decay`."""
     level = network.max_level - math.floor(lod)
     fraction = lod - math.floor(lod)
     resolution = 1 << level
@@ -156,13 +159,13 @@ def _stage(growth: Growth, network: Network, lod: float, decay: float) -> Stage:
         alpha=1.0 - fraction,
         lod=lod,
         phase=2 * (level - MIN_LEVEL) - (1 if fraction else 0),
-        batch=lookup(growth.batch_at, resolution, growth.batch),
-        g_lr=lookup(growth.g_lr_at, resolution, growth.g_lr) / decay,
-        d_lr=lookup(growth.d_lr_at, resolution, growth.d_lr) / decay,
-        tick_kimg=lookup(growth.tick_kimg_at, resolution, growth.tick_kimg),
+        batch=lookup_exact_resolution(growth.batch_at, resolution, growth.batch),
+        g_lr=lookup_exact_resolution(growth.g_lr_at, resolution, growth.g_lr) / decay,
+        d_lr=lookup_exact_resolution(growth.d_lr_at, resolution, growth.d_lr) / decay,
+        tick_kimg=lookup_exact_resolution(growth.tick_kimg_at, resolution, growth.tick_kimg),
     )
 
 
-def lookup(table: tuple[tuple[int, N], ...], resolution: int, default: N) -> N:
+def lookup_exact_resolution(table: tuple[tuple[int, N], ...], resolution: int, default: N) -> N:
     """Return the table's value for exactly this resolution, else the default."""
     return dict(table).get(resolution, default)

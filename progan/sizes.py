@@ -45,28 +45,28 @@ def level_of(resolution: int) -> int:
     return resolution.bit_length() - 1
 
 
-def size_at(base: Size, level: int) -> Size:
+def size_at_level(base: Size, level: int) -> Size:
     """Return the size of images at a level, if they have the size `base` at level 2."""
     doublings = level - MIN_LEVEL
     return Size(base.height << doublings, base.width << doublings)
 
 
-def level_name(base: Size, level: int) -> str:
+def format_level(base: Size, level: int) -> str:
     """Return the resolution of a level, with its size if that is another: '16', '16 (24x16)'."""
     name = str(1 << level)
-    return name if base == SQUARE else f"{name} ({size_at(base, level)})"
+    return name if base == SQUARE else f"{name} ({size_at_level(base, level)})"
 
 
-def stage_name(base: Size, level: int, alpha: float) -> str:
+def format_stage(base: Size, level: int, alpha: float) -> str:
     """Return '128→256 fade 43%' or '192x128 stable', with `alpha` the weight of the level."""
     state = f"fade {100 * alpha:.0f}%" if alpha < 1 else "stable"
-    return f"{growing_name(base, level, alpha)} {state}"
+    return f"{format_growing_size(base, level, alpha)} {state}"
 
 
-def growing_name(base: Size, level: int, alpha: float) -> str:
+def format_growing_size(base: Size, level: int, alpha: float) -> str:
     """Return '256', or '128→256' during a fade; '192x128' for images that are not square."""
-    size = size_at(base, level).brief
-    return f"{size_at(base, level - 1).brief}→{size}" if alpha < 1 else size
+    size = size_at_level(base, level).brief
+    return f"{size_at_level(base, level - 1).brief}→{size}" if alpha < 1 else size
 
 
 def require_resolution(value: int, name: str) -> None:
@@ -94,11 +94,11 @@ def parse_size(text: str) -> Size:
     if not match:
         raise UserError(f"--size {text!r} is not WIDTHxHEIGHT in pixels, such as 1280x768.")
     size = Size(height=int(match[2]), width=int(match[1]))
-    base_size(size)
+    compute_base_size(size)
     return size
 
 
-def base_size(size: Size) -> Size:
+def compute_base_size(size: Size) -> Size:
     """Return the size at level 2 of images that have `size` at the level of their shorter side.
 
     Both sides are halved until the shorter one is 4 to 7 px, so that every size has one base and
@@ -121,12 +121,12 @@ def base_size(size: Size) -> Size:
         raise UserError(
             f"--size {size}: both sides must be multiples of {1 << halvings}, so that "
             f"they can be halved {halvings} times. The nearest sizes are "
-            f"{' and '.join(map(str, nearest_sizes(size)))}."
+            f"{' and '.join(map(str, find_nearest_valid_sizes(size)))}."
         )
     return Size(size.height >> halvings, size.width >> halvings)
 
 
-def nearest_sizes(size: Size) -> list[Size]:
+def find_nearest_valid_sizes(size: Size) -> list[Size]:
     """Return the two valid sizes nearest to one that cannot be halved often enough."""
     step = 1 << _count_halvings(size)
     sides = [(side // step * step, -(-side // step) * step) for side in size]
@@ -146,8 +146,10 @@ def nearest_sizes(size: Size) -> list[Size]:
 
 
 def _can_be_halved(size: Size) -> bool:
+    """True if both sides can be halved until the shorter one is 4 to 7 px."""
     return all(side % (1 << _count_halvings(size)) == 0 for side in size)
 
 
 def _count_halvings(size: Size) -> int:
+    """Return how often the shorter side can be halved until it is 4 to 7 px."""
     return max(level_of(min(size)) - MIN_LEVEL, 0)

@@ -25,7 +25,7 @@ from progan.data.image_source import ImageSource, Sample
 from progan.data.reader import Dataset
 from progan.data.writer import write_dataset
 from progan.sampling.snapshot_file import Snapshot
-from progan.sizes import SQUARE, Size, level_of, size_at
+from progan.sizes import SQUARE, Size, level_of, size_at_level
 from progan.training.optim import trainable_parameters, update_weights
 from progan.training.state import initialize
 
@@ -64,7 +64,7 @@ def noise_dataset(
     base: Size = SQUARE,
 ) -> Dataset:
     """A dataset of seeded noise; image i has class i mod `classes`."""
-    shape = (count, *size_at(base, level_of(resolution)), channels)
+    shape = (count, *size_at_level(base, level_of(resolution)), channels)
     images = np.random.RandomState(1).randint(0, 256, shape).astype(np.uint8)
     write_dataset(
         ImageSource(

@@ -158,8 +158,8 @@ def test_mistakes_are_answered_in_words(tmp_path: Path, path: Path) -> None:
         ([1.5], r"Seeds are .* not \[1.5\]"),
         (7, "Seeds are .* not 7"),
         (torch.zeros(2, 3, dtype=torch.int64), "Seeds are whole numbers"),
-        ([-1], "from 0 to 4294967295; -1 is none"),
-        ([2**32], "4294967296 is none"),
+        ([-1], "from 0 to 4294967295; -1 is not one"),
+        ([2**32], "4294967296 is not one"),
     ],
 )
 def test_seeds_are_whole_numbers(path: Path, seeds: object, said: str) -> None:
@@ -187,3 +187,9 @@ def test_latents_that_are_words(path: Path) -> None:
 def test_a_network_that_is_not_fully_grown_draws_what_it_has_learned() -> None:
     young = TrainedGenerator(replace(tiny_snapshot(), level=3))
     assert (young.resolution, young.render([0]).shape) == (8, (1, 8, 8, 3))
+
+
+@pytest.mark.parametrize("device", ["gpu", "cpu:9", "cuda:99", "xla"])
+def test_unknown_devices_are_refused_by_name(path: Path, device: str) -> None:
+    with pytest.raises(UserError, match=f"Unknown device '{device}': choose auto, cpu, cuda, mps"):
+        progan.load(path, device)

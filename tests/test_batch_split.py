@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from progan.batch_split import (
     Shard,
-    batch_coupling,
-    min_independent_size,
+    compute_min_independent_size,
+    describe_batch_coupling,
+    list_split_sizes,
     require_splittable,
-    shard_rows,
-    split_rows,
-    split_sizes,
+    select_shard_rows,
+    split_rows_into_parts,
 )
 from progan.config import Run
 from progan.errors import UserError
-from progan.ops import minibatch_stddev
+from progan.ops import append_minibatch_stddev
 from progan.presets import PRESETS, preset
 from tests.builders import tiny_run
 
@@ -36,25 +36,26 @@ def test_every_part_sees_the_deviations_of_the_whole(run: Run, n: int) -> None:
     reals, fakes = torch.randn(
         2, n, 1, 2, 2, generator=torch.Generator().manual_seed(n), dtype=torch.float64
     )
-    for size in split_sizes(run, n):
-        parts = split_rows(run, n, n // size)
+    for size in list_split_sizes(run, n):
+        parts = split_rows_into_parts(run, n, n // size)
         assert parts.shape == (n // size, size)
         assert sorted(parts.flatten()) == list(range(n))
         for part in map(torch.from_numpy, parts if group else ()):
             torch.testing.assert_close(
-                minibatch_stddev(reals[part], group), minibatch_stddev(reals, group)[part]
+                append_minibatch_stddev(reals[part], group),
+                append_minibatch_stddev(reals, group)[part],
             )
             if run.objective.mixed_batches:
-                both = minibatch_stddev(torch.cat([reals, fakes]), group)
-                some = minibatch_stddev(torch.cat([reals[part], fakes[part]]), group)
+                both = append_minibatch_stddev(torch.cat([reals, fakes]), group)
+                some = append_minibatch_stddev(torch.cat([reals[part], fakes[part]]), group)
                 torch.testing.assert_close(some, torch.cat([both[:n][part], both[n:][part]]))
 
 
 @given(GROUPED, BATCHES)
 def test_a_part_can_be_cut_again_like_a_batch(run: Run, n: int) -> None:
-    for size in split_sizes(run, n):
-        assert set(split_sizes(run, size)) == {
-            each for each in split_sizes(run, n) if size % each == 0
+    for size in list_split_sizes(run, n):
+        assert set(list_split_sizes(run, size)) == {
+            each for each in list_split_sizes(run, n) if size % each == 0
         }
 
 
@@ -73,13 +74,13 @@ def test_a_part_can_be_cut_again_like_a_batch(run: Run, n: int) -> None:
 )
 def test_sizes_of_parts(group: int, mixed: bool, n: int, expected: list[int]) -> None:
     run = tiny_run(stddev_group=group, mixed_batches=mixed, objective="gan")
-    assert split_sizes(run, n) == expected
-    assert min_independent_size(run, n) == expected[-1]
+    assert list_split_sizes(run, n) == expected
+    assert compute_min_independent_size(run, n) == expected[-1]
 
 
 def test_autoencoders_have_no_groups() -> None:
     run = tiny_run(kind="autoencoder", objective="began", stddev_group=4, g_norm="none")
-    assert split_sizes(run, 4) == [4, 2, 1]
+    assert list_split_sizes(run, 4) == [4, 2, 1]
 
 
 def test_the_official_schedules_fit_two_to_eight_gpus() -> None:
@@ -91,8 +92,8 @@ def test_the_official_schedules_fit_two_to_eight_gpus() -> None:
 
 def test_a_process_has_the_rows_of_its_number() -> None:
     run = tiny_run(stddev_group=4)
-    assert shard_rows(run, 8, Shard(1, 2)).tolist() == [1, 3, 5, 7]  # of strides 2
-    assert shard_rows(run, 8, Shard(0, 1)).tolist() == list(range(8))
+    assert select_shard_rows(run, 8, Shard(1, 2)).tolist() == [1, 3, 5, 7]  # of strides 2
+    assert select_shard_rows(run, 8, Shard(0, 1)).tolist() == list(range(8))
 
 
 @pytest.mark.parametrize(
@@ -109,14 +110,14 @@ def test_what_couples_a_batch_is_named_and_refused(
     overrides: dict[str, object], words: str
 ) -> None:
     run = tiny_run(**overrides)
-    assert words in batch_coupling(run)
+    assert words in describe_batch_coupling(run)
     with pytest.raises(UserError, match=re.escape(words)):
         require_splittable(run, {4: 8}, 2)
     require_splittable(run, {4: 8}, 1)
 
 
 def test_the_presets_that_couple_nothing_are_these() -> None:
-    free = {name for name in PRESETS if not batch_coupling(preset(name))}
+    free = {name for name in PRESETS if not describe_batch_coupling(preset(name))}
     assert {"v2-8gpus", "demo", "cpu", "began", "table1-h"} <= free
     assert not free & {"dcgan", "ebgan", "dragan", "table1-a", "table1-e-star"}
 

@@ -9,11 +9,11 @@ from PIL import Image
 
 from progan.images import (
     arrange_grid,
+    enlarge_by_repeating_pixels,
     read_png_text,
-    repeat_pixels,
     save_png,
     to_float,
-    to_opaque_rgb,
+    to_opaque_pil,
     to_pil,
     to_pixels,
     to_uint8,
@@ -72,22 +72,22 @@ def test_grids_go_row_by_row_and_end_in_black(count: int, columns: int, rows: in
 
 def test_pixels_are_repeated_to_enlarge() -> None:
     small = np.arange(2 * 4 * 4 * 1, dtype=np.uint8).reshape(2, 4, 4, 1)
-    large = repeat_pixels(small, 16)
+    large = enlarge_by_repeating_pixels(small, 16)
     assert large.shape == (2, 16, 16, 1)
     for y in range(16):
         for x in range(16):
             assert (large[:, y, x] == small[:, y // 4, x // 4]).all()
-    np.testing.assert_array_equal(repeat_pixels(small, 4), small)
-    assert repeat_pixels(small[:, :, :2], 8).shape == (2, 16, 8, 1)
-    assert repeat_pixels(small[:, :2], 8).shape == (2, 8, 16, 1)
-    np.testing.assert_array_equal(repeat_pixels(small, 2), small)
+    np.testing.assert_array_equal(enlarge_by_repeating_pixels(small, 4), small)
+    assert enlarge_by_repeating_pixels(small[:, :, :2], 8).shape == (2, 16, 8, 1)
+    assert enlarge_by_repeating_pixels(small[:, :2], 8).shape == (2, 8, 16, 1)
+    np.testing.assert_array_equal(enlarge_by_repeating_pixels(small, 2), small)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_transparency_lies_on_white(channels: int) -> None:
     pixels = np.full((2, 3, channels), 100, np.uint8)
     pixels[..., 3:] = 0
-    assert (np.asarray(to_opaque_rgb(pixels)) == (255 if channels == 4 else 100)).all()
+    assert (np.asarray(to_opaque_pil(pixels)) == (255 if channels == 4 else 100)).all()
     np.testing.assert_array_equal(np.asarray(to_pil(pixels)).reshape(pixels.shape), pixels)
 
 

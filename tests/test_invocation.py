@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from progan import invocation
-from progan.invocation import ROOT, command_line, respell_commands, this_command_line
+from progan.invocation import ROOT, command_line, format_own_command_line, respell_commands
 
 PACKAGE = ROOT / "progan"
 HELP = "train.py --mirror trains; python -m metrics and python train.py; /tmp/my_train.pyc"
@@ -71,7 +71,7 @@ def test_other_programs_without_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_files_name_no_folder_of_this_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     start(monkeypatch, "/opt/bin/progan", "generate", "--seeds", "1 2")
     assert command_line("train", portable=True) == "progan train"
-    assert this_command_line("generate") == "progan generate --seeds '1 2'"
+    assert format_own_command_line("generate") == "progan generate --seeds '1 2'"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_what_was_typed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     start(monkeypatch, program, "x")
-    assert this_command_line("train") == text
+    assert format_own_command_line("train") == text
 
 
 def test_help_is_respelled(monkeypatch: pytest.MonkeyPatch) -> None:

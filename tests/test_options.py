@@ -7,12 +7,12 @@ import pytest
 from click.testing import CliRunner
 
 from progan.config import SECTIONS, Run, override
-from progan.option_fields import option_fields, option_name
-from progan.options import config_options, explicit_options
+from progan.option_fields import format_option_name, list_option_fields
+from progan.options import add_config_options, select_given_fields
 from progan.presets import preset
 from tests.for_each import for_each
 
-FIELDS = [field for section in (Run, *SECTIONS.values()) for field in option_fields(section)]
+FIELDS = [field for section in (Run, *SECTIONS.values()) for field in list_option_fields(section)]
 OFFERED = [field for field in FIELDS if field.metadata["option"]]
 
 
@@ -22,9 +22,9 @@ def parse(*words: str) -> dict[str, Any]:
 
     @click.command()
     @click.option("--data")
-    @config_options
+    @add_config_options
     def command(**options: Any) -> None:
-        seen.update(explicit_options(options))
+        seen.update(select_given_fields(options))
 
     result = CliRunner().invoke(command, words, catch_exceptions=False)
     if result.exit_code:
@@ -35,7 +35,7 @@ def parse(*words: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def command() -> click.Command:
     @click.command()
-    @config_options
+    @add_config_options
     def bare(**options: Any) -> None:
         """Nothing but the config."""
 
@@ -46,7 +46,7 @@ def test_every_field_has_one_option_and_no_two_share_a_name(command: click.Comma
     names = [name for option in command.params for name in (*option.opts, *option.secondary_opts)]
     assert len(set(names)) == len(names)
     assert [option.name for option in command.params] == [field.name for field in OFFERED]
-    assert all(option_name(field.name) in names for field in OFFERED)
+    assert all(format_option_name(field.name) in names for field in OFFERED)
 
 
 def test_what_the_dataset_decides_is_not_offered(command: click.Command) -> None:
@@ -180,7 +180,7 @@ def test_values_of_another_type_are_refused(words: tuple[str, str]) -> None:
 
 def test_only_fields_that_were_named_are_given() -> None:
     options = {"batch": 3, "mirror": False, "seed": None, "data": "x", "outdir": "y", "channels": 1}
-    assert explicit_options(options) == {"batch": 3, "batch_at": (), "mirror": False}
+    assert select_given_fields(options) == {"batch": 3, "batch_at": (), "mirror": False}
 
 
 @for_each(
@@ -189,7 +189,7 @@ def test_only_fields_that_were_named_are_given() -> None:
     ids=lambda field: field.name,
 )
 def test_the_default_typed_in_is_the_default(field: Any) -> None:
-    found = parse(option_name(field.name), str(field.default))
+    found = parse(format_option_name(field.name), str(field.default))
     assert found[field.name] == field.default
     table = f"{field.name}_at"
     defaults = {item.name: item.default for item in OFFERED}

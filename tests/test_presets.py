@@ -7,18 +7,20 @@ import pytest
 from progan import schedule
 from progan.config import SECTIONS, Run
 from progan.errors import UserError
-from progan.option_fields import option_fields
+from progan.option_fields import list_option_fields
 from progan.presets import PRESETS, preset
 from tests.for_each import for_each
 
-KNOWN = {field.name for section in (Run, *SECTIONS.values()) for field in option_fields(section)}
+KNOWN = {
+    field.name for section in (Run, *SECTIONS.values()) for field in list_option_fields(section)
+}
 
 
 @for_each("name", PRESETS)
 def test_every_preset_is_a_valid_run_that_reaches_its_resolution(name: str) -> None:
     run = preset(name)
     assert run.preset == name
-    last = list(schedule.phases(run.growth, run.network))[-1].stage
+    last = list(schedule.iterate_phases(run.growth, run.network))[-1].stage
     assert (last.resolution, last.fading) == (run.network.resolution, False)
 
 
@@ -33,7 +35,7 @@ def test_presets_set_what_they_name(name: str) -> None:
     held = {
         field.name: getattr(section, field.name)
         for section in (run, *(getattr(run, part) for part in SECTIONS))
-        for field in option_fields(type(section))
+        for field in list_option_fields(type(section))
     }
     assert {key: held[key] for key in PRESETS[name]} == PRESETS[name]
 

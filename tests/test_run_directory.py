@@ -40,7 +40,7 @@ def test_pictures_of_one_thousand_of_images_do_not_replace_each_other(tmp_path: 
     for _ in range(2):
         found = []
         for images_seen in (1100, 1500, 1900, 2000):
-            path = run_directory.snapshot_path(
+            path = run_directory.choose_snapshot_path(
                 tmp_path, "fakes-", images_seen, ".png", lambda path: int(path.read_text())
             )
             path.write_text(str(images_seen))
@@ -82,10 +82,10 @@ def test_a_config_of_another_form_is_named(tmp_path: Path, text: str, what: str)
 
 
 def test_evidence_of_earlier_attempts_is_kept(tmp_path: Path) -> None:
-    assert run_directory.rollback_path(tmp_path).name == "rollback-01.json"
+    assert run_directory.choose_rollback_path(tmp_path).name == "rollback-01.json"
     for name in ("rollback-01.json", "rollback-03.json", "rollback-x.json"):
         (tmp_path / name).touch()
-    assert run_directory.rollback_path(tmp_path).name == "rollback-04.json"
+    assert run_directory.choose_rollback_path(tmp_path).name == "rollback-04.json"
 
 
 @pytest.mark.parametrize("name", ["../../up", "..", "a/b\\c", "\x1b[31m", "x" * 5000, "日本", ""])

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from progan.config import Growth, Network
 from progan.presets import preset
-from progan.schedule import Stage, lookup, phases, rounds, stage_at
+from progan.schedule import Stage, iterate_phases, iterate_rounds, lookup_exact_resolution, stage_at
 from tests.for_each import for_each
 
 OFFICIAL = ("v1-1gpu", "v2-1gpu", "v2-2gpus", "v2-4gpus", "v2-8gpus")
@@ -151,7 +152,7 @@ def test_the_phase_changes_exactly_with_the_rounded_lods(
 @given(schedules())
 def test_phases_tile_the_run_and_agree_with_the_clock(plan: tuple[Growth, Network]) -> None:
     growth, network = plan
-    found = list(phases(growth, network))
+    found = list(iterate_phases(growth, network))
     assert found[0].start_kimg == 0
     assert found[-1].end_kimg == growth.total_kimg
     for earlier, later in pairwise(found):
@@ -177,9 +178,9 @@ def test_rounds_continue_from_any_of_their_beginnings(
     plan: tuple[Growth, Network], data: st.DataObject
 ) -> None:
     growth, network = plan
-    whole = list(rounds(growth, network, 0))
+    whole = list(iterate_rounds(growth, network, 0))
     start = data.draw(st.integers(0, len(whole) - 1))
-    assert list(rounds(growth, network, whole[start][0])) == whole[start:]
+    assert list(iterate_rounds(growth, network, whole[start][0])) == whole[start:]
 
 
 @settings(max_examples=30)
@@ -189,26 +190,26 @@ def test_rounds_continue_from_any_of_their_steps(
 ) -> None:
     """A round that was left in the middle comes first again; its end begins the next one."""
     growth, network = plan
-    whole = list(rounds(growth, network, 0))
+    whole = list(iterate_rounds(growth, network, 0))
     number = data.draw(st.integers(0, len(whole) - 1))
     start, stage = whole[number]
     steps = growth.minibatch_repeats * growth.d_repeats
     step = data.draw(st.integers(0, steps))
     left = whole[number + (step == steps) :]
-    assert list(rounds(growth, network, start + step * stage.batch, start)) == left
+    assert list(iterate_rounds(growth, network, start + step * stage.batch, start)) == left
 
 
 def test_what_is_no_step_of_a_round_begins_a_new_one() -> None:
     growth = Growth(total_kimg=1, batch=10, minibatch_repeats=3)
     for images_seen in (95, 105, 130, 140):
-        assert next(rounds(growth, Network(), images_seen, 100))[0] == images_seen
+        assert next(iterate_rounds(growth, Network(), images_seen, 100))[0] == images_seen
 
 
 @settings(max_examples=30)
 @given(schedules())
 def test_rounds_count_the_images_of_the_critic(plan: tuple[Growth, Network]) -> None:
     growth, network = plan
-    whole = list(rounds(growth, network, 0))
+    whole = list(iterate_rounds(growth, network, 0))
     assert whole[0][0] == 0
     for (seen, stage), (seen_next, _) in pairwise(whole):
         assert seen_next - seen == stage.batch * growth.minibatch_repeats * growth.d_repeats
@@ -218,8 +219,8 @@ def test_rounds_count_the_images_of_the_critic(plan: tuple[Growth, Network]) -> 
 
 def test_a_finished_run_has_no_more_rounds() -> None:
     growth = Growth(total_kimg=1)
-    assert list(rounds(growth, Network(), 1000)) == []
-    assert [seen for seen, _ in rounds(growth, Network(), 999)] == [999]
+    assert list(iterate_rounds(growth, Network(), 1000)) == []
+    assert [seen for seen, _ in iterate_rounds(growth, Network(), 999)] == [999]
 
 
 def test_growth_without_fading_jumps_from_size_to_size() -> None:
@@ -228,14 +229,14 @@ def test_growth_without_fading_jumps_from_size_to_size() -> None:
     seen = [stage_at(growth, network, images) for images in (0, 999, 1000, 1999, 2000, 9000)]
     assert [stage.resolution for stage in seen] == [4, 4, 8, 8, 16, 16]
     assert {stage.alpha for stage in seen} == {1.0}
-    assert [phase.stage.resolution for phase in phases(growth, network)] == [4, 8, 16]
+    assert [phase.stage.resolution for phase in iterate_phases(growth, network)] == [4, 8, 16]
 
 
 def test_a_late_start_fades_in_only_what_follows() -> None:
     growth, network = Growth(initial_resolution=64), Network(resolution=128)
     assert [
         (phase.stage.resolution, phase.stage.fading, phase.start_kimg)
-        for phase in phases(growth, network)
+        for phase in iterate_phases(growth, network)
     ] == [(64, False, 0), (128, True, 600), (128, False, 1200)]
 
 
@@ -243,7 +244,7 @@ def test_a_run_that_fades_first_leaves_out_the_first_phase_alone() -> None:
     growth, network = Growth(initial_resolution=64, fade_first=True), Network(resolution=256)
     assert [
         (phase.stage.resolution, phase.stage.fading, phase.start_kimg)
-        for phase in phases(growth, network)
+        for phase in iterate_phases(growth, network)
     ] == [(128, True, 0), (128, False, 600), (256, True, 1200), (256, False, 1800)]
     assert [
         (stage.resolution, stage.alpha)
@@ -253,4 +254,18 @@ def test_a_run_that_fades_first_leaves_out_the_first_phase_alone() -> None:
 
 def test_tables_hold_for_exactly_their_resolution() -> None:
     table = ((8, 5), (32, 7))
-    assert [lookup(table, resolution, 1) for resolution in (4, 8, 16, 32, 64)] == [1, 5, 1, 7, 1]
+    found = [lookup_exact_resolution(table, resolution, 1) for resolution in (4, 8, 16, 32, 64)]
+    assert found == [1, 5, 1, 7, 1]
+
+
+def test_rates_decay_with_the_images_that_were_seen() -> None:
+    """rate / (1 + decay * kimg), as the `decay` of Keras' optimizers; 0 keeps the rate."""
+    growth = Growth(total_kimg=100, g_lr=0.004, d_lr=0.002, lr_decay=0.05)
+    rates = [
+        (stage.g_lr, stage.d_lr)
+        for stage in (stage_at(growth, Network(), images) for images in (0, 20_000, 100_000))
+    ]
+    assert rates[:2] == [(0.004, 0.002), (0.002, 0.001)]
+    assert rates[2] == pytest.approx((0.004 / 6, 0.002 / 6))
+    kept = stage_at(replace(growth, lr_decay=0.0), Network(), 100_000)
+    assert (kept.g_lr, kept.d_lr) == (0.004, 0.002)

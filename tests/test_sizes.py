@@ -12,14 +12,14 @@ from progan.sizes import (
     MIN_LEVEL,
     SQUARE,
     Size,
-    base_size,
-    level_name,
+    compute_base_size,
+    find_nearest_valid_sizes,
+    format_level,
+    format_stage,
     level_of,
-    nearest_sizes,
     parse_size,
     require_base,
-    size_at,
-    stage_name,
+    size_at_level,
 )
 
 
@@ -37,8 +37,8 @@ def test_each_level_doubles_the_base(
     base: Size, level: int, size: tuple[int, int], name: str
 ) -> None:
     network = Network(resolution=1024, base_height=base.height, base_width=base.width)
-    assert network.size(level) == size_at(base, level) == size
-    assert level_name(base, level) == name
+    assert network.size(level) == size_at_level(base, level) == size
+    assert format_level(base, level) == name
     assert level_of(min(size)) == level
 
 
@@ -52,7 +52,7 @@ def test_each_level_doubles_the_base(
     ],
 )
 def test_places_in_the_growth_have_names(base: Size, alpha: float, name: str) -> None:
-    assert stage_name(base, 8, alpha) == name
+    assert format_stage(base, 8, alpha) == name
 
 
 def test_sizes_are_read_with_the_width_first() -> None:
@@ -80,8 +80,8 @@ def test_every_base_at_every_level_is_found_again(
     shorter: int, longer: int, upright: bool, level: int
 ) -> None:
     base = Size(longer, shorter) if upright else Size(shorter, longer)
-    size = size_at(base, level)
-    assert base_size(size) == base
+    size = size_at_level(base, level)
+    assert compute_base_size(size) == base
     assert parse_size(str(size)) == size
     assert level_of(min(size)) == level
 
@@ -90,20 +90,20 @@ def test_every_base_at_every_level_is_found_again(
 def test_a_size_has_a_base_or_a_reason(height: int, width: int) -> None:
     size = Size(height, width)
     try:
-        base = base_size(size)
+        base = compute_base_size(size)
     except UserError as error:
         if "nearest" not in str(error):
             assert not 4 <= min(size) <= 7 << 8 or max(size) > LONGEST_BASE * min(size) / 8
             return
-        found = nearest_sizes(size)
+        found = find_nearest_valid_sizes(size)
         assert found and all(str(other) in str(error) for other in found)
         for other in found:
-            base_size(other)
+            compute_base_size(other)
             assert abs(other.height - height) < min(size) / 4 + 1
             assert abs(other.width - width) < min(size) / 4 + 1
     else:
         require_base(base)
-        assert size_at(base, level_of(min(size))) == size
+        assert size_at_level(base, level_of(min(size))) == size
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,12 @@ from progan.cli.dataset_import import IMPORT_COMMANDS
 from progan.cli.dataset_options import workers_option
 from progan.command import PATH, CommandGroup
 from progan.errors import UserError
-from progan.runtime.files import require_empty, require_writable_file, require_writable_folder
-from progan.runtime.text import format_count
+from progan.runtime.files import (
+    require_absent_or_empty,
+    require_writable_file,
+    require_writable_folder,
+)
+from progan.runtime.text import format_count, make_safe_file_name
 from progan.sizes import Size
 
 
@@ -76,14 +80,14 @@ def check(
 @workers_option
 def extract(source: Path, dest: Path, resolution: int | None, workers: int) -> None:
     """Write the images of a dataset as PNG files, with a folder for each class."""
-    require_empty(dest)
+    require_absent_or_empty(dest)
     require_writable_folder(dest, "--dest")
     from progan.data.extract import describe_renamed_folders, extract_images
     from progan.data.reader import Dataset
     from progan.runtime.text import format_count
 
     dataset = Dataset.open(source)
-    level = dataset.level_named(resolution)
+    level = dataset.choose_level(resolution)
     written = extract_images(dataset, dest, level, workers)
     for line in describe_renamed_folders(written, dest):
         click.echo(line, err=True)
@@ -120,7 +124,7 @@ def verify(dataset: Path, merge: bool) -> None:
     if merge:
         from progan.data import shards
 
-        require_empty(dataset)
+        require_absent_or_empty(dataset)
         info = shards.merge_shards(dataset)
         click.echo(
             f"{dataset}: {format_count(info.count, 'image')}. The parts, "
@@ -134,7 +138,7 @@ def verify(dataset: Path, merge: bool) -> None:
             "again, or make the dataset again."
         )
     click.echo(
-        f"{dataset}: all {format_count(len(described.array_files()), 'file')} are as they "
+        f"{dataset}: all {format_count(len(described.list_array_files()), 'file')} are as they "
         "were written."
     )
 
@@ -156,12 +160,11 @@ def display(
     from progan.data.reader import Dataset
     from progan.data.summary import make_contact_sheet, select_display_rows
     from progan.runtime.files import atomic_path
-    from progan.runtime.text import safe_file_name
 
     opened = Dataset.open(dataset)
-    out = out or Path(f"{safe_file_name(opened.name, 'dataset')}-sheet.png")
+    out = out or Path(f"{make_safe_file_name(opened.name, 'dataset')}-sheet.png")
     require_writable_file(out, "--out")
-    level = opened.level_named(resolution)
+    level = opened.choose_level(resolution)
     page = make_contact_sheet(opened.images(level, select_display_rows(len(opened), num, seed)))
     with atomic_path(out) as temporary:
         page.save(temporary, format="PNG")

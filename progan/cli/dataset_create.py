@@ -8,18 +8,18 @@ import click
 from progan.cli.dataset_options import (
     RESUME_HINT,
     Writing,
-    apply_options,
+    add_source_options,
+    add_writing_options,
+    combine_options,
     dest_option,
     holdout_option,
-    num_images_options,
+    make_num_images_options,
+    make_resize_filter_option,
+    make_resolution_option,
+    make_source_option,
     on_error_option,
-    parse_positive,
-    resize_filter_option,
-    resolution_option,
-    source_option,
-    source_options,
-    write,
-    writing_options,
+    require_positive,
+    write_and_report,
 )
 from progan.command import PATH, Command
 from progan.errors import UserError
@@ -27,7 +27,7 @@ from progan.errors import UserError
 
 # fmt: off
 @click.command("create-from-images", cls=Command)
-@source_options("Folder, with all folders in it, or zip file.")
+@add_source_options("Folder, with all folders in it, or zip file.")
 @click.option("--resolution", type=int,
     help="Side of the images in pixels, a power of two from 4 to 1024; if not given, the largest "
     "that no image has to be enlarged for.")
@@ -38,20 +38,20 @@ from progan.errors import UserError
     default="center", show_default=True,
     help="How images get their shape: cut out the middle, add black borders, distort, cut out a "
     "band of 16:9 and lay it on a black square, or cut out a part wherever --seed puts it.")
-@resize_filter_option("lanczos")
+@make_resize_filter_option("lanczos")
 @click.option("--channels", type=click.Choice(["1", "3", "4"]),
     callback=lambda _, __, text: int(text) if text else None,
     help="Convert all images to grey (1), RGB (3) or RGBA (4); needed only if they differ.")
 @click.option("--alpha-color", metavar="COLOR", default="white", show_default=True,
     help="What transparency is laid on with --channels 1 or 3: a name or #rrggbb.")
-@click.option("--white-level", type=float, metavar="VALUE", callback=parse_positive,
+@click.option("--white-level", type=float, metavar="VALUE", callback=require_positive,
     help="Grey value that becomes white in images of one channel with more than 8 bits: 4095 for "
     "12 bits stored in 16; 65535 if not given. Floating-point images need it.")
 @click.option("--labels", metavar="auto|folders|none|FILE", default="auto", show_default=True,
     help="Class labels from the names of folders, or from a file: .csv or .tsv with a file name "
     "and a label in each row, or StyleGAN's dataset.json. auto: by a dataset.json in the root, or "
     "else by folders if all images are in such.")
-@writing_options
+@add_writing_options
 @on_error_option
 # fmt: on
 def create_from_images(
@@ -60,20 +60,23 @@ def create_from_images(
     """Make a dataset of a folder or zip file of images.
 
     They may have any size and kind: see --crop, --resolution and --channels. With --on-error skip,
-    images of one colour, and of equal files all but the first, are left out too.
+    images of one colour and copies of earlier files are left out too.
     """
     from progan.data.importers.images import ImageOptions, import_images
 
     images = import_images(source, ImageOptions(**options), click.echo)
-    write(images, dest, how, {"source": source, **options, "holdout": holdout}, options["on_error"])
+    recorded = {"source": source, **options, "holdout": holdout}
+    write_and_report(images, dest, how, recorded, options["on_error"])
 
 
 @click.command("create-demo", cls=Command)
 @dest_option
-@resolution_option(64)
-@apply_options(*num_images_options(10000, "portraits", 0, "Another seed makes other portraits."))
+@make_resolution_option(64)
+@combine_options(
+    *make_num_images_options(10000, "portraits", 0, "Another seed makes other portraits.")
+)
 @holdout_option
-@writing_options
+@add_writing_options
 def create_demo(
     dest: Path, resolution: int, num_images: int, seed: int, holdout: float, how: Writing
 ) -> None:
@@ -81,7 +84,7 @@ def create_demo(
     from progan.data.portraits.generate import import_demo
 
     images = import_demo(resolution=resolution, num_images=num_images, seed=seed)
-    write(
+    write_and_report(
         images,
         dest,
         how,
@@ -91,7 +94,7 @@ def create_demo(
 
 # fmt: off
 @click.command("create-celebahq", cls=Command)
-@source_option(
+@make_source_option(
     "Folder of CelebA: img_celeba (or img_celeba.zip) and Anno/list_landmarks_celeba.txt."
 )
 @dest_option
@@ -111,7 +114,7 @@ def create_demo(
     help="With --deltas: select the images of --max-images at random with this seed. Also selects "
     "those of --holdout.")
 @holdout_option
-@writing_options
+@add_writing_options
 @on_error_option
 # fmt: on
 def create_celebahq(source: Path, dest: Path, holdout: float, how: Writing, **options: Any) -> None:
@@ -127,21 +130,21 @@ def create_celebahq(source: Path, dest: Path, holdout: float, how: Writing, **op
             "omit --shard."
         )
     from progan.data.celebahq.importer import CelebaHqOptions, import_celebahq
-    from progan.data.celebahq.report import temporary_report, write_report
+    from progan.data.celebahq.report import open_temporary_report, write_report
 
     recorded = {"source": source, "holdout": holdout, **options}
     recorded = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in sorted(recorded.items())
     }
-    with temporary_report(dest, recorded) as report:
+    with open_temporary_report(dest, recorded) as report:
         try:
             chosen = CelebaHqOptions(**options, workers=how.workers)
             faces = import_celebahq(source, dest, chosen, report, click.echo)
         except KeyboardInterrupt:
             click.echo(RESUME_HINT, err=True)
             raise
-        write(faces, dest, how, recorded, options["on_error"])
+        write_and_report(faces, dest, how, recorded, options["on_error"])
         click.echo(write_report(report, dest))
 
 

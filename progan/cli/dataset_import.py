@@ -8,18 +8,18 @@ import click
 
 from progan.cli.dataset_options import (
     Writing,
-    apply_options,
+    add_writing_options,
+    combine_options,
     dest_option,
     holdout_option,
+    make_num_images_options,
+    make_resize_filter_option,
+    make_resolution_option,
+    make_source_option,
     max_images_option,
-    num_images_options,
     on_error_option,
-    resize_filter_option,
-    resolution_option,
     selection_seed_option,
-    source_option,
-    write,
-    writing_options,
+    write_and_report,
 )
 from progan.command import Command
 
@@ -45,7 +45,8 @@ class _Import:
     download: bool = False
 
 
-def _number_option(name: str, type: Any, default: float, help: str) -> Any:
+def _make_number_option(name: str, type: Any, default: float, help: str) -> Any:
+    """Return a click option that shows its default."""
     return click.option(name, type=type, default=default, show_default=True, help=help)
 
 
@@ -56,7 +57,7 @@ _IMPORTS = (
     _Import("mnist-rgb", "Make a dataset of three random digits each, red, green and blue.\n\n"
         "Its thousand classes show which modes a generator has lost.",
         "The same folder as for create-mnist.",
-        selection=num_images_options(1_000_000, "triples of digits", 123,
+        selection=make_num_images_options(1_000_000, "triples of digits", 123,
             "Another seed selects other triples, and other ones to hold out.")),
     _Import("cifar10", "Make a dataset of CIFAR-10, 32x32 RGB with labels.",
         "Folder cifar-10-batches-py or file cifar-10-python.tar.gz.", download=True),
@@ -67,23 +68,23 @@ _IMPORTS = (
     _Import("celeba", "Make a dataset of aligned CelebA, faces cropped to 128x128 RGB.",
         "Folder img_align_celeba, its zip file, or a folder that has one of them.",
         options=(
-            _number_option("--cx", click.IntRange(64, 114), 89,
+            _make_number_option("--cx", click.IntRange(64, 114), 89,
                 "Middle of the crop, in pixels from the left."),
-            _number_option("--cy", click.IntRange(64, 154), 121,
+            _make_number_option("--cy", click.IntRange(64, 154), 121,
                 "Middle of the crop, in pixels from the top.")),
         on_error=True, download=True),
     _Import("lsun", "Make a dataset of one category of LSUN, the middle of each photograph.\n\n"
         "It needs the package lmdb: pip install lmdb.",
         "Folder of one category, such as bedroom_train_lmdb, with its data.mdb.",
-        options=(resolution_option(256), resize_filter_option("lanczos")), on_error=True),
+        options=(make_resolution_option(256), make_resize_filter_option("lanczos")), on_error=True),
     _Import("cub200",
         "Make a dataset of Caltech-UCSD Birds 2011, cropped to their bounding boxes, with labels.",
         "Folder CUB_200_2011, unpacked.",
         options=(
-            resolution_option(64),
-            _number_option("--padding", click.FloatRange(0, 1), 0.25,
+            make_resolution_option(64),
+            _make_number_option("--padding", click.FloatRange(0, 1), 0.25,
                 "How much larger than its bounding box the crop of a bird is."),
-            resize_filter_option("box")),
+            make_resize_filter_option("box")),
         on_error=True),
     _Import("from-tfrecords",
         "Make a dataset of the official tool's TFRecords; TensorFlow is not needed.\n\n"
@@ -118,7 +119,7 @@ def _make_import_command(row: _Import) -> click.Command:
             download_files(row.name, source)
         images = import_by_name(row.name, source, options, click.echo)
         recorded = {"source": source, **options, "holdout": holdout}
-        write(images, dest, how, recorded, options.get("on_error", "stop"))
+        write_and_report(images, dest, how, recorded, options.get("on_error", "stop"))
 
     download_option = click.option(
         "--download",
@@ -126,13 +127,13 @@ def _make_import_command(row: _Import) -> click.Command:
         help="Fetch the original files into the folder --source "
         "first; those that are there are kept.",
     )
-    add_options = apply_options(
-        source_option(row.source),
+    add_options = combine_options(
+        make_source_option(row.source),
         dest_option,
         *row.selection,
         holdout_option,
         *row.options,
-        writing_options,
+        add_writing_options,
         *([download_option] if row.download else []),
         *([on_error_option] if row.on_error else []),
     )

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from progan.command import PATH
-from progan.runtime.files import human_bytes, require_empty, require_writable_folder, staging_path
+from progan.runtime.files import (
+    format_bytes,
+    require_absent_or_empty,
+    require_writable_folder,
+    staging_path,
+)
 from progan.runtime.text import format_count, pluralize
 
 if TYPE_CHECKING:
@@ -24,7 +29,7 @@ RESUME_HINT = "The same command continues where this one stopped."
 
 # fmt: off
 dest_option = click.option("--dest", type=PATH, required=True,
-    help="Folder to create; it must not exist or be empty.")
+    help="Folder to create; it must be new or empty.")
 workers_option = click.option("--workers", type=click.IntRange(min=1), default=os.cpu_count() or 1,
     help="Images that are read at the same time; as many as there are processors if not given.")
 on_error_option = click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop",
@@ -32,25 +37,27 @@ on_error_option = click.option("--on-error", type=click.Choice(["stop", "skip"])
     help="What to do about an image that cannot be read; skipped ones are listed.")
 
 
-def parse_fraction(_: click.Context, __: click.Parameter, value: float) -> float:
+def require_fraction(_: click.Context, __: click.Parameter, value: float) -> float:
+    """Return the value of an option; click.BadParameter unless it is in [0, 1), nan included."""
     if not 0 <= value < 1:  # click.FloatRange lets NaN pass
         raise click.BadParameter(f"{value} is not in the range 0<=x<1.")
     return value
 
 
-def parse_positive(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+def require_positive(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    """Return the value of an option, None included; click.BadParameter unless it is above 0."""
     if value is not None and not 0 < value < float("inf"):
         raise click.BadParameter(f"{value} is not a positive number.")
     return value
 
 
 holdout_option = click.option("--holdout", type=float, default=0.0, show_default=True,
-    metavar="FRACTION", callback=parse_fraction,
+    metavar="FRACTION", callback=require_fraction,
     help="Fraction of the images that is kept from training, for metrics. They are selected at "
     "random with --seed, or with seed 0.")
 
 
-def resolution_option(default: int) -> Callable[[F], F]:
+def make_resolution_option(default: int) -> Callable[[F], F]:
     return click.option(
         "--resolution",
         type=int,
@@ -60,7 +67,7 @@ def resolution_option(default: int) -> Callable[[F], F]:
     )
 
 
-def resize_filter_option(default: str) -> Callable[[F], F]:
+def make_resize_filter_option(default: str) -> Callable[[F], F]:
     return click.option(
         "--resize-filter",
         type=click.Choice(["lanczos", "box"]),
@@ -70,7 +77,8 @@ def resize_filter_option(default: str) -> Callable[[F], F]:
     )
 
 
-def source_option(what: str) -> Callable[[F], F]:
+def make_source_option(what: str) -> Callable[[F], F]:
+    """Return --source, whose help says that it is `what`."""
     return click.option("--source", type=PATH, required=True, help=what)
 
 
@@ -81,7 +89,7 @@ selection_seed_option = click.option("--seed", type=click.IntRange(0, 2**32 - 1)
 # fmt: on
 
 
-def num_images_options(default: int, what: str, seed: int, seed_help: str) -> tuple[Any, Any]:
+def make_num_images_options(default: int, what: str, seed: int, seed_help: str) -> tuple[Any, Any]:
     """Return --num-images and --seed of a dataset that is generated or combined at random."""
     return (
         click.option(
@@ -95,7 +103,7 @@ def num_images_options(default: int, what: str, seed: int, seed_help: str) -> tu
     )  # fmt: skip
 
 
-def apply_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+def combine_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
     """Return one decorator that adds options to a command in this order."""
 
     def decorate(command: F) -> F:
@@ -106,10 +114,14 @@ def apply_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
     return decorate
 
 
-def source_options(what: str) -> Callable[[F], F]:
-    """Return the options of a command that reads images from `what`."""
-    return apply_options(
-        source_option(what), dest_option, max_images_option, selection_seed_option, holdout_option
+def add_source_options(what: str) -> Callable[[F], F]:
+    """Return a decorator that adds --source (`what`), --dest and options of selection."""
+    return combine_options(
+        make_source_option(what),
+        dest_option,
+        max_images_option,
+        selection_seed_option,
+        holdout_option,
     )
 
 
@@ -122,14 +134,14 @@ class Writing:
     shard: str | None
 
 
-def writing_options(command: F) -> F:
-    """The options of `Writing`, which the command gets as `how` if nothing is in its way."""
+def add_writing_options(command: F) -> F:
+    """Add the options of `Writing`, passed as `how`; the command runs only if --dest is free."""
 
     @wraps(command)
     def check_and_write(
         dest: Path, workers: int, compress: bool, shard: str | None, **options: Any
     ) -> Any:
-        require_empty(dest)
+        require_absent_or_empty(dest)
         require_writable_folder(dest, "--dest")
         if shard is not None:
             from progan.data.shards import DatasetShard
@@ -138,7 +150,7 @@ def writing_options(command: F) -> F:
             DatasetShard.parse(shard)
         return command(dest=dest, how=Writing(workers, compress, shard), **options)
 
-    add_options = apply_options(
+    add_options = combine_options(
         workers_option,
         click.option(
             "--compress",
@@ -156,10 +168,10 @@ def writing_options(command: F) -> F:
     return cast(F, add_options(check_and_write))
 
 
-def write(
+def write_and_report(
     source: "ImageSource", dest: Path, how: Writing, options: dict[str, Any], on_error: Any = "stop"
 ) -> None:
-    """Write the dataset with its options recorded, and say what was written and left out."""
+    """Write a dataset, or its --shard, and print what was written, left out, and lacks images."""
     from progan.data.image_source import format_skipped
     from progan.data.reader import Dataset
     from progan.data.shards import DatasetShard, select_shard
@@ -169,7 +181,7 @@ def write(
     if how.shard is not None:
         part = DatasetShard.parse(how.shard)
         source, dest = select_shard(source, part), part.folder(dest.resolve())
-        require_empty(dest)
+        require_absent_or_empty(dest)
     start = time.monotonic()
     recorded = {
         name: str(value) if isinstance(value, Path) else value
@@ -179,7 +191,7 @@ def write(
         info = write_dataset(
             source, dest, options=recorded, workers=how.workers, on_error=on_error,
             holdout=options["holdout"], seed=options["seed"] or 0, compress=how.compress,
-            say_doubtful=_warn, say=click.echo,
+            say_doubtful=_print_doubtful_images, say=click.echo,
         )  # fmt: skip
     except (KeyboardInterrupt, OSError):
         if staging_path(dest).is_dir():
@@ -195,14 +207,15 @@ def write(
         )
     if how.shard is None and (without := find_empty_classes(Dataset.open(dest))):
         click.echo(describe_empty_classes(Dataset.open(dest), without), err=True)
-    size = human_bytes(info.num_bytes)
+    size = format_bytes(info.num_bytes)
     click.echo(
         f"{dest}: {format_count(info.count, 'image')} {info.top_size}x{info.channels}"
         f", {size}, in {seconds:.1f} s ({info.count / seconds:,.0f} images/s)."
     )
 
 
-def _warn(doubtful: "Sequence[SkippedImage]") -> None:
+def _print_doubtful_images(doubtful: "Sequence[SkippedImage]") -> None:
+    """Print to standard error which images were written though they are doubtful."""
     from progan.data.image_source import format_skipped
 
     are = "image is" if len(doubtful) == 1 else "images are"

@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from progan.command import PATH, Command, device_option
 from progan.errors import UserError
-from progan.invocation import this_command_line
+from progan.invocation import format_own_command_line
 from progan.runtime.files import require_existing, require_writable_file, require_writable_folder
 from progan.runtime.torch_settings import set_omp_passive
 from progan.sampling.options import (
@@ -104,16 +104,16 @@ def main(**values: Any) -> None:
         [options.network], "Name a network file or the directory of a run with --network."
     )
     if options.explore:
-        _explore(options)
+        _serve_explorer(options)
     else:
         _require_inputs(options)
         _require_outputs(options)
-        _generate(options)
+        _generate_files(options)
 
 
 def _require_applicable(options: GenerateOptions) -> None:
     """Raise UserError if an option was given that does not apply to images, video or page."""
-    for name in _options_given():
+    for name in _list_given_options():
         if options.explore and name not in EXPLORE_OPTIONS:
             raise UserError(f"{name} is for files, and --explore shows a page. Omit one of them.")
         if not options.explore and name == "--port":
@@ -124,7 +124,7 @@ def _require_applicable(options: GenerateOptions) -> None:
             raise UserError(f"{name} is for videos. Name a file for one with --video.")
 
 
-def _options_given() -> list[str]:
+def _list_given_options() -> list[str]:
     """Return the first spelling of each option on the command line."""
     context = click.get_current_context()
     return [
@@ -167,7 +167,8 @@ def _require_outputs(options: GenerateOptions) -> None:
         require_writable_file(path, "--video", makes_folder=path.parent == outdir)
 
 
-def _generate(options: GenerateOptions) -> None:
+def _generate_files(options: GenerateOptions) -> None:
+    """Generate the images or the video, and print the path of each file."""
     set_omp_passive()
     from tqdm import tqdm
 
@@ -176,17 +177,17 @@ def _generate(options: GenerateOptions) -> None:
 
     request = GenerateRequest(
         options=options,
-        networks=_find_networks(options.network, growth=options.growth),
+        networks=_find_and_print_networks(options.network, growth=options.growth),
         load=load_snapshot,
-        command=this_command_line("generate"),
+        command=format_own_command_line("generate"),
         warn=lambda line: click.echo(line, err=True),
     )
     for file in run_request(request):
         tqdm.write(click.format_filename(file))  # above the progress bar
 
 
-def _find_networks(network: Path, *, growth: bool = False) -> list[Path]:
-    """Return the network file that --network stands for; print it if it is another path.
+def _find_and_print_networks(network: Path, *, growth: bool = False) -> list[Path]:
+    """Return the network that --network stands for; print it if that is another path.
 
     Args:
         growth: Return all snapshots of its run, the oldest first; the last one is printed.
@@ -199,7 +200,7 @@ def _find_networks(network: Path, *, growth: bool = False) -> list[Path]:
     return paths
 
 
-def _explore(options: GenerateOptions) -> None:
+def _serve_explorer(options: GenerateOptions) -> None:
     """Serve the page of --explore until Ctrl-C."""
     if options.seeds is not None and len(parse_seeds(options.seeds)) > 1:
         raise UserError(f"--seeds {options.seeds}: --explore begins at one seed. Name one.")
@@ -211,5 +212,5 @@ def _explore(options: GenerateOptions) -> None:
     set_omp_passive()
     from progan.explorer.server import explore
 
-    network = _find_networks(options.network)[0]
-    explore(network, replace(options, outdir=outdir), this_command_line("generate"))
+    network = _find_and_print_networks(options.network)[0]
+    explore(network, replace(options, outdir=outdir), format_own_command_line("generate"))

@@ -51,7 +51,7 @@ class TrainProcess:
     @property
     def device(self) -> "torch.device":
         """The device of this process."""
-        return _device(self.device_name, self.launch)
+        return _choose_process_device(self.device_name, self.launch)
 
     @property
     def planned_device(self) -> "torch.device":
@@ -100,7 +100,7 @@ def join_processes(device_name: str) -> Iterator[TrainProcess]:
     if launch is None or launch.size == 1:
         yield TrainProcess(SINGLE_PROCESS, device_name, launch, bool(launch and launch.restarts))
         return
-    group = TorchGroup(launch, _device(device_name, launch))
+    group = TorchGroup(launch, _choose_process_device(device_name, launch))
     try:
         yield TrainProcess(group, device_name, launch, group.any(launch.restarts > 0))
         group.barrier()
@@ -123,7 +123,8 @@ def join_processes(device_name: str) -> Iterator[TrainProcess]:
     group.close()
 
 
-def _device(name: str, launch: Launch | None) -> "torch.device":
+def _choose_process_device(name: str, launch: Launch | None) -> "torch.device":
+    """Return the device of this process; of several on a machine, the GPU of its rank."""
     from progan.runtime.devices import choose_device
 
     return choose_device(name, launch.local_rank if launch and launch.size > 1 else None)

@@ -15,7 +15,7 @@ from progan.command import PATH, Command, device_option, exit_resumable_before_t
 from progan.config import Run, override
 from progan.errors import UserError
 from progan.invocation import command_line
-from progan.options import config_options, explicit_options
+from progan.options import add_config_options, select_given_fields
 from progan.runtime.files import require_detector, require_existing, require_writable_folder
 from progan.runtime.torch_settings import set_omp_passive
 
@@ -76,7 +76,7 @@ class Hours(click.FloatRange):
     "for the same share of it as in the preset, and shorten ticks as much. Not with "
     "--training-kimg, --transition-kimg, --resume or --init-from.")
 @click.option("--dry-run", is_flag=True, help="Print the plan of the run, and stop.")
-@config_options
+@add_config_options
 # fmt: on
 def main(device: str, **values: Any) -> None:
     """Train a progressive GAN, growing from 4x4 to the resolution of the dataset.
@@ -96,26 +96,27 @@ def main(device: str, **values: Any) -> None:
     named = {
         field.name: values[field.name] for field in fields(TrainRequest) if field.name != "options"
     }
-    request = TrainRequest(**named, options=explicit_options(values))
+    request = TrainRequest(**named, options=select_given_fields(values))
     with exit_resumable_before_training(), join_processes(device) as members:
         restarted = members.find_restarted_run(request.outdir) if request.resume is None else None
         if restarted:  # torchrun has restarted the command that started this run
             request = TrainRequest(**named | dict(resume=str(restarted), data=None), options={})
         elif request.resume is None:
-            _require_start(request)
+            _require_startable(request)
         else:
             _require_compatible_with_resume(request)
         if request.resume is not None and members.is_main:
-            _require_resume(request)
+            _require_resumable(request)
         from progan.cli import train_run  # imports torch
 
         if request.resume is None:
-            train_run.start(request, members)
+            train_run.start_new_run(request, members)
         else:
-            train_run.resume(request, members)
+            train_run.resume_run(request, members)
 
 
 def _require_compatible_with_resume(request: TrainRequest) -> None:
+    """Raise UserError for options that begin a new run, or a --resume with an empty name."""
     if request.resume == "":
         raise UserError("--resume has an empty name. Omit the name to continue the newest run.")
     if request.init_from:
@@ -130,12 +131,12 @@ def _require_compatible_with_resume(request: TrainRequest) -> None:
         )
     if request.preset:
         raise UserError(
-            f"A resumed run keeps its settings: leave --preset {request.preset} away, and "
+            f"A resumed run keeps its settings: omit --preset {request.preset}, and "
             "name what is to change, e.g. --total-kimg 20000."
         )
 
 
-def _require_start(request: TrainRequest) -> None:
+def _require_startable(request: TrainRequest) -> None:
     """Raise UserError if a new run cannot begin: wrong options, missing or unwritable paths."""
     if request.preset or not request.init_from:
         run = presets.preset(request.preset or presets.DEFAULT)
@@ -149,7 +150,7 @@ def _require_start(request: TrainRequest) -> None:
         _require_metric_files(run, request.options)
     require_existing([request.init_from], "Name the file or the run to begin with by --init-from.")
     if request.data is not None:
-        _require_dataset(request.data)
+        _require_complete_dataset(request.data)
     elif not (request.dry_run or request.init_from):
         raise UserError(
             "Missing option '--data'. Name a dataset with --data DIR; "
@@ -160,16 +161,16 @@ def _require_start(request: TrainRequest) -> None:
         require_writable_folder(request.outdir, "--outdir")
 
 
-def _require_resume(request: TrainRequest) -> None:
+def _require_resumable(request: TrainRequest) -> None:
     """Raise UserError if a run cannot be resumed: no run, wrong options, no images, unwritable."""
     found = run_directory.find_run_or_state(request.resumed_path)
     directory = found if found.is_dir() else found.parent
     if not (directory / run_directory.CONFIG_FILE).is_file():
-        return  # a file of something else: train_run.resume says what it is
+        return  # a file of something else: train_run.resume_run says what it is
     run = override(run_directory.load_config(directory), request.options)
     _require_metric_files(run, request.options)
     if request.data:
-        _require_dataset(request.data)
+        _require_complete_dataset(request.data)
     elif run.data.data:
         from progan.data.reader import open_dataset_of_run
 
@@ -179,12 +180,14 @@ def _require_resume(request: TrainRequest) -> None:
 
 
 def _require_metric_files(run: Run, options: Mapping[str, Any]) -> None:
+    """Raise UserError for unknown --metrics or --best, or a --detector that does not exist."""
     require_metrics(run)
     if options.get("detector"):
         require_detector(Path(options["detector"]))
 
 
-def _require_dataset(data: Path) -> None:
+def _require_complete_dataset(data: Path) -> None:
+    """Raise UserError unless `data` is a dataset with all its files."""
     from progan.data.reader import Dataset
 
     Dataset.open(data)
@@ -196,6 +199,6 @@ def require_metrics(run: Run) -> None:
     ranked = [name for name in LOWER_IS_BETTER if name in measured]
     if run.output.best and run.output.best not in ranked:
         raise UserError(
-            f"--best {run.output.best} is none of --metrics {run.output.metrics!r} "
-            f"that can rank snapshots. Add one of these there: {', '.join(LOWER_IS_BETTER)}."
+            f"--best {run.output.best} is not in --metrics {run.output.metrics!r}, or "
+            f"cannot rank snapshots. Add one of these to --metrics: {', '.join(LOWER_IS_BETTER)}."
         )

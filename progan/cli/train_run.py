@@ -16,22 +16,22 @@ from progan import __version__, run_directory
 from progan.cli.processes import TrainProcess
 from progan.cli.train import TrainRequest, require_metrics
 from progan.command import Interrupted, describe_os_error
-from progan.config import Run, config_changes
-from progan.data.loader import cache_budget_bytes
+from progan.config import Run, list_config_changes
+from progan.data.loader import compute_cache_budget_bytes
 from progan.data.reader import Dataset
 from progan.data.summary import describe_empty_classes
 from progan.errors import UserError
-from progan.invocation import command_line, command_prefix
-from progan.option_fields import option_name
+from progan.invocation import command_line, list_command_words
+from progan.option_fields import format_option_name
 from progan.runtime.devices import describe_device, set_precision
 from progan.runtime.log import Log, NullLog
 from progan.runtime.signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, StopSignal
 from progan.runtime.text import escape_controls, format_count
-from progan.runtime.torch_settings import require_compile_cache, set_cpu_threads
+from progan.runtime.torch_settings import require_compile_cache_or_replace, set_cpu_threads
 from progan.training.acceleration import COMPILING, prepare_execution
 from progan.training.init_from import Transfer, apply_transfer, describe_transfer
 from progan.training.loop import TrainContext, train
-from progan.training.plan import describe_plan, plan_notes, startup_notes
+from progan.training.plan import describe_plan, list_dry_run_notes, list_startup_notes
 from progan.training.precision import require_precision
 from progan.training.resume import (
     load_resumed_state,
@@ -39,9 +39,9 @@ from progan.training.resume import (
     require_unfinished,
     resume_settings,
 )
-from progan.training.run_length import end_message
+from progan.training.run_length import format_end_message
 from progan.training.snapshot_metrics import Metric
-from progan.training.start import dataset_change_notes, new_run_settings, require_batch_split
+from progan.training.start import list_dataset_changes, require_batch_split, resolve_new_run
 from progan.training.state import TrainState, create_state
 from progan.training.state_sync import broadcast_state
 
@@ -61,13 +61,13 @@ class Training(NamedTuple):
     notes: list[str]
 
 
-def start(request: TrainRequest, members: TrainProcess) -> None:
+def start_new_run(request: TrainRequest, members: TrainProcess) -> None:
     """Train a new run in a new directory, or print its plan; raises UserError."""
     options, scaled = dict(request.options), request.scale_schedule
-    run, dataset, transfer = new_run_settings(
+    run, dataset, transfer = resolve_new_run(
         request.preset, request.data, request.init_from, options, scaled=scaled
     )
-    require_compile_cache(needed=run.acceleration in COMPILING)
+    require_compile_cache_or_replace(needed=run.acceleration in COMPILING)
     if not (dataset or request.dry_run):
         raise UserError(
             f"Missing option '--data': {request.init_from} does not say on which dataset it was "
@@ -81,7 +81,7 @@ def start(request: TrainRequest, members: TrainProcess) -> None:
     require_precision(run, device)
     metrics = prepare_metrics(run, dataset, device) if members.is_main else {}
     state = create_state(run, device)
-    notes = startup_notes(run, options, device, scaled=scaled)
+    notes = list_startup_notes(run, options, device, scaled=scaled)
     if transfer:
         notes = [*notes, *describe_transfer(transfer)]
         apply_transfer(state, transfer)
@@ -93,17 +93,17 @@ def start(request: TrainRequest, members: TrainProcess) -> None:
     with members.exclusive_lock(directory):
         if members.launch and members.is_main:
             run_directory.save_launch(directory, members.launch.name)
-        _train(Training(run, dataset, directory, state, metrics, notes), request, members)
+        _train_and_exit(Training(run, dataset, directory, state, metrics, notes), request, members)
 
 
-def resume(request: TrainRequest, members: TrainProcess) -> None:
+def resume_run(request: TrainRequest, members: TrainProcess) -> None:
     """Continue a run in its directory, or print its plan; raises UserError."""
     options = dict(request.options)
-    path, saved = _find_run(request, members) if members.is_main else (Path(), Run())
+    path, saved = _find_run_to_resume(request, members) if members.is_main else (Path(), Run())
     path, saved = members.broadcast_run(path, saved)
     directory = path if path.is_dir() else path.parent
     run, dataset = resume_settings(saved, directory, request.data, options)
-    require_compile_cache(needed=run.acceleration in COMPILING)
+    require_compile_cache_or_replace(needed=run.acceleration in COMPILING)
     require_metrics(run)
     require_batch_split(run, members.group.size)
     if request.dry_run:
@@ -118,14 +118,14 @@ def resume(request: TrainRequest, members: TrainProcess) -> None:
             run_directory.save_config(directory, run)
         else:
             state, notes, metrics = create_state(run, device), [], {}
-        notes += dataset_change_notes(saved, run)
-        notes += startup_notes(run, options, device)
-        if changed := config_changes(saved, run, without=("fingerprint",)):
+        notes += list_dataset_changes(saved, run)
+        notes += list_startup_notes(run, options, device)
+        if changed := list_config_changes(saved, run, without=("fingerprint",)):
             notes.append(f"Changed: {'; '.join(changed)}.")
-        _train(Training(run, dataset, directory, state, metrics, notes), request, members)
+        _train_and_exit(Training(run, dataset, directory, state, metrics, notes), request, members)
 
 
-def _find_run(request: TrainRequest, members: TrainProcess) -> tuple[Path, Run]:
+def _find_run_to_resume(request: TrainRequest, members: TrainProcess) -> tuple[Path, Run]:
     """Return the directory of the run, or the state file that was named, and its config."""
     path = run_directory.find_run_or_state(request.resumed_path)
     if path.is_file():
@@ -138,7 +138,7 @@ def _find_run(request: TrainRequest, members: TrainProcess) -> tuple[Path, Run]:
 def _print_plan(
     run: Run, members: TrainProcess, request: TrainRequest, transfer: Transfer | None = None
 ) -> None:
-    lines = plan_notes(
+    lines = list_dry_run_notes(
         run, dict(request.options), members.planned_device, scaled=request.scale_schedule
     )
     paragraphs = [describe_plan(run), *filter(None, ["\n".join(lines)])]
@@ -152,10 +152,10 @@ def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[st
         return {}
     from metrics.detector import MetricContext, open_detector
     from metrics.measure import (
+        make_shared_source_of,
         make_snapshot_metric,
         needs_detector,
         plan_snapshot_metric,
-        share_sources,
         training_source,
     )
 
@@ -164,7 +164,7 @@ def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[st
         file = Path(run.output.detector) if run.output.detector else None
         detector = open_detector(file, "inception", device)
     context = MetricContext(seed=run.seed, device=device, detector=detector)
-    source_of = share_sources()
+    source_of = make_shared_source_of()
     reals = training_source(dataset, run.network.max_level, mirror=run.data.mirror)
     found = {}
     for word, (name, count) in requested.items():
@@ -180,14 +180,14 @@ def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[st
     return found
 
 
-def _train(training: Training, request: TrainRequest, members: TrainProcess) -> None:
+def _train_and_exit(training: Training, request: TrainRequest, members: TrainProcess) -> None:
     """Train until the end, a stop signal or an error; exit with the code that says which."""
     run, dataset, directory, state, metrics, notes = training
     set_precision(run.precision)
     set_cpu_threads(run.threads)
     device, group = members.device, members.group
     log = Log(directory / run_directory.LOG_FILE) if members.is_main else NullLog()
-    for line in (*_introduction(training, members), *notes):
+    for line in (*_describe_training(training, members), *notes):
         log(line)
     broadcast_state(state, group)
     try:
@@ -197,7 +197,7 @@ def _train(training: Training, request: TrainRequest, members: TrainProcess) -> 
                 run=run, dataset=dataset, directory=directory, device=device, log=log,
                 metrics=metrics, interrupts=interrupts, group=group, steps=execution.steps,
                 expected=execution.expected,
-                device_data_bytes=cache_budget_bytes(run.device_data_gib, device),
+                device_data_bytes=compute_cache_budget_bytes(run.device_data_gib, device),
             )  # fmt: skip
             end = train(context, state)
     except OSError as error:
@@ -211,12 +211,12 @@ def _train(training: Training, request: TrainRequest, members: TrainProcess) -> 
         files = f" in {end.saved.state} and {end.saved.network}" if end.saved else ""
         log(
             f"Stopped by {end.stopped_by} at kimg {state.kimg:.1f}; everything is saved{files}. "
-            f"To resume: {_resume_command(directory, members)}"
+            f"To resume: {_format_resume_command(directory, members)}"
         )
         # torchrun would take any other exit code for a failure, and restart everything.
         raise click.exceptions.Exit(0 if members.launch else EXIT_RESUMABLE)
     words = ("--network", directory, "--seeds", "0-15", "--outdir", "out")
-    log(f"{end_message(run)} Generate images: {command_line('generate', *words)}")
+    log(f"{format_end_message(run)} Generate images: {command_line('generate', *words)}")
 
 
 def _exit_interrupted(
@@ -230,11 +230,11 @@ def _exit_interrupted(
         lost = " before the first step; nothing is lost. To resume"
     else:
         lost = "; what came after the last state is lost. To resume"
-    log(f"Stopped at once{lost}: {_resume_command(directory, members)}")
+    log(f"Stopped at once{lost}: {_format_resume_command(directory, members)}")
     raise click.exceptions.Exit(early.early_exit_code if early else EXIT_INTERRUPTED) from error
 
 
-def _introduction(training: Training, members: TrainProcess) -> Iterator[str]:
+def _describe_training(training: Training, members: TrainProcess) -> Iterator[str]:
     """Yield lines about versions, device, dataset, and the images to train on."""
     run, dataset, size = training.run, training.dataset, members.group.size
     several = f", {format_count(size, 'process', 'processes')}" * (size > 1)
@@ -254,13 +254,13 @@ def _introduction(training: Training, members: TrainProcess) -> Iterator[str]:
         classes = format_count(dataset.label_size, "class", "classes")
         yield (
             f"The dataset has {classes}, which {'is' if dataset.label_size == 1 else 'are'} "
-            f"not used; {option_name('conditional')} does."
+            f"not used; {format_option_name('conditional')} does."
         )
 
 
-def _resume_command(directory: Path, members: TrainProcess) -> str:
+def _format_resume_command(directory: Path, members: TrainProcess) -> str:
     """Return the command that resumes a run, to be typed where this process was started."""
-    context, words = click.get_current_context(), command_prefix("train")
+    context, words = click.get_current_context(), list_command_words("train")
     if members.launch:
         launched = words[1:] if words[0] == "python" else ["--no-python", *words]
         words = ["torchrun", f"--nproc-per-node={members.launch.local_size}", *launched]
@@ -268,6 +268,6 @@ def _resume_command(directory: Path, members: TrainProcess) -> str:
         word
         for name in ("device", "max_hours")
         if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
-        for word in (option_name(name), str(context.params[name]))
+        for word in (format_option_name(name), str(context.params[name]))
     ]
     return shlex.join([*words, "--resume", str(directory), *kept])

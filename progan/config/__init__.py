@@ -10,8 +10,8 @@ from progan.config.run import (
     AUTOENCODERS_ONLY,
     SECTIONS,
     Run,
-    config_changes,
     from_dict,
+    list_config_changes,
     override,
     to_dict,
 )
@@ -28,6 +28,6 @@ from progan.config.training import (
 
 __all__ = [
     "AUGMENT_KINDS", "AUTOENCODERS_ONLY", "SECTIONS", "Augment", "Data", "Growth", "Guard",
-    "LossConfig", "Network", "Optim", "Output", "Run", "config_changes", "from_dict", "override",
-    "to_dict",
+    "LossConfig", "Network", "Optim", "Output", "Run", "from_dict", "list_config_changes",
+    "override", "to_dict",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from progan.option_fields import Section, option_field, validate_fields
-from progan.sizes import LONGEST_BASE, Size, level_of, require_base, size_at
+from progan.sizes import LONGEST_BASE, Size, level_of, require_base, size_at_level
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +83,7 @@ class Network(Section):
 
     def size(self, level: int) -> Size:
         """Return the size of the images at a level."""
-        return size_at(self.base, level)
+        return size_at_level(self.base, level)
 
     @property
     def grows(self) -> bool:

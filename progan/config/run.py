@@ -10,10 +10,10 @@ from progan.config.training import Augment, Data, Growth, Guard, LossConfig, Opt
 from progan.errors import UserError
 from progan.option_fields import (
     Section,
+    list_option_fields,
+    list_section_changes,
     option_field,
-    option_fields,
     require_no_unknown,
-    section_changes,
     section_from_dict,
     validate_fields,
 )
@@ -129,13 +129,13 @@ SECTIONS: dict[str, Any] = {
 
 def override(run: Run, values: Mapping[str, Any]) -> Run:
     """Return `run` with some fields, named without their section, replaced."""
-    known = {f.name for section in (Run, *SECTIONS.values()) for f in option_fields(section)}
+    known = {f.name for section in (Run, *SECTIONS.values()) for f in list_option_fields(section)}
     require_no_unknown(set(values) - known, "")
     nested = {}
     for name, section in SECTIONS.items():
-        own = {f.name: values[f.name] for f in option_fields(section) if f.name in values}
+        own = {f.name: values[f.name] for f in list_option_fields(section) if f.name in values}
         nested[name] = dataclasses.replace(getattr(run, name), **own)
-    own = {f.name: values[f.name] for f in option_fields(Run) if f.name in values}
+    own = {f.name: values[f.name] for f in list_option_fields(Run) if f.name in values}
     return dataclasses.replace(run, **own, **nested)
 
 
@@ -150,7 +150,7 @@ def from_dict(values: Mapping[str, Any]) -> Run:
     Settings younger than the file get what runs did before, mostly their default.
     """
     nested = {
-        name: section_from_dict(section, _with_earlier_values(name, values.get(name, {})))
+        name: section_from_dict(section, _add_legacy_defaults(name, values.get(name, {})))
         for name, section in SECTIONS.items()
     }
     own = {
@@ -158,20 +158,21 @@ def from_dict(values: Mapping[str, Any]) -> Run:
         for name, value in values.items()
         if name not in SECTIONS
     }
-    require_no_unknown(set(own) - {f.name for f in option_fields(Run)}, "")
+    require_no_unknown(set(own) - {f.name for f in list_option_fields(Run)}, "")
     return Run(**own, **nested)
 
 
-def _with_earlier_values(section: str, values: Any) -> Any:
+def _add_legacy_defaults(section: str, values: Any) -> Any:
+    """Add what a section of an older file lacks, as runs did then; non-mappings are unchanged."""
     return {**LEGACY_DEFAULTS.get(section, {}), **values} if isinstance(values, Mapping) else values
 
 
-def config_changes(old: Run, new: Run, without: Container[str] = ()) -> list[str]:
+def list_config_changes(old: Run, new: Run, without: Container[str] = ()) -> list[str]:
     """List the settings in which two runs differ, as 'name: old -> new'."""
     pairs = [(old, new), *((getattr(old, name), getattr(new, name)) for name in SECTIONS)]
     return [
         change
         for before, after in pairs
-        for change in section_changes(before, after)
+        for change in list_section_changes(before, after)
         if change.split(":")[0] not in without
     ]

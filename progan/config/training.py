@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 
 from progan.errors import UserError
-from progan.option_fields import FloatAt, IntAt, Section, option_field, split_list, validate_fields
+from progan.option_fields import (
+    FloatAt,
+    IntAt,
+    Section,
+    option_field,
+    split_at_commas,
+    validate_fields,
+)
 from progan.sizes import MAX_LEVEL, MIN_LEVEL
 
 WITH_PENALTY = ("wgan-gp", "dragan", "r1", "relativistic")  # objectives
@@ -151,7 +158,7 @@ class Augment(Section):
 
     @property
     def kinds(self) -> frozenset[str]:
-        return frozenset(split_list(self.augment_kinds))
+        return frozenset(split_at_commas(self.augment_kinds))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

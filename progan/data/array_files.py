@@ -27,7 +27,7 @@ from progan.data.format import (
     DatasetInfo,
     SkippedImage,
 )
-from progan.runtime.files import named_errors, sha256_of
+from progan.runtime.files import hash_file_sha256, name_file_in_errors
 
 Pixels = npt.NDArray[np.uint8]
 _BLOCK_BYTES = 1 << 22  # read at once
@@ -104,19 +104,19 @@ class ArrayWriter:
             else:
                 self._open_next(0)
 
-    def finish(self, final: Sequence[ArrayFile]) -> dict[str, str]:
+    def close_and_hash(self, final: Sequence[ArrayFile]) -> dict[str, str]:
         """Close the files under their final names and shapes; return name -> SHA-256."""
         checksums = {}
         for planned, wanted, (path, file, digest) in zip(
             self._planned, final, self._files, strict=False
         ):
             checksums[wanted.name] = digest.hexdigest()
-            with named_errors(path):
+            with name_file_in_errors(path):
                 if wanted.shape != planned.shape:  # fewer rows: another header, so another hash
                     file.seek(0)
                     file.write(make_npy_header(wanted.shape, wanted.dtype))
                     file.flush()
-                    checksums[wanted.name] = sha256_of(path)
+                    checksums[wanted.name] = hash_file_sha256(path)
                 file.flush()
                 os.fsync(file.fileno())
                 file.close()
@@ -128,7 +128,7 @@ class ArrayWriter:
         """Wait until the disk has all rows; full files are flushed once only."""
         files = self._files[self._num_flushed :]  # another thread may open more meanwhile
         for path, file, _ in files:
-            with named_errors(path):
+            with name_file_in_errors(path):
                 file.flush()
                 os.fsync(file.fileno())
         self._num_flushed += max(len(files) - 1, 0)
@@ -149,7 +149,7 @@ class ArrayWriter:
         if not kept:
             self._write(make_npy_header(planned.shape, planned.dtype))
             return
-        num_bytes = left = planned.bytes_of(kept)
+        num_bytes = left = planned.count_bytes_of_rows(kept)
         while left and (block := file.read(min(left, _BLOCK_BYTES))):
             self._files[-1].digest.update(block)
             left -= len(block)
@@ -162,7 +162,7 @@ class ArrayWriter:
     def _write(self, data: bytes | memoryview) -> None:
         path, file, digest = self._files[-1]
         digest.update(data)
-        with named_errors(path):
+        with name_file_in_errors(path):
             file.write(data)
 
 
@@ -190,12 +190,12 @@ class DatasetArrays:
         self._levels: dict[int, ArrayWriter] = {}
         self._webp: dict[int, tuple[ArrayWriter, ArrayWriter]] = {}  # bytes, and offsets in them
         self._thread = ThreadPoolExecutor(1)
-        files = {file.name: file for file in plan.array_files()}
+        files = {file.name: file for file in plan.list_array_files()}
         for name in {LABELS_FILE, LANDMARKS_FILE, HOLDOUT_FILE} & set(files):
             kept = num_rows if name == LANDMARKS_FILE else 0  # the others are written at the end
             self._names[name] = ArrayWriter(directory, [files[name]], kept)
         for level in plan.levels:
-            planned = plan.level_files(level)
+            planned = plan.list_level_files(level)
             if level not in plan.webp_bytes:
                 self._levels[level] = ArrayWriter(directory, planned, num_rows)
                 continue
@@ -228,45 +228,46 @@ class DatasetArrays:
                 job.result()
 
     def append_to(self, name: str, rows: npt.NDArray[np.generic]) -> None:
-        """Write rows of labels, landmarks or numbers held out; nothing if there are none."""
+        """Append rows to the file of labels, landmarks or held-out rows, if there are any."""
         if len(rows):
             self._names[name].append(rows)
 
     def flush(self) -> None:
         """Wait until the disk has all rows."""
-        for writer in self._writers():
+        for writer in self._iterate_writers():
             writer.flush()
 
-    def webp_bytes(self) -> dict[int, int]:
-        """Bytes that the images of each compressed level take so far."""
+    def count_webp_bytes(self) -> dict[int, int]:
+        """Return the bytes that the images of each compressed level take so far."""
         return {level: data.num_rows for level, (data, _) in self._webp.items()}
 
-    def finish(self, info: DatasetInfo) -> dict[str, str]:
+    def close_and_hash(self, info: DatasetInfo) -> dict[str, str]:
         """Close all files under the names that `info` gives them; return name -> SHA-256."""
-        files = {file.name: file for file in info.array_files()}
+        files = {file.name: file for file in info.list_array_files()}
         checksums: dict[str, str] = {}
         for name, writer in self._names.items():
-            checksums |= writer.finish([files[name]] if name in files else [])
+            checksums |= writer.close_and_hash([files[name]] if name in files else [])
         for level, writer in self._levels.items():
-            checksums |= writer.finish(info.level_files(level))
+            checksums |= writer.close_and_hash(info.list_level_files(level))
         for level, writers in self._webp.items():
-            for writer, file in zip(writers, info.level_files(level), strict=True):
-                checksums |= writer.finish([file])
+            for writer, file in zip(writers, info.list_level_files(level), strict=True):
+                checksums |= writer.close_and_hash([file])
         return dict(sorted(checksums.items()))
 
     def close(self) -> None:
         self._thread.shutdown()
-        for writer in self._writers():
+        for writer in self._iterate_writers():
             writer.close()
 
-    def _writers(self) -> Iterator[ArrayWriter]:
+    def _iterate_writers(self) -> Iterator[ArrayWriter]:
+        """Yield the writers of all levels, offsets, labels and landmarks."""
         yield from self._levels.values()
         yield from (writer for pair in self._webp.values() for writer in pair)
         yield from self._names.values()
 
 
 def _read_offset(path: Path, row: int) -> int:
-    """Read one number of a file of offsets, which may have fewer rows than its header says."""
+    """Read number `row` of a file of offsets; ValueError if the file is shorter."""
     found = np.fromfile(path, "<i8", count=1, offset=HEADER_BYTES + 8 * row)
     if not len(found):
         raise ValueError(f"{path} is too short")

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from progan.data.importers.labels import STYLEGAN_FILE
 from progan.data.reader import Dataset
 from progan.runtime.files import clear_folder, require_free_space, staging_directory
-from progan.runtime.text import distinct_file_names, escape_controls, format_count
-from progan.runtime.workers import in_order, worker_pool
+from progan.runtime.text import escape_controls, format_count, make_distinct_file_names
+from progan.runtime.workers import map_in_order, worker_pool
 
 _CHUNK = 64  # images that a worker takes at a time
 _MAX_LISTED = 10  # classes in a message
@@ -42,9 +42,9 @@ def extract_images(dataset: Dataset, dest: Path, level: int, workers: int) -> Ex
     # PNG never takes much more than the pixels themselves.
     num_bytes = len(dataset) * dataset.info.size(level).pixels * dataset.channels
     require_free_space(dest, num_bytes, f"The folder {dest}")
-    folders = distinct_file_names(dataset.label_names, "class")
+    folders = make_distinct_file_names(dataset.label_names, "class")
     labels = dataset.labels(np.arange(len(dataset))).tolist() if dataset.label_size else None
-    paths = _image_paths(folders, labels, len(dataset))
+    paths = _make_png_paths(folders, labels, len(dataset))
     used = sorted(set(labels or ()))
     names = [(dataset.label_names[label], folders[label]) for label in used]
     renamed = tuple((name, folder) for name, folder in names if name != folder)
@@ -55,7 +55,7 @@ def extract_images(dataset: Dataset, dest: Path, level: int, workers: int) -> Ex
             image.save(directory / paths[row])
         return len(rows)
 
-    with staging_directory(dest) as directory, _clear_on_failure(directory):
+    with staging_directory(dest) as directory, _clear_before_and_on_failure(directory):
         for label in used:
             (directory / folders[label]).mkdir()
         if renamed or len(used) == 1:  # folders alone would lose these classes
@@ -68,7 +68,7 @@ def extract_images(dataset: Dataset, dest: Path, level: int, workers: int) -> Ex
         ):
             rows = np.arange(len(dataset))
             chunks = (rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK))
-            for count in in_order(pool, write, chunks, ahead=2 * workers):
+            for count in map_in_order(pool, write, chunks, ahead=2 * workers):
                 progress.update(count)
     return ExtractionResult(len(dataset), renamed)
 
@@ -89,8 +89,8 @@ def describe_renamed_folders(extracted: ExtractionResult, dest: Path) -> list[st
 
 
 @contextmanager
-def _clear_on_failure(directory: Path) -> Iterator[None]:
-    """Remove files of a killed attempt, and of this one if it fails."""
+def _clear_before_and_on_failure(directory: Path) -> Iterator[None]:
+    """Clear a folder of a killed attempt's files, and again if this one fails."""
     clear_folder(directory)
     try:
         yield
@@ -99,8 +99,8 @@ def _clear_on_failure(directory: Path) -> Iterator[None]:
         raise
 
 
-def _image_paths(folders: Sequence[str], labels: Sequence[int] | None, count: int) -> list[str]:
-    """Return the path of each image below the destination."""
+def _make_png_paths(folders: Sequence[str], labels: Sequence[int] | None, count: int) -> list[str]:
+    """Return the relative path of each image: '07.png', or 'class/07.png' with labels."""
     digits = len(str(count - 1))
     files = [f"{row:0{digits}d}.png" for row in range(count)]
     if labels is None:

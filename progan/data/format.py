@@ -17,7 +17,7 @@ from progan.sizes import (
     level_of,
     require_base,
     require_resolution,
-    size_at,
+    size_at_level,
 )
 
 FORMAT = "progan dataset"
@@ -51,9 +51,9 @@ class ArrayFile:
 
     @property
     def num_bytes(self) -> int:
-        return self.bytes_of(self.shape[0])
+        return self.count_bytes_of_rows(self.shape[0])
 
-    def bytes_of(self, num_rows: int) -> int:
+    def count_bytes_of_rows(self, num_rows: int) -> int:
         """Compute the size of the file with its first rows only."""
         return HEADER_BYTES + num_rows * prod(self.shape[1:]) * int(self.dtype[-1])
 
@@ -110,7 +110,7 @@ class DatasetInfo:
         return self.size(self.levels[-1])
 
     def size(self, level: int) -> Size:
-        return size_at(self.base, level)
+        return size_at_level(self.base, level)
 
     @property
     def fingerprint(self) -> str:
@@ -121,13 +121,16 @@ class DatasetInfo:
     @property
     def num_bytes(self) -> int:
         """Size of all array files."""
-        return self.bytes_of(self.count)
+        return self.count_bytes_of_rows(self.count)
 
-    def bytes_of(self, num_rows: int) -> int:
+    def count_bytes_of_rows(self, num_rows: int) -> int:
         """Compute the size of all array files with their first rows only."""
-        return sum(file.bytes_of(min(num_rows, file.shape[0])) for file in self.array_files())
+        return sum(
+            file.count_bytes_of_rows(min(num_rows, file.shape[0]))
+            for file in self.list_array_files()
+        )
 
-    def level_files(self, level: int) -> tuple[ArrayFile, ...]:
+    def list_level_files(self, level: int) -> tuple[ArrayFile, ...]:
         """Return the files of one level by their rows; of a compressed one, data and offsets."""
         if level in self.webp_bytes:
             return (
@@ -143,9 +146,9 @@ class DatasetInfo:
             for shard, count in enumerate(counts)
         )
 
-    def array_files(self) -> tuple[ArrayFile, ...]:
+    def list_array_files(self) -> tuple[ArrayFile, ...]:
         """Return all array files of the dataset, from the base up."""
-        files = [file for level in self.levels for file in self.level_files(level)]
+        files = [file for level in self.levels for file in self.list_level_files(level)]
         if self.label_names:
             files.append(ArrayFile(LABELS_FILE, (self.count,), "<i4"))
         if self.has_landmarks:
@@ -164,7 +167,7 @@ class DatasetInfo:
 
     @classmethod
     def from_json(cls, text: str) -> "DatasetInfo":
-        """Raises ValueError, KeyError, TypeError or AttributeError where the text does not fit."""
+        """Parse dataset.json; raises ValueError, KeyError, TypeError or AttributeError."""
         fields = json.loads(text)
         del fields["format"], fields["version"]
         fields["label_names"] = tuple(fields["label_names"])
@@ -185,7 +188,7 @@ def compute_rows_per_shard(
 ) -> dict[int, int]:
     """Compute for each level the rows that a file of at most `max_bytes` holds, at least 1."""
     rows = {
-        level: (max_bytes - HEADER_BYTES) // (size_at(base, level).pixels * channels)
+        level: (max_bytes - HEADER_BYTES) // (size_at_level(base, level).pixels * channels)
         for level in range(MIN_LEVEL, level_of(resolution) + 1)
     }
     return {level: max(1, min(count, fitting)) for level, fitting in rows.items()}
@@ -211,7 +214,7 @@ def read_info(directory: Path) -> DatasetInfo:
             raise ValueError(f"its format is {document['format']!r}, not {FORMAT!r}")
         version = document["version"]
     except (ValueError, KeyError, TypeError) as error:
-        raise _damage_error(path, error) from error
+        raise _make_damage_error(path, error) from error
     if version != FORMAT_VERSION:
         raise UserError(
             f"{path} has format version {version}; this progan reads version {FORMAT_VERSION}. "
@@ -220,13 +223,13 @@ def read_info(directory: Path) -> DatasetInfo:
     try:
         return DatasetInfo.from_json(text)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damage_error(path, error) from error
+        raise _make_damage_error(path, error) from error
 
 
 def require_array_files(directory: Path, info: DatasetInfo) -> None:
     """Raise UserError unless every array file is there with its full size."""
     faults = [
-        fault for file in info.array_files() if (fault := describe_size_fault(directory, file))
+        fault for file in info.list_array_files() if (fault := describe_size_fault(directory, file))
     ]
     if faults:
         raise UserError(
@@ -247,7 +250,8 @@ def describe_size_fault(directory: Path, file: ArrayFile) -> str:
     return f"{file.name} has {size} bytes instead of {file.num_bytes}"
 
 
-def _damage_error(path: Path, error: Exception) -> UserError:
+def _make_damage_error(path: Path, error: Exception) -> UserError:
+    """Return the error that dataset.json is damaged, with the remedy."""
     reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
     return UserError(
         f"{path} does not describe a dataset: {reason}. Restore it from a copy, or "

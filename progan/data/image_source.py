@@ -12,7 +12,7 @@ from progan.data.format import SkippedImage
 from progan.errors import UserError
 from progan.invocation import command_line
 from progan.runtime.text import escape_controls, format_count
-from progan.sizes import SQUARE, Size, level_of, size_at
+from progan.sizes import SQUARE, Size, level_of, size_at_level
 
 Pixels = npt.NDArray[np.uint8]
 OnError = Literal["stop", "skip"]
@@ -69,7 +69,7 @@ class ImageSource:
 
     @property
     def size(self) -> Size:
-        return size_at(self.base, level_of(self.resolution))
+        return size_at_level(self.base, level_of(self.resolution))
 
 
 def select_rows(count: int, max_images: int | None, seed: int | None) -> npt.NDArray[np.int64]:
@@ -93,10 +93,15 @@ def require_readable(source: Path | str, total: int, unreadable: Sequence[Skippe
         )
 
 
-def format_skipped(skipped: Sequence[SkippedImage]) -> str:
-    """Format the first ten with their reasons, one in a line, and the number of the others."""
+def format_skipped(skipped: Sequence[SkippedImage], *, by_check: bool = True) -> str:
+    """Format the first ten with their reasons, one in a line, and the number of the others.
+
+    Args:
+        by_check: True if `dataset_tool.py check` lists all of them; a line says so.
+    """
     lines = [f"  {item.path}: {item.reason}" for item in skipped[:_NUM_LISTED]]
     lines = [escape_controls(line) for line in lines]
     if (more := len(skipped) - _NUM_LISTED) > 0:
-        lines.append(f"  and {more:,} more; {command_line('dataset', 'check')} names them all")
+        hint = f"; {command_line('dataset', 'check')} names them all" * by_check
+        lines.append(f"  and {more:,} more{hint}")
     return "\n".join(lines)

@@ -32,12 +32,13 @@ class Journal:
         """Number of rows that the array files have."""
         return self.asked - len(self.skipped)
 
-    def after(
+    def advance(
         self,
         asked: int,
         skipped: tuple[tuple[int, SkippedImage], ...],
         doubtful: tuple[SkippedImage, ...] = (),
     ) -> "Journal":
+        """Return the journal after `asked` more images, of which some were skipped."""
         return Journal(
             self.job, self.asked + asked, self.skipped + skipped, self.doubtful + doubtful
         )
@@ -88,6 +89,7 @@ def journal_exists(directory: Path) -> bool:
 
 
 def remove_journal(directory: Path) -> None:
+    """Remove the journal, if there is one."""
     (directory / JOURNAL_FILE).unlink(missing_ok=True)
 
 
@@ -101,7 +103,7 @@ class PeriodicFlush:
         self._pending: Future[None] | None = None
 
     def flush_if_due(self, journal: Journal) -> None:
-        """Start to flush the rows that the journal counts, if none runs and it is time."""
+        """Start to flush the rows that the journal counts, unless a flush runs or was recent."""
         if self._pending is not None and self._pending.done():
             self._pending.result()
             self._pending = None
@@ -109,8 +111,8 @@ class PeriodicFlush:
             self._pending = self._thread.submit(self._flush, journal)
             self._last = time.monotonic()
 
-    def flush(self, journal: Journal) -> None:
-        """Flush the rows that the journal counts, now."""
+    def flush_or_clear(self, journal: Journal) -> None:
+        """Flush the rows that the journal counts, and wait; without any, clear the folder."""
         if journal.asked:
             self._thread.submit(self._flush, journal).result()
         else:
@@ -121,6 +123,7 @@ class PeriodicFlush:
         self._thread.shutdown(wait=True)
 
     def _flush(self, journal: Journal) -> None:
+        """Flush the arrays, then write the journal; OSErrors are left to the next write."""
         with suppress(OSError):  # a full disk will be reported by the next write
             self._arrays.flush()
             write_journal(self._directory, journal)

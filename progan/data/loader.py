@@ -19,14 +19,14 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from progan import schedule
-from progan.batch_split import UNSHARDED, Shard, shard_rows
+from progan.batch_split import UNSHARDED, Shard, select_shard_rows
 from progan.config import Run
 from progan.data.reader import Dataset
 from progan.runtime.cuda_prefetch import CudaPrefetcher, Prefetched
-from progan.runtime.devices import none_if_out_of_memory, unclaimed_memory_bytes
-from progan.runtime.files import human_bytes
+from progan.runtime.devices import call_or_none_if_out_of_memory, unclaimed_memory_bytes
+from progan.runtime.files import format_bytes
 from progan.runtime.seeding import numpy_generator
-from progan.runtime.text import format_count, human_seconds
+from progan.runtime.text import format_count, format_duration
 
 Rows = npt.NDArray[np.int64]
 MAX_PREFETCHED = 4  # batches that wait, at most
@@ -68,53 +68,62 @@ class DeviceImageCache:
         Raises ReadingCancelled.
         """
         if level != self._level:
-            self._enter(level)
+            self._cache_level_if_it_fits(level)
         if (resident := self._resident) is not None:
             index = torch.from_numpy(numbers)
-            picked = none_if_out_of_memory(lambda: resident.index_select(0, index.to(self._device)))
+            picked = call_or_none_if_out_of_memory(
+                lambda: resident.index_select(0, index.to(self._device))
+            )
             if picked is not None:
                 return picked
-        return self._read(level, self._rows[numbers])
+        return self._read_rows_to_cpu(level, self._training_rows[numbers])
 
     @property
-    def _rows(self) -> Rows:
+    def _training_rows(self) -> Rows:
         return self._dataset.training_rows
 
-    def _enter(self, level: int) -> None:
+    def _cache_level_if_it_fits(self, level: int) -> None:
+        """Drop the cached level, and load all images of `level` if the budget allows it."""
         self._level, self._resident = level, None  # the old one goes before the new one comes
-        num_bytes = len(self._rows) * self._image_bytes(level)
+        num_bytes = len(self._training_rows) * self._image_bytes(level)
         if num_bytes > self._budget_bytes:
             return
         start = time.perf_counter()
-        self._resident = none_if_out_of_memory(lambda: self._all(level))
-        stay, are = ("stays", "it is") if len(self._rows) == 1 else ("stay", "they are")
-        what = f"{format_count(len(self._rows), 'image')} of {self._dataset.info.size(level)}"
+        self._resident = call_or_none_if_out_of_memory(lambda: self._read_whole_level(level))
+        stay, are = ("stays", "it is") if len(self._training_rows) == 1 else ("stay", "they are")
+        what = (
+            f"{format_count(len(self._training_rows), 'image')} of {self._dataset.info.size(level)}"
+        )
         self._report(
-            f"Out of memory for {what} ({human_bytes(num_bytes)}): {are} read batch by batch."
+            f"Out of memory for {what} ({format_bytes(num_bytes)}): {are} read batch by batch."
             if self._resident is None
-            else f"{what} {stay} in the device's memory: {human_bytes(num_bytes)}, read in "
-            f"{human_seconds(time.perf_counter() - start)}."
+            else f"{what} {stay} in the device's memory: {format_bytes(num_bytes)}, read in "
+            f"{format_duration(time.perf_counter() - start)}."
         )
 
-    def _all(self, level: int) -> Tensor:
+    def _read_whole_level(self, level: int) -> Tensor:
         """Read all images of a level: uint8 [count, H, W, C] on the device."""
-        shape = (len(self._rows), *self._dataset.info.size(level), self._dataset.channels)
+        shape = (len(self._training_rows), *self._dataset.info.size(level), self._dataset.channels)
         images = torch.empty(shape, dtype=torch.uint8, device=self._device)
         step = max(CACHE_CHUNK_BYTES // self._image_bytes(level), 1)
         for start in range(0, len(images), step):
             if self._stopped():
                 raise ReadingCancelled
-            images[start : start + step] = self._read(level, self._rows[start : start + step])
+            images[start : start + step] = self._read_rows_to_cpu(
+                level, self._training_rows[start : start + step]
+            )
         return images
 
-    def _read(self, level: int, rows: Rows) -> Tensor:
+    def _read_rows_to_cpu(self, level: int, rows: Rows) -> Tensor:
+        """Read images from the dataset's files: uint8 [n, H, W, C] on the CPU."""
         return torch.from_numpy(self._dataset.images(level, rows))
 
     def _image_bytes(self, level: int) -> int:
+        """Return the bytes of one image at a level."""
         return self._dataset.info.size(level).pixels * self._dataset.channels
 
 
-def cache_budget_bytes(gib: float, device: torch.device) -> int:
+def compute_cache_budget_bytes(gib: float, device: torch.device) -> int:
     """Return the memory of a device that images may take.
 
     Args:
@@ -139,12 +148,15 @@ class ShuffledRows:
         """Return the rows at positions start … start + size - 1 of the stream: int64 [size]."""
         positions = np.arange(start, start + size)
         parts = [
-            self._permutation(int(epoch))[positions[positions // self.count == epoch] % self.count]
+            self._shuffle_epoch(int(epoch))[
+                positions[positions // self.count == epoch] % self.count
+            ]
             for epoch in np.unique(positions // self.count)
         ]
         return np.concatenate(parts)
 
-    def _permutation(self, epoch: int) -> Rows:
+    def _shuffle_epoch(self, epoch: int) -> Rows:
+        """Return the permutation of all rows for an epoch, kept until another is asked for."""
         if epoch != self._epoch:
             stream = numpy_generator(self.seed, "shuffle", epoch)
             self._epoch, self._order = epoch, stream.permutation(self.count)
@@ -165,6 +177,7 @@ class Batch(NamedTuple):
         return len(self.images) * self.share.num_shards
 
     def to(self, device: torch.device) -> "Batch":
+        """Copy all tensors to a device."""
         moved: Batch = tree_map_only(Tensor, lambda part: part.to(device), self)
         return moved
 
@@ -187,10 +200,12 @@ def read_batches(
     training = dataset.training_rows
     images = images or DeviceImageCache(dataset, torch.device("cpu"))
     shuffle = ShuffledRows(len(training), run.seed)
-    for start, stage in schedule.rounds(run.growth, run.network, images_seen, round_images_seen):
+    for start, stage in schedule.iterate_rounds(
+        run.growth, run.network, images_seen, round_images_seen
+    ):
         end, own = (
             start + schedule.images_per_round(run.growth, stage),
-            shard_rows(run, stage.batch, share),
+            select_shard_rows(run, stage.batch, share),
         )
         for position in range(max(start, images_seen), end, stage.batch):
             numbers = shuffle.rows(position, stage.batch)[own]
@@ -209,7 +224,7 @@ def read_batches(
 
 
 def read_one_hot_labels(dataset: Dataset, rows: Rows, label_size: int) -> Tensor:
-    """Read labels of rows, [N] -> float32 [N, label_size]; unconditional: [N, 0]."""
+    """Read labels of rows, [N] -> float32 [N, label_size]; [N, 0] if `label_size` is 0."""
     if not label_size:
         return torch.zeros(len(rows), 0)
     return F.one_hot(torch.from_numpy(dataset.labels(rows)), label_size).float()
@@ -254,7 +269,9 @@ class Prefetcher:
             MAX_PREFETCHED
         )
         self._stop = stop or threading.Event()
-        self._thread = threading.Thread(target=self._work, args=(batches,), daemon=True)
+        self._thread = threading.Thread(
+            target=self._prefetch_in_thread, args=(batches,), daemon=True
+        )
         self._thread.start()
 
     def __iter__(self) -> Iterator[Batch]:
@@ -277,17 +294,19 @@ class Prefetcher:
         self._stop.set()
         self._thread.join()
 
-    def _work(self, batches: Iterator[Batch]) -> None:
+    def _prefetch_in_thread(self, batches: Iterator[Batch]) -> None:
+        """Put each batch, copied to the device, then None; an error is put instead of raised."""
         try:
             with self._prefetcher.use_stream():
                 for batch in batches:
-                    if not self._put(self._prefetcher.copy_ahead(batch)):
+                    if not self._put_unless_stopped(self._prefetcher.copy_ahead(batch)):
                         return
-            self._put(None)
+            self._put_unless_stopped(None)
         except BaseException as error:  # noqa: B036 (raised again where a batch is asked for)
-            self._put(error)
+            self._put_unless_stopped(error)
 
-    def _put(self, item: Prefetched[Batch] | BaseException | None) -> bool:
+    def _put_unless_stopped(self, item: Prefetched[Batch] | BaseException | None) -> bool:
+        """Wait for space in the queue and put an item; False if stopped meanwhile."""
         while not self._stop.is_set():
             try:
                 self._queue.put(item, timeout=0.1)

@@ -24,7 +24,7 @@ def build_pyramid(images: Bytes) -> dict[int, Bytes]:
 
 
 def halve_and_round(sums: Sums, halvings: int) -> tuple[Sums, Bytes]:
-    """Sums of 4^(halvings - 1) bytes -> sums of 4^halvings bytes, and these as means.
+    """Halve sums of 4^(halvings - 1) bytes to sums of 4^halvings, and return these as means too.
 
     Strip by strip: large temporaries cost more time than the arithmetic.
     """
@@ -36,7 +36,7 @@ def halve_and_round(sums: Sums, halvings: int) -> tuple[Sums, Bytes]:
     for start in range(0, h // 2, rows):
         strip = slice(start, start + rows)
         smaller[:, strip] = sum_2x2(sums[:, 2 * start : 2 * (start + rows)], dtype)
-        means[:, strip] = round_sums_to_bytes(smaller[:, strip], halvings)
+        means[:, strip] = average_and_round_half_even(smaller[:, strip], halvings)
     return smaller, means
 
 
@@ -50,8 +50,8 @@ def sum_2x2(sums: Sums, dtype: type[np.uint16] | type[np.uint32]) -> Sums:
     return boxes
 
 
-def round_sums_to_bytes(sums: Sums, halvings: int) -> Bytes:
-    """Divide sums of 4^halvings bytes, halves to the even neighbour as in the official tool."""
+def average_and_round_half_even(sums: Sums, halvings: int) -> Bytes:
+    """Divide sums of 4^halvings bytes; halves go to the even neighbour, as officially."""
     shift = 2 * halvings
     means = sums >> shift
     means &= 1  # where a half has to go up

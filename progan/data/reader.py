@@ -21,10 +21,10 @@ from progan.data.format import (
 )
 from progan.errors import UserError
 from progan.invocation import command_line
-from progan.runtime.files import sha256_of
+from progan.runtime.files import hash_file_sha256
 from progan.runtime.seeding import numpy_generator
 from progan.runtime.text import format_count, pluralize
-from progan.sizes import level_name
+from progan.sizes import format_level
 
 Rows = npt.NDArray[np.int64]
 # NumPy parses the header of a file as Python. CPython 3.11's parser counts its depth for threads
@@ -91,7 +91,7 @@ class Dataset:
         """Rows that training leaves out: int64 [n], ascending; UserError if they are damaged."""
         if not self.info.holdout_count:
             return np.empty(0, dtype=np.int64)
-        rows = self._map(HOLDOUT_FILE).astype(np.int64, copy=False)
+        rows = self._open_memory_map(HOLDOUT_FILE).astype(np.int64, copy=False)
         if rows[0] < 0 or rows[-1] >= len(self) or (rows[1:] <= rows[:-1]).any():
             raise UserError(
                 f"{self.path / HOLDOUT_FILE} is damaged: it does not hold ascending "
@@ -115,12 +115,12 @@ class Dataset:
         counts = np.bincount(self.labels(self.training_rows), minlength=self.label_size)
         return tuple(np.flatnonzero(counts == 0).tolist())
 
-    def level_named(self, resolution: int | None) -> int:
-        """Return the level of --resolution, the top one if None; UserError for another value."""
+    def choose_level(self, resolution: int | None) -> int:
+        """Return the level of --resolution, None: the top one; UserError for another value."""
         levels = {1 << level: level for level in self.info.levels}
         resolution = self.resolution if resolution is None else resolution
         if resolution not in levels:
-            names = [level_name(self.info.base, level) for level in self.info.levels]
+            names = [format_level(self.info.base, level) for level in self.info.levels]
             raise UserError(
                 f"{self.path} has no level of resolution {resolution}; --resolution "
                 f"is one of {', '.join(names)}."
@@ -132,20 +132,23 @@ class Dataset:
 
         Rows may repeat and come in any order; IndexError if one is outside.
         """
-        rows = self._inside(rows)
+        rows = self._require_rows_inside(rows)
         if level in self.info.webp_bytes:
-            return self._decode(level, rows)
-        files, per_shard = self.info.level_files(level), self.info.rows_per_shard[level]
+            return self._decode_webp(level, rows)
+        files, per_shard = self.info.list_level_files(level), self.info.rows_per_shard[level]
         if len(files) == 1:
-            return self._map(files[0].name)[rows].astype(np.uint8, copy=False)
+            return self._open_memory_map(files[0].name)[rows].astype(np.uint8, copy=False)
         images = np.empty((len(rows), *files[0].shape[1:]), dtype=np.uint8)
         shards = rows // per_shard
         for shard in np.unique(shards):
             places = shards == shard
-            images[places] = self._map(files[shard].name)[rows[places] - shard * per_shard]
+            images[places] = self._open_memory_map(files[shard].name)[
+                rows[places] - shard * per_shard
+            ]
         return images
 
-    def _decode(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
+    def _decode_webp(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
+        """Decode images of a compressed level: uint8 [n,H,W,C]; UserError if damaged."""
         images = np.empty((len(rows), *self.info.size(level), self.channels), dtype=np.uint8)
         try:
             files = decode_webp_files(self.read_webp(level, rows), self.channels)
@@ -160,30 +163,34 @@ class Dataset:
 
     def read_webp(self, level: int, rows: Rows) -> list[bytes]:
         """Return images of a compressed level as they are stored: rows [n] -> n WebP files."""
-        rows = self._inside(rows)
-        files = self.info.level_files(level)
-        data, offsets = (self._map(file.name) for file in files)
+        rows = self._require_rows_inside(rows)
+        files = self.info.list_level_files(level)
+        data, offsets = (self._open_memory_map(file.name) for file in files)
         return [data[offsets[row] : offsets[row + 1]].tobytes() for row in rows]
 
     def labels(self, rows: Rows) -> npt.NDArray[np.int64]:
         """Return class indices: rows [n] -> int64 [n]; ValueError without labels."""
         if not self.label_size:
             raise ValueError(f"{self.path} has no labels")
-        return self._map(LABELS_FILE)[self._inside(rows)].astype(np.int64)
+        return self._open_memory_map(LABELS_FILE)[self._require_rows_inside(rows)].astype(np.int64)
 
     def landmarks(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Return five points in pixels of the top level: rows [n] -> float32 [n,5,2]."""
         if not self.info.has_landmarks:
             raise ValueError(f"{self.path} has no landmarks")
-        return self._map(LANDMARKS_FILE)[self._inside(rows)].astype(np.float32, copy=False)
+        return self._open_memory_map(LANDMARKS_FILE)[self._require_rows_inside(rows)].astype(
+            np.float32, copy=False
+        )
 
-    def _inside(self, rows: Rows) -> Rows:
+    def _require_rows_inside(self, rows: Rows) -> Rows:
+        """Return rows as int64; raises IndexError unless all are 0 … count - 1."""
         rows = np.asarray(rows, dtype=np.int64)
         if rows.size and not 0 <= int(rows.min()) <= int(rows.max()) < len(self):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)} images")
         return rows
 
-    def _map(self, name: str) -> npt.NDArray[np.generic]:
+    def _open_memory_map(self, name: str) -> npt.NDArray[np.generic]:
+        """Return an array file as a read-only memory map, opened once."""
         if name not in self._maps:
             with _OPENING:
                 # A plain array over the map: np.memmap makes every slice several times slower.
@@ -197,9 +204,11 @@ def find_damaged_files(directory: Path, info: DatasetInfo) -> list[str]:
     with tqdm(
         total=info.num_bytes, unit="B", unit_scale=True, desc="verifying", disable=None, leave=False
     ) as progress:
-        for file in info.array_files():
+        for file in info.list_array_files():
             fault = describe_size_fault(directory, file)
-            if not fault and sha256_of(directory / file.name) != info.checksums.get(file.name):
+            if not fault and hash_file_sha256(directory / file.name) != info.checksums.get(
+                file.name
+            ):
                 fault = f"{file.name} has other content than when it was written"
             faults += [fault] * bool(fault)
             progress.update(file.num_bytes)
@@ -207,7 +216,7 @@ def find_damaged_files(directory: Path, info: DatasetInfo) -> list[str]:
 
 
 def compute_holdout_size(fraction: float, count: int) -> int:
-    """Return the number of `count` images that a fraction in [0, 1) holds out, at least 1 or 0.
+    """Return how many images `fraction` holds out: 0 of 0, else at least 1; UserError if all.
 
     Raises:
         UserError: None would be left to train on.
@@ -260,19 +269,19 @@ class ClassSubset(Dataset):
         return np.flatnonzero(np.isin(self.rows, self.whole.held_out_rows)).astype(np.int64)
 
     def images(self, level: int, rows: Rows) -> npt.NDArray[np.uint8]:
-        return self.whole.images(level, self._of_whole(rows))
+        return self.whole.images(level, self._to_whole_rows(rows))
 
     def read_webp(self, level: int, rows: Rows) -> list[bytes]:
-        return self.whole.read_webp(level, self._of_whole(rows))
+        return self.whole.read_webp(level, self._to_whole_rows(rows))
 
     def labels(self, rows: Rows) -> npt.NDArray[np.int64]:
-        return self.whole.labels(self._of_whole(rows))
+        return self.whole.labels(self._to_whole_rows(rows))
 
     def landmarks(self, rows: Rows) -> npt.NDArray[np.float32]:
-        return self.whole.landmarks(self._of_whole(rows))
+        return self.whole.landmarks(self._to_whole_rows(rows))
 
-    def _of_whole(self, rows: Rows) -> Rows:
-        return self.rows[self._inside(rows)]
+    def _to_whole_rows(self, rows: Rows) -> Rows:
+        return self.rows[self._require_rows_inside(rows)]
 
 
 def select_class(dataset: Dataset, name: str) -> Dataset:

@@ -83,6 +83,7 @@ def select_shard(source: ImageSource, part: DatasetShard) -> ImageSource:
 
 
 def _read_shifted(read: Callable[[int], Sample], first: int, row: int) -> Sample:
+    """Read image `first + row`."""
     return read(first + row)
 
 
@@ -93,7 +94,7 @@ def merge_shards(dest: Path) -> DatasetInfo:
         UserError: Parts are missing, damaged, or of different datasets; or the disk is full.
     """
     parts = [Dataset.open(folder) for folder in _find_shards(dest)]
-    plan = _plan_merged(dest, parts)
+    plan = _plan_merged_dataset(dest, parts)
     damage = [
         f"{part.path}: {fault}"
         for part in parts
@@ -107,7 +108,7 @@ def merge_shards(dest: Path) -> DatasetInfo:
     with staging_directory(dest) as directory:
         clear_folder(directory)
         with closing(DatasetArrays(directory, plan, 0)) as arrays:
-            chunks = _read_chunks(parts, plan)
+            chunks = _read_chunks_of_parts(parts, plan)
             for chunk in tqdm(chunks, unit="chunk", desc=dest.name, disable=None):
                 arrays.append(chunk)
             if plan.label_names:
@@ -116,13 +117,13 @@ def merge_shards(dest: Path) -> DatasetInfo:
             starts = np.cumsum([0, *map(len, parts[:-1])])
             rows = [part.held_out_rows + start for part, start in zip(parts, starts, strict=True)]
             arrays.append_to(HOLDOUT_FILE, np.concatenate(rows))
-            info = replace(plan, checksums=arrays.finish(plan))
+            info = replace(plan, checksums=arrays.close_and_hash(plan))
         write_atomically(directory / INFO_FILE, info.to_json())
     return info
 
 
 def _find_shards(dest: Path) -> list[Path]:
-    """Find the folders of all parts, in their order."""
+    """Return the folders of all parts in order; UserError unless all exist and are finished."""
     found = sorted(dest.parent.glob(f"{dest.name}.part-*-of-*"))
     totals = {path.name.rpartition("-")[2] for path in found}
     if len(totals) != 1:
@@ -141,8 +142,8 @@ def _find_shards(dest: Path) -> list[Path]:
     return wanted
 
 
-def _plan_merged(dest: Path, parts: list[Dataset]) -> DatasetInfo:
-    """Describe the merged dataset; its arrays have no checksums yet."""
+def _plan_merged_dataset(dest: Path, parts: list[Dataset]) -> DatasetInfo:
+    """Describe the merged dataset without checksums; UserError if the parts do not match."""
     infos = [part.info for part in parts]
     first = infos[0]
     for part, name in product(parts, COMMON):
@@ -169,7 +170,8 @@ def _plan_merged(dest: Path, parts: list[Dataset]) -> DatasetInfo:
     )
 
 
-def _read_chunks(parts: list[Dataset], plan: DatasetInfo) -> Iterator[ImageChunk]:
+def _read_chunks_of_parts(parts: list[Dataset], plan: DatasetInfo) -> Iterator[ImageChunk]:
+    """Yield the images of all parts in order; compressed levels are copied undecoded."""
     step = max(_CHUNK_BYTES // (plan.top_size.pixels * plan.channels), 1)
     for part in parts:
         for start in range(0, len(part), step):

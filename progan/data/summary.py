@@ -13,7 +13,7 @@ from progan.data.format import DatasetInfo
 from progan.data.image_source import select_rows
 from progan.data.reader import Dataset
 from progan.errors import UserError
-from progan.runtime.files import human_bytes
+from progan.runtime.files import format_bytes
 from progan.runtime.text import escape_controls, format_count, pluralize
 from progan.sizes import SQUARE
 
@@ -35,14 +35,14 @@ def describe_dataset(dataset: Dataset) -> str:
         ("images", f"{info.count:,}"),
         ("resolution", f"{info.top_size}{named}"),
         ("channels", f"{info.channels} ({_KINDS[info.channels]})"),
-        ("levels", _levels(info)),
-        ("labels", _classes(dataset)),
+        ("levels", _describe_levels(info)),
+        ("labels", _describe_classes(dataset)),
         ("landmarks", "5 points for each image" if info.has_landmarks else "none"),
         ("held out", format_count(info.holdout_count, "image") if info.holdout_count else "none"),
         ("skipped", _describe_skipped(info)),
         ("source", info.source),
         ("options", options),
-        ("size on disk", human_bytes(info.num_bytes)),
+        ("size on disk", format_bytes(info.num_bytes)),
         ("fingerprint", info.fingerprint),
     ]
     return "\n".join(_align_columns(rows))
@@ -54,6 +54,7 @@ def find_empty_classes(dataset: Dataset) -> list[int]:
 
 
 def _count_per_class(dataset: Dataset) -> npt.NDArray[np.int64]:
+    """Return the number of images of each class: int64 [label_size]."""
     return np.bincount(dataset.labels(np.arange(len(dataset))), minlength=dataset.label_size)
 
 
@@ -68,17 +69,19 @@ def describe_empty_classes(dataset: Dataset, indices: Sequence[int], purpose: st
     )
 
 
-def _levels(info: DatasetInfo) -> list[str]:
+def _describe_levels(info: DatasetInfo) -> list[str]:
+    """Return a line for each level: number, size, bytes, and files if there are several."""
     lines = []
     for level in info.levels:
-        files = info.level_files(level)
-        size = human_bytes(sum(file.num_bytes for file in files))
+        files = info.list_level_files(level)
+        size = format_bytes(sum(file.num_bytes for file in files))
         shards = f"  in {len(files)} files" if len(files) > 1 else ""
         lines.append(f"{level:2}  {str(info.size(level)):9}  {size:>10}{shards}")
     return lines
 
 
-def _classes(dataset: Dataset) -> str | list[str]:
+def _describe_classes(dataset: Dataset) -> str | list[str]:
+    """Return a line for each of the first classes with its count; 'none' without labels."""
     if not dataset.label_size:
         return "none"
     counts = _count_per_class(dataset)
@@ -89,24 +92,27 @@ def _classes(dataset: Dataset) -> str | list[str]:
     empty = int((counts == 0).sum())
     return (
         lines
-        + _describe_more(dataset.label_size, _NUM_CLASSES, "class", "classes")
+        + _describe_remainder(dataset.label_size, _NUM_CLASSES, "class", "classes")
         + [f"{format_count(empty, 'class has', 'classes have')} no image"] * bool(empty)
     )
 
 
 def _describe_skipped(info: DatasetInfo) -> str | list[str]:
+    """Return the first images that were left out, with reasons; 'none' if none was."""
     if not info.skipped:
         return "none"
     lines = [f"{item.path}: {item.reason}" for item in info.skipped[:_NUM_SKIPPED]]
-    return lines + _describe_more(len(info.skipped), _NUM_SKIPPED, "image", "images")
+    return lines + _describe_remainder(len(info.skipped), _NUM_SKIPPED, "image", "images")
 
 
-def _describe_more(total: int, shown: int, noun: str, plural: str) -> list[str]:
+def _describe_remainder(total: int, shown: int, noun: str, plural: str) -> list[str]:
+    """Return ['and 5 more images'], or [] if all are shown."""
     more = format_count(total - shown, f"more {noun}", f"more {plural}")
     return [f"and {more}"] * (total > shown)
 
 
 def _align_columns(rows: Sequence[tuple[str, str | list[str]]]) -> list[str]:
+    """Return lines with names on the left; several values of one name go below each other."""
     width = max(len(name) for name, _ in rows)
     lines = []
     for name, value in rows:
@@ -119,7 +125,7 @@ def _align_columns(rows: Sequence[tuple[str, str | list[str]]]) -> list[str]:
 
 
 def make_contact_sheet(images: npt.NDArray[np.uint8]) -> Image.Image:
-    """Lay images, uint8 [n,h,w,C], n >= 1, in rows on a page about as high as wide."""
+    """Lay images uint8 [n,h,w,C], n >= 1, in rows on a nearly square page."""
     num, height, width, channels = images.shape
     down, across = height + _GAP, width + _GAP
     columns = min(math.ceil(math.sqrt(num * down / across)), num)
@@ -174,7 +180,7 @@ def compare_datasets(first: Dataset, second: Dataset) -> DatasetDifference:
         difference = np.abs(pair[0] - pair[1])
         differing += rows[difference.any(axis=(1, 2, 3))].tolist()
         largest, total = max(largest, int(difference.max())), total + int(difference.sum())
-    differs = _image_class_names(first) != _image_class_names(second)
+    differs = _get_class_name_per_image(first) != _get_class_name_per_image(second)
     return DatasetDifference(
         count=len(first),
         rows=tuple(differing),
@@ -184,13 +190,15 @@ def compare_datasets(first: Dataset, second: Dataset) -> DatasetDifference:
     )
 
 
-def _image_class_names(dataset: Dataset) -> npt.NDArray[np.str_]:
+def _get_class_name_per_image(dataset: Dataset) -> npt.NDArray[np.str_]:
+    """Return the class name of each image, [count]; '' without labels."""
     if not dataset.label_size:
         return np.full(len(dataset), "")
     return np.array(dataset.label_names)[dataset.labels(np.arange(len(dataset)))]
 
 
 def describe_difference(found: DatasetDifference) -> str:
+    """Describe for people how many images and classes differ, and which."""
     if not found.rows and not found.labels:
         if found.count == 1:
             return "The image is equal."
@@ -200,16 +208,17 @@ def describe_difference(found: DatasetDifference) -> str:
         lines.append(
             f"{len(found.rows):,} of {format_count(found.count, 'image')} "
             f"{pluralize(len(found.rows), 'differs', 'differ')}, by {found.largest} at "
-            f"most and {found.mean:.4g} in the mean of all pixels: {_format_rows(found.rows)}"
+            f"most and {found.mean:.4g} in the mean of all pixels: {_format_first_rows(found.rows)}"
         )
     if found.labels:
         lines.append(
             f"{format_count(len(found.labels), 'image')} "
             f"{pluralize(len(found.labels), 'has', 'have')} another class: "
-            f"{_format_rows(found.labels)}"
+            f"{_format_first_rows(found.labels)}"
         )
     return "\n".join(lines)
 
 
-def _format_rows(rows: tuple[int, ...]) -> str:
+def _format_first_rows(rows: tuple[int, ...]) -> str:
+    """Join the first ten numbers with commas; ' …' stands for more."""
     return ", ".join(map(str, rows[:10])) + " …" * (len(rows) > 10)

@@ -48,7 +48,7 @@ from progan.runtime.files import (
     write_atomically,
 )
 from progan.runtime.text import format_count, pluralize
-from progan.runtime.workers import in_order, worker_pool
+from progan.runtime.workers import map_in_order, worker_pool
 from progan.sizes import level_of
 
 _CHUNK_BYTES = 4 * 2**20  # images that one worker holds at a time: one of 1024x1024
@@ -99,12 +99,14 @@ def write_dataset(
     with staging_directory(dest) as directory, _clear_unless_resumable(directory):
         arrays, journal = _open_or_restart(directory, plan, job, dest, say)
         with closing(arrays):
-            missing_bytes = plan.num_bytes - (journal.written and plan.bytes_of(journal.written))
+            missing_bytes = plan.num_bytes - (
+                journal.written and plan.count_bytes_of_rows(journal.written)
+            )
             require_free_space(dest, missing_bytes, f"The dataset {dest}")
-            journal = _write_images(
+            journal = _write_remaining_images(
                 source, arrays, directory, journal, workers, on_error, set(plan.webp_bytes)
             )
-            info = _finish_dataset(source, arrays, directory, plan, journal, holdout, seed)
+            info = _finish_dataset_or_clear(source, arrays, directory, plan, journal, holdout, seed)
     if journal.doubtful:
         say_doubtful(journal.doubtful)
     return info
@@ -144,7 +146,7 @@ def _open_or_restart(
     return arrays, journal
 
 
-def _write_images(
+def _write_remaining_images(
     source: ImageSource,
     arrays: DatasetArrays,
     directory: Path,
@@ -153,12 +155,12 @@ def _write_images(
     on_error: OnError,
     compressed: set[int],
 ) -> Journal:
-    """Write all images that the journal lacks, and return the journal of all."""
+    """Write the images that the journal lacks; return its end, or clear and raise UserError."""
     kept = journal
     read_chunk = partial(_read_chunk, source.read, compressed, on_error == "skip")
     with (
         closing(PeriodicFlush(arrays, directory, JOURNAL_SECONDS)) as flusher,
-        closing(_read_chunks(source, workers, journal.asked, read_chunk)) as chunks,
+        closing(_read_chunks_ahead(source, workers, journal.asked, read_chunk)) as chunks,
         tqdm(
             total=source.count,
             initial=journal.asked,
@@ -169,7 +171,7 @@ def _write_images(
     ):
         try:
             for chunk in chunks:
-                journal = journal.after(chunk.num_read, chunk.skipped, chunk.doubtful)
+                journal = journal.advance(chunk.num_read, chunk.skipped, chunk.doubtful)
                 progress.update(chunk.num_read)
                 if journal.skipped and on_error == "stop":
                     continue  # only to find all unreadable images
@@ -177,7 +179,7 @@ def _write_images(
                 kept = journal
                 flusher.flush_if_due(kept)
         except BaseException:
-            flusher.flush(kept)
+            flusher.flush_or_clear(kept)
             raise
     if journal.skipped and on_error == "stop":
         clear_folder(directory)
@@ -185,7 +187,7 @@ def _write_images(
     return journal
 
 
-def _finish_dataset(
+def _finish_dataset_or_clear(
     source: ImageSource,
     arrays: DatasetArrays,
     directory: Path,
@@ -194,7 +196,7 @@ def _finish_dataset(
     holdout: float,
     seed: int,
 ) -> DatasetInfo:
-    """Write labels, rows held out and `dataset.json`."""
+    """Write labels, held-out rows and `dataset.json`, then remove the journal."""
     skipped = tuple(item for _, item in journal.skipped)
     if not journal.written:
         clear_folder(directory)
@@ -219,9 +221,9 @@ def _finish_dataset(
             level: min(rows, written.size) for level, rows in plan.rows_per_shard.items()
         },
         skipped=source.skipped + skipped,
-        webp_bytes=arrays.webp_bytes(),
+        webp_bytes=arrays.count_webp_bytes(),
     )
-    info = replace(info, checksums=arrays.finish(info))
+    info = replace(info, checksums=arrays.close_and_hash(info))
     write_atomically(directory / INFO_FILE, info.to_json())
     remove_journal(directory)
     return info
@@ -230,7 +232,7 @@ def _finish_dataset(
 def _plan_dataset(
     source: ImageSource, name: str, options: Mapping[str, Any], holdout: float, max_shard_bytes: int
 ) -> DatasetInfo:
-    """Describe the dataset as it will be if every image can be read."""
+    """Describe the dataset as if every image could be read; UserError without images."""
     if source.count < 1:
         raise UserError(f"There is no image left to write from {source.description}.")
     return DatasetInfo(
@@ -265,13 +267,13 @@ def _plan_compression(plan: DatasetInfo) -> DatasetInfo:
 def _choose_holdout_rows(
     source: ImageSource, written: npt.NDArray[np.int64], holdout: float, seed: int
 ) -> npt.NDArray[np.int64]:
-    """Return the rows held out of training: those of the source, or drawn ones."""
+    """Return the source's own held-out rows if --holdout is 0, else rows drawn with `seed`."""
     if source.held_out is not None and not holdout:
         return np.flatnonzero(np.isin(written, source.held_out)).astype(np.int64)
     return draw_holdout_rows(compute_holdout_size(holdout, written.size), written.size, seed)
 
 
-def _read_chunks(
+def _read_chunks_ahead(
     source: ImageSource, workers: int, first: int, read_chunk: Callable[[range], ImageChunk]
 ) -> Generator[ImageChunk]:
     """Yield the images from number `first` on in order; workers read some chunks ahead."""
@@ -282,7 +284,7 @@ def _read_chunks(
     chunks = [range(start, min(start + size, source.count)) for start in starts]
     _keep_freed_memory()
     with worker_pool(workers, in_processes=source.in_processes) as pool:
-        yield from in_order(pool, read_chunk, chunks, ahead=2 * workers)
+        yield from map_in_order(pool, read_chunk, chunks, ahead=2 * workers)
 
 
 def _keep_freed_memory() -> None:
@@ -327,15 +329,16 @@ def _read_chunk(
 
 def _make_levels(samples: Sequence[Sample]) -> dict[int, npt.NDArray[np.uint8]]:
     """Return all levels of the samples, {level: [n,h,w,C]}."""
-    images = _stack([item.image for item in samples])
+    images = _stack_images([item.image for item in samples])
     if not samples[0].smaller:
         return build_pyramid(images)
     smaller = {
-        level: _stack([item.smaller[level] for item in samples]) for level in samples[0].smaller
+        level: _stack_images([item.smaller[level] for item in samples])
+        for level in samples[0].smaller
     }
     return {level_of(min(images.shape[1:3])): images, **smaller}
 
 
-def _stack(images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
-    """Stack images like np.stack(), without copying a single one."""
+def _stack_images(images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+    """Stack images to [n,h,w,C]; a single one is not copied."""
     return images[0][None] if len(images) == 1 else np.stack(images)

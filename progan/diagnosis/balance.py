@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from progan.config import LossConfig
-from progan.diagnosis.history import Window, lasting_streak
-from progan.diagnosis.status import Detection, RunWindows, missing_statistics
+from progan.diagnosis.history import Window, find_lasting_streak
+from progan.diagnosis.status import Detection, RunWindows, explain_missing_statistics
 
 LN2 = math.log(2)
 
@@ -39,7 +39,7 @@ LOSS_SCALES: dict[str, LossScale] = {
 SOFT_TARGETS = ("gan", "dragan", "r1")  # losses with label smoothing and noise
 
 
-def loss_limits(config: LossConfig, part: float) -> tuple[float, float] | None:
+def interpolate_loss_limits(config: LossConfig, part: float) -> tuple[float, float] | None:
     """Return the losses on reals and fakes at `part` of the way from the minimum to chance.
 
     The minimum is the entropy of soft targets, else 0. None: chance is undefined.
@@ -73,32 +73,36 @@ RISEN = 1.2  # loss of G, late / early
 REALISTIC_DIVERSITY = (0.5, 2.0)  # range, relative to reals
 
 
-def missing_for_losses(run: RunWindows) -> str:
+def explain_missing_losses(run: RunWindows) -> str:
     """Return why losses and accuracies cannot be compared with chance; '' if they can."""
     if LOSS_SCALES[run.objective.objective].chance is None:
         return f"losses of {run.objective.objective} have no value at chance"
-    return missing_statistics(run.windows, *D_LOSSES, *ACCURACIES)
+    return explain_missing_statistics(run.windows, *D_LOSSES, *ACCURACIES)
 
 
-def missing_for_strength(run: RunWindows) -> str:
+def explain_missing_for_strength(run: RunWindows) -> str:
     """Return why it cannot be checked whether D is too strong; '' if it can."""
     if run.objective.objective == "began":
-        return missing_statistics(run.windows, *BEGAN_BALANCE, iterations=MIN_BALANCE_DURATION)
+        return explain_missing_statistics(
+            run.windows, *BEGAN_BALANCE, iterations=MIN_BALANCE_DURATION
+        )
     if not LOSS_SCALES[run.objective.objective].accuracy:
         return f"accuracies of {run.objective.objective} do not show the balance"
-    return missing_statistics(run.windows, *ACCURACIES, iterations=MIN_BALANCE_DURATION)
+    return explain_missing_statistics(run.windows, *ACCURACIES, iterations=MIN_BALANCE_DURATION)
 
 
-def missing_for_weakness(run: RunWindows) -> str:
+def explain_missing_for_weakness(run: RunWindows) -> str:
     """Return why it cannot be checked whether D is too weak; '' if it can."""
-    if (reason := missing_for_strength(run)) or run.objective.objective == "began":
+    if (reason := explain_missing_for_strength(run)) or run.objective.objective == "began":
         return reason
-    return missing_statistics(run.windows, *ACCURACIES, NEAREST, iterations=MIN_BALANCE_DURATION)
+    return explain_missing_statistics(
+        run.windows, *ACCURACIES, NEAREST, iterations=MIN_BALANCE_DURATION
+    )
 
 
 def detect_convergence_failure(run: RunWindows) -> Detection | None:
     """Detect a D whose loss stays at its minimum and accuracy at 100 % while images are bad."""
-    limits = loss_limits(run.objective, CONVERGED_LOSS)
+    limits = interpolate_loss_limits(run.objective, CONVERGED_LOSS)
     if limits is None:
         return None
 
@@ -111,7 +115,7 @@ def detect_convergence_failure(run: RunWindows) -> Detection | None:
             and not _is_realistic(window)
         )
 
-    streak = lasting_streak(run.windows, (*D_LOSSES, *ACCURACIES), is_converged)
+    streak = find_lasting_streak(run.windows, (*D_LOSSES, *ACCURACIES), is_converged)
     if not streak:
         return None
     real, fake = (streak[-1].means[name] for name in D_LOSSES)
@@ -129,10 +133,10 @@ def detect_too_strong(run: RunWindows) -> Detection | None:
     """Detect a D that is nearly always right while G gets worse or is unrealistic."""
     if run.objective.objective == "began":
         return _detect_began_limit(run, pinned=0.0)
-    streak = _streak_by_accuracies(run, lambda real, fake: min(real, fake) >= STRONG)
+    streak = _find_streak_by_accuracies(run, lambda real, fake: min(real, fake) >= STRONG)
     if not streak:
         return None
-    early, late = _early_and_late(streak)
+    early, late = _measure_early_and_late_loss(streak)
     if not late > RISEN * early > 0 and _is_realistic(streak[-1]) is not False:
         return None
     return Detection.of_streak(
@@ -147,7 +151,7 @@ def detect_too_weak(run: RunWindows) -> Detection | None:
     """Detect a D near chance although images are unlike reals (else it is the equilibrium)."""
     if run.objective.objective == "began":
         return _detect_began_limit(run, pinned=1.0)
-    streak = _streak_by_accuracies(run, lambda real, fake: (real + fake) / 2 < WEAK)
+    streak = _find_streak_by_accuracies(run, lambda real, fake: (real + fake) / 2 < WEAK)
     if not streak or _is_realistic(streak[-1]) is not False:
         return None
     return Detection.of_streak(
@@ -157,12 +161,12 @@ def detect_too_weak(run: RunWindows) -> Detection | None:
     )
 
 
-def _streak_by_accuracies(
+def _find_streak_by_accuracies(
     run: RunWindows, condition: Callable[[float, float], bool]
 ) -> list[Window]:
     if not LOSS_SCALES[run.objective.objective].accuracy:
         return []
-    return lasting_streak(
+    return find_lasting_streak(
         run.windows,
         ACCURACIES,
         lambda window: condition(*(window.means[name] for name in ACCURACIES)),
@@ -177,7 +181,7 @@ def _detect_began_limit(run: RunWindows, *, pinned: float) -> Detection | None:
         k, real, fake = (window.means[name] for name in BEGAN_BALANCE)
         return abs(k - pinned) < 0.01 and (pinned == 1.0 or fake <= real)
 
-    streak = lasting_streak(run.windows, BEGAN_BALANCE, is_pinned, MIN_BALANCE_DURATION)
+    streak = find_lasting_streak(run.windows, BEGAN_BALANCE, is_pinned, MIN_BALANCE_DURATION)
     if not streak:
         return None
     k, real, fake = (streak[-1].means[name] for name in BEGAN_BALANCE)
@@ -193,7 +197,7 @@ def _is_realistic(window: Window) -> bool | None:
     return None if nearest is None else REALISTIC_DIVERSITY[0] <= nearest <= REALISTIC_DIVERSITY[1]
 
 
-def _early_and_late(streak: Sequence[Window]) -> tuple[float, float]:
+def _measure_early_and_late_loss(streak: Sequence[Window]) -> tuple[float, float]:
     """Return median losses of G in the first and last third of a streak; 0 if unknown."""
     losses = [loss for window in streak if (loss := window.get("loss/generator")) is not None]
     third = max(len(losses) // 3, 1)
@@ -208,7 +212,7 @@ def _format_accuracy(window: Window) -> str:
 
 
 def _format_generator_loss(streak: Sequence[Window]) -> tuple[str, ...]:
-    early, late = _early_and_late(streak)
+    early, late = _measure_early_and_late_loss(streak)
     if not early or not late:
         return ()
     trend = "rises" if late > 1.05 * early else "falls" if late < 0.95 * early else "stays"

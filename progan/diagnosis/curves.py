@@ -68,7 +68,7 @@ def plot_curves(path: Path, history: History, status: Status, title: str) -> Non
     rows = figure.subplots(max(len(shown), 1), 1, sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(rows, shown, strict=False):
         _plot_panel(axes, panel, history.rows)
-        _shade(axes, growth_phases(history.rows))
+        _shade_phases(axes, list_growth_phases(history.rows))
         if status.findings:
             axes.axvline(
                 status.findings[0].since_kimg,
@@ -78,13 +78,13 @@ def plot_curves(path: Path, history: History, status: Status, title: str) -> Non
                 label=f"{status.name}\nfrom here on" if axes is rows[0] else None,
             )
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    _name_resolutions(rows[0], growth_phases(history.rows))
+    _name_resolutions(rows[0], list_growth_phases(history.rows))
     rows[-1].set(xlabel="kimg (thousands of real images shown)")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
 
 
-def growth_phases(rows: Sequence[Row]) -> list[GrowthPhase]:
+def list_growth_phases(rows: Sequence[Row]) -> list[GrowthPhase]:
     """Return the growth phases by the ticks, in order and without gaps."""
     found: list[GrowthPhase] = []
     start = 0.0
@@ -136,7 +136,7 @@ def _plot_panel(axes: "Axes", panel: Panel, rows: Sequence[Row]) -> None:
     axes.grid(alpha=0.3)
 
 
-def _shade(axes: "Axes", phases: Sequence[GrowthPhase]) -> None:
+def _shade_phases(axes: "Axes", phases: Sequence[GrowthPhase]) -> None:
     resolutions = sorted({phase.resolution for phase in phases})
     for phase in phases:
         shade = FADE_SHADE if phase.fading else SHADES[resolutions.index(phase.resolution) % 2]

@@ -12,7 +12,7 @@ from progan.diagnosis.status import (
     RunWindows,
     Severity,
     Status,
-    missing_statistics,
+    explain_missing_statistics,
     summarize_coverage,
 )
 
@@ -32,7 +32,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(
         "non-finite",
         "failing",
-        symptoms.detect_non_finite,
+        symptoms.detect_non_finite_values,
         lambda run: "" if run.history.rows else "no ticks",
         "lower --g-lr and --d-lr, or clip gradients (--clip-gradients); if it comes back at "
         "the same images, look at the data",
@@ -41,7 +41,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
         "convergence failure",
         "failing",
         balance.detect_convergence_failure,
-        balance.missing_for_losses,
+        balance.explain_missing_losses,
         "restart, it seldom recovers: normalise G (--g-norm), lower --d-lr, raise "
         "--label-smoothing, or use a loss that does not saturate (--objective wgan-gp)",
         explains=("mode collapse", "vanishing gradients", "fade-in shock", "D too strong"),
@@ -50,7 +50,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
         "mode collapse",
         "failing",
         symptoms.detect_mode_collapse,
-        lambda run: missing_statistics(run.windows, symptoms.NEAREST),
+        lambda run: explain_missing_statistics(run.windows, symptoms.NEAREST),
         "go back to an earlier snapshot: lower the learning rates, show D batches "
         "(--stddev-group 4, --minibatch-kernels 100), give G more latents (--latent-size), or "
         "use --objective wgan-gp",
@@ -59,15 +59,15 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(
         "exploding gradients",
         "failing",
-        symptoms.detect_exploding,
-        symptoms.missing_for_norms_and_slope,
+        symptoms.detect_exploding_gradients,
+        symptoms.explain_missing_norms_and_slope,
         "lower the learning rate, clip gradients (--clip-gradients), or raise --gp-weight",
     ),
     Symptom(
         "vanishing gradients",
         "failing",
-        symptoms.detect_vanishing,
-        symptoms.missing_for_norms,
+        symptoms.detect_vanishing_gradients,
+        symptoms.explain_missing_norms,
         "the network no longer learns: lower --d-lr against --g-lr, normalise "
         "(--g-norm, --equalized-lr), or use --objective wgan-gp; go back to an earlier "
         "snapshot",
@@ -76,7 +76,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
         "fade-in shock",
         "warning",
         symptoms.detect_fade_shock,
-        symptoms.missing_for_fade,
+        symptoms.explain_missing_for_fade,
         "usually it passes; if not, fade more slowly (--transition-kimg), train the "
         "resolution before for longer (--training-kimg), or lower the rates at this one "
         "(--g-lr-at, --d-lr-at)",
@@ -85,7 +85,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
         "D too strong",
         "warning",
         balance.detect_too_strong,
-        balance.missing_for_strength,
+        balance.explain_missing_for_strength,
         "lower --d-lr or raise --g-lr, augment (--augment adaptive), disturb D "
         "(--adaptive-noise for lsgan, --label-noise, --dropout)",
     ),
@@ -93,22 +93,22 @@ SYMPTOMS: tuple[Symptom, ...] = (
         "D too weak",
         "warning",
         balance.detect_too_weak,
-        balance.missing_for_weakness,
+        balance.explain_missing_for_weakness,
         "raise --d-lr or --d-repeats, widen D, weaken dropout and augmentation",
     ),
     Symptom(
         "overfitting D",
         "warning",
         symptoms.detect_overfitting,
-        symptoms.missing_for_overfitting,
+        symptoms.explain_missing_for_overfitting,
         "augment (--augment adaptive, --mirror), collect more images, or stop at the best "
         "snapshot (--best)",
     ),
     Symptom(
         "data starvation",
         "warning",
-        symptoms.detect_starvation,
-        lambda run: missing_statistics(run.windows, symptoms.WAIT),
+        symptoms.detect_data_starvation,
+        lambda run: explain_missing_statistics(run.windows, symptoms.WAIT),
         "move the dataset to a faster disk, make it without --compress, or leave other work "
         "to other cores",
     ),
@@ -129,7 +129,7 @@ def diagnose(history: History) -> Status:
     return Status(findings, summarize_coverage(history, run.windows, unchecked))
 
 
-def status_history(history: History) -> list[tuple[float, Status]]:
+def diagnose_after_each_tick(history: History) -> list[tuple[float, Status]]:
     """Return kimg and status after each tick."""
     return [
         (

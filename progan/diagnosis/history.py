@@ -142,25 +142,25 @@ def join_windows(history: History) -> list[Window]:
     """
     found: list[Window] = []
     open_ticks: list[_Tick] = []
-    for tick in _ticks(history):
+    for tick in _count_tick_iterations(history):
         if open_ticks and tick.row.get("schedule/resolution") != (
             open_ticks[-1].row.get("schedule/resolution")
         ):
-            found.append(_join(open_ticks))
+            found.append(_join_ticks(open_ticks))
             open_ticks = []
         open_ticks.append(tick)
         if tick.end - open_ticks[0].start >= WINDOW:
-            found.append(_join(open_ticks))
+            found.append(_join_ticks(open_ticks))
             open_ticks = []
     return found
 
 
-def after_warmup(run_windows: Sequence[Window]) -> list[Window]:
+def select_after_warmup(run_windows: Sequence[Window]) -> list[Window]:
     """Return the windows that end after the warm-up."""
     return [window for window in run_windows if window.end > WARMUP]
 
 
-def lasting_streak(
+def find_lasting_streak(
     run_windows: Sequence[Window],
     names: Sequence[str],
     condition: Callable[[Window], bool],
@@ -174,12 +174,12 @@ def lasting_streak(
         names: Statistics that the condition needs; windows without them are skipped.
     """
     known = [window for window in run_windows if window.all(*names) is not None]
-    streak = trailing_streak(known, condition)
-    counted = after_warmup(streak)
+    streak = find_trailing_streak(known, condition)
+    counted = select_after_warmup(streak)
     return streak if counted and counted[-1].end - counted[0].start >= iterations else []
 
 
-def trailing_streak(
+def find_trailing_streak(
     run_windows: Sequence[Window], condition: Callable[[Window], bool]
 ) -> list[Window]:
     """Return the newest consecutive windows that meet a condition, oldest first."""
@@ -194,7 +194,7 @@ class _Tick:
     row: Row
 
 
-def _ticks(history: History) -> Iterator[_Tick]:
+def _count_tick_iterations(history: History) -> Iterator[_Tick]:
     images = iterations = 0.0
     for row in history.rows:
         shown = max(row["images_seen"] - images, 0.0)
@@ -203,7 +203,7 @@ def _ticks(history: History) -> Iterator[_Tick]:
         images, iterations = row["images_seen"], iterations + steps
 
 
-def _join(ticks: Sequence[_Tick]) -> Window:
+def _join_ticks(ticks: Sequence[_Tick]) -> Window:
     first, last = ticks[0], ticks[-1]
     return Window(
         first.start,
@@ -212,11 +212,11 @@ def _join(ticks: Sequence[_Tick]) -> Window:
         last.row["images_seen"] / 1000,
         last.row.get("schedule/resolution", 0.0),
         last.row.get("schedule/alpha", 1.0),
-        _means(ticks),
+        _average_statistics(ticks),
     )
 
 
-def _means(ticks: Sequence[_Tick]) -> Row:
+def _average_statistics(ticks: Sequence[_Tick]) -> Row:
     """Average each statistic over its finite values, weighted by iterations."""
     names = dict.fromkeys(name for tick in ticks for name in tick.row)
     means = {}

@@ -12,8 +12,8 @@ from progan.diagnosis.history import (
     History,
     Row,
     Window,
-    after_warmup,
     join_windows,
+    select_after_warmup,
 )
 
 EARLY_KIMG = 10.0  # no preset trains for less than 28 kimg; samples are seldom recognisable before
@@ -47,7 +47,7 @@ def summarize_coverage(
     history: History, run_windows: Sequence[Window], reasons: Sequence[tuple[str, str]]
 ) -> Coverage:
     """Summarize what was checked; `reasons` are all symptoms, with '' for those checked."""
-    counted = after_warmup(run_windows)
+    counted = select_after_warmup(run_windows)
     end = history.rows[-1]["images_seen"] / 1000 if history.rows else 0.0
     return Coverage(
         checked=tuple(name for name, why in reasons if not why),
@@ -55,29 +55,32 @@ def summarize_coverage(
         start_kimg=counted[0].start_kimg if counted else 0.0,
         end_kimg=counted[-1].end_kimg if counted else end,
         iterations=run_windows[-1].end if run_windows else 0.0,
-        early=_early(history),
+        early=_explain_too_early(history),
     )
 
 
-def missing_statistics(
+def explain_missing_statistics(
     run_windows: Sequence[Window], *names: str, iterations: float = MIN_DURATION
 ) -> str:
     """Return why these statistics are too few for a check; '' if they suffice."""
     absent = [name for name in names if not any(name in window.means for window in run_windows)]
     if absent:
         return f"no {', '.join(absent)} in the statistics"
-    known = [window for window in after_warmup(run_windows) if window.all(*names) is not None]
+    known = [
+        window for window in select_after_warmup(run_windows) if window.all(*names) is not None
+    ]
     if not known or known[-1].end - known[0].start < iterations:
         return f"needs {iterations:g} iterations after the first {WARMUP:g}"
     return ""
 
 
-def reason_if_none_known(reasons: Sequence[str]) -> str:
+def first_reason_if_all_missing(reasons: Sequence[str]) -> str:
     """Return '' if any of several alternatives has no reason against it, else the first reason."""
     return "" if "" in reasons else reasons[0]
 
 
-def _early(history: History) -> str:
+def _explain_too_early(history: History) -> str:
+    """Return why the run is too young for a clean result; '' if it is not, or has no ticks."""
     if not history.rows:
         return ""
     last, final = history.rows[-1], history.final_resolution
@@ -184,7 +187,7 @@ class Status:
         )
 
 
-def current_status_name(name: str) -> str:
+def translate_old_status_name(name: str) -> str:
     """Return the current name of a status that an earlier version may have written."""
     return OLD_NAMES.get(name, name)
 
@@ -197,7 +200,7 @@ NOT_VISIBLE = (
 
 def format_report(status: Status, rows: Sequence[Row]) -> str:
     """Format the status, findings with evidence and advice, and what was checked."""
-    return "\n".join(_lines(status, rows))
+    return "\n".join(_format_report_lines(status, rows))
 
 
 def format_finding(finding: Finding) -> str:
@@ -210,7 +213,7 @@ def format_finding(finding: Finding) -> str:
 
 def format_summary(status: Status) -> str:
     """Format one line: the status, what was checked, and what the curves do not show."""
-    facts = [f"{label}: {text}" for label, text in coverage_facts(status)]
+    facts = [f"{label}: {text}" for label, text in list_coverage_facts(status)]
     return f"{status.title} ({explain_status(status)}): {'; '.join(facts)}."
 
 
@@ -228,7 +231,7 @@ def explain_status(status: Status) -> str:
     return f"{checks} found nothing wrong" if status.name == OK else "statistics are missing"
 
 
-def coverage_facts(status: Status) -> Iterator[tuple[str, str]]:
+def list_coverage_facts(status: Status) -> Iterator[tuple[str, str]]:
     """Yield what was checked and what not, as pairs of label and text."""
     coverage = status.coverage
     if status.is_conclusive or status.findings:
@@ -244,7 +247,7 @@ def coverage_facts(status: Status) -> Iterator[tuple[str, str]]:
     yield "not visible", NOT_VISIBLE
 
 
-def _lines(status: Status, rows: Sequence[Row]) -> Iterator[str]:
+def _format_report_lines(status: Status, rows: Sequence[Row]) -> Iterator[str]:
     kimg = rows[-1]["images_seen"] / 1000 if rows else 0.0
     kimg = max([kimg, *(finding.since_kimg for finding in status.findings)])
     yield f"Status at kimg {kimg:.1f}: {status.title} ({explain_status(status)})."
@@ -254,7 +257,7 @@ def _lines(status: Status, rows: Sequence[Row]) -> Iterator[str]:
         yield from (f"  evidence        {one}" for one in finding.evidence)
         yield f"  what to change  {finding.advice}"
     yield ""
-    yield from (f"  {label:<14}  {text}" for label, text in coverage_facts(status))
+    yield from (f"  {label:<14}  {text}" for label, text in list_coverage_facts(status))
     if text := format_rollbacks(rows):
         yield ""
         yield f"Rollbacks: {text}"

@@ -4,8 +4,18 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 
-from progan.diagnosis.history import Window, after_warmup, lasting_streak, trailing_streak
-from progan.diagnosis.status import Detection, RunWindows, missing_statistics, reason_if_none_known
+from progan.diagnosis.history import (
+    Window,
+    find_lasting_streak,
+    find_trailing_streak,
+    select_after_warmup,
+)
+from progan.diagnosis.status import (
+    Detection,
+    RunWindows,
+    explain_missing_statistics,
+    first_reason_if_all_missing,
+)
 
 NORMS = {"gradient/generator-weights": "G", "gradient/critic-weights": "D"}
 SLOPE = "gradient/norm"
@@ -17,28 +27,30 @@ STEEP = 3.0  # times that target
 MIN_WINDOWS = 4  # that define the usual norm
 
 
-def missing_for_norms(run: RunWindows) -> str:
+def explain_missing_norms(run: RunWindows) -> str:
     """Return why no gradient norm can be compared with the usual one; '' if one can."""
-    return reason_if_none_known([_norm_missing(run, name) for name in NORMS])
+    return first_reason_if_all_missing([_explain_missing_norm(run, name) for name in NORMS])
 
 
-def missing_for_norms_and_slope(run: RunWindows) -> str:
-    """As missing_for_norms; with a gradient penalty the slope of D suffices."""
-    reasons = [missing_for_norms(run)]
+def explain_missing_norms_and_slope(run: RunWindows) -> str:
+    """Return as explain_missing_norms; with a gradient penalty the slope of D suffices."""
+    reasons = [explain_missing_norms(run)]
     if run.objective.objective in PENALISED:
-        reasons.append(missing_statistics(run.windows, SLOPE))
-    return reason_if_none_known(reasons)
+        reasons.append(explain_missing_statistics(run.windows, SLOPE))
+    return first_reason_if_all_missing(reasons)
 
 
-def detect_vanishing(run: RunWindows) -> Detection | None:
+def detect_vanishing_gradients(run: RunWindows) -> Detection | None:
     """Detect a network whose gradient norm fell far below its usual value."""
-    return _first(
-        _detect_unusual_norm(run, name, lambda norm, usual: norm < VANISHED * usual, _high)
+    return _first_detection(
+        _detect_unusual_norm(
+            run, name, lambda norm, usual: norm < VANISHED * usual, _compute_clipped_percentile_90
+        )
         for name in NORMS
     )
 
 
-def detect_exploding(run: RunWindows) -> Detection | None:
+def detect_exploding_gradients(run: RunWindows) -> Detection | None:
     """Detect a gradient norm far above its usual value, or a slope of D far above its target."""
     norms = (
         _detect_unusual_norm(
@@ -46,10 +58,10 @@ def detect_exploding(run: RunWindows) -> Detection | None:
         )
         for name in NORMS
     )
-    return _first(norms) or _detect_steep(run)
+    return _first_detection(norms) or _detect_steep_discriminator(run)
 
 
-def detect_non_finite(run: RunWindows) -> Detection | None:
+def detect_non_finite_values(run: RunWindows) -> Detection | None:
     """Detect values that are not finite in the last tick, or a rollback since."""
     if rollback := run.history.rollback:
         evidence = f"{rollback.what} (more in {rollback.file})"
@@ -68,11 +80,11 @@ def _detect_unusual_norm(
     usual_of: Callable[[Sequence[float]], float],
 ) -> Detection | None:
     """Detect a norm that has differed from its usual value at this resolution for a while."""
-    here = _comparable(run, name)
+    here = _select_comparable_windows(run, name)
     if len(here) <= MIN_WINDOWS:
         return None
     usual = usual_of([window.means[name] for window in here])
-    streak = lasting_streak(here, (), lambda window: differs(window.means[name], usual))
+    streak = find_lasting_streak(here, (), lambda window: differs(window.means[name], usual))
     if not streak:
         return None
     return Detection.of_streak(
@@ -82,7 +94,7 @@ def _detect_unusual_norm(
     )
 
 
-def _comparable(run: RunWindows, name: str) -> list[Window]:
+def _select_comparable_windows(run: RunWindows, name: str) -> list[Window]:
     """Return the windows with this norm at the current resolution, without its fade."""
     return [
         window
@@ -93,22 +105,22 @@ def _comparable(run: RunWindows, name: str) -> list[Window]:
     ]
 
 
-def _norm_missing(run: RunWindows, name: str) -> str:
-    here = _comparable(run, name)
-    if why := missing_statistics(run.windows, name):
+def _explain_missing_norm(run: RunWindows, name: str) -> str:
+    here = _select_comparable_windows(run, name)
+    if why := explain_missing_statistics(run.windows, name):
         return why
-    if len(here) > MIN_WINDOWS and not missing_statistics(here, name):
+    if len(here) > MIN_WINDOWS and not explain_missing_statistics(here, name):
         return ""
     return "needs more iterations at this resolution, faded in"
 
 
-def _detect_steep(run: RunWindows) -> Detection | None:
+def _detect_steep_discriminator(run: RunWindows) -> Detection | None:
     """Detect a slope of D far above the target of its penalty."""
     if run.objective.objective not in PENALISED:
         return None
     target = run.objective.gp_target
 
-    streak = lasting_streak(
+    streak = find_lasting_streak(
         run.windows, [SLOPE], lambda window: window.means[SLOPE] > STEEP * target
     )
     if not streak:
@@ -117,13 +129,13 @@ def _detect_steep(run: RunWindows) -> Detection | None:
     return Detection.of_streak(streak, f"slope of D {slope:.3g}, target of the penalty {target:g}")
 
 
-def _high(values: Sequence[float]) -> float:
+def _compute_clipped_percentile_90(values: Sequence[float]) -> float:
     """Return the 90th percentile, at most ten times the median."""
     often = sorted(values)[int(0.9 * (len(values) - 1))]
     return min(often, 10 * statistics.median(values))
 
 
-def _first(found: Iterable[Detection | None]) -> Detection | None:
+def _first_detection(found: Iterable[Detection | None]) -> Detection | None:
     return next((one for one in found if one is not None), None)
 
 
@@ -136,14 +148,18 @@ SPREADING = 1.4  # growth of diversity from each third of a streak to the next
 def detect_mode_collapse(run: RunWindows) -> Detection | None:
     """Detect images whose nearest neighbours are far closer than those of reals."""
     known = [
-        value for window in after_warmup(run.windows) if (value := window.get(NEAREST)) is not None
+        value
+        for window in select_after_warmup(run.windows)
+        if (value := window.get(NEAREST)) is not None
     ]
     if not known:
         return None
     limit = max(COLLAPSED, min(FALLEN, max(known) / 2))
 
-    streak = lasting_streak(run.windows, [NEAREST], lambda window: window.means[NEAREST] < limit)
-    if not streak or _spreading(streak):
+    streak = find_lasting_streak(
+        run.windows, [NEAREST], lambda window: window.means[NEAREST] < limit
+    )
+    if not streak or _is_diversity_rising(streak):
         return None
     last = streak[-1]
     best = f", {max(known):.2g} at best" if max(known) > limit else ""
@@ -157,7 +173,7 @@ def detect_mode_collapse(run: RunWindows) -> Detection | None:
     )
 
 
-def _spreading(streak: Sequence[Window]) -> bool:
+def _is_diversity_rising(streak: Sequence[Window]) -> bool:
     """Return True if diversity still rises, as in a young generator."""
     third = len(streak) // 3
     if not third:
@@ -187,32 +203,34 @@ SCORES = ("overfitting/training", "overfitting/held-out", "overfitting/fake")
 STARVED = 10.0  # percent of the time in which the networks wait for images
 
 
-def missing_for_fade(run: RunWindows) -> str:
+def explain_missing_for_fade(run: RunWindows) -> str:
     """Return why a fade cannot be compared with the time before it; '' if it can."""
     if not run.windows or not run.windows[-1].fading:
         return "no fade now"
-    calm, fade = _before_fade(run)
+    calm, fade = _split_windows_at_fade(run)
     if calm is None:
         return "nothing was trained before the fade"
     names = (*NORMS, NEAREST)
     if any(name in calm.means and name in fade[-1].means for name in names):
         return ""
-    return reason_if_none_known([missing_statistics(run.windows, name) for name in names])
+    return first_reason_if_all_missing(
+        [explain_missing_statistics(run.windows, name) for name in names]
+    )
 
 
-def missing_for_overfitting(run: RunWindows) -> str:
+def explain_missing_for_overfitting(run: RunWindows) -> str:
     """Return why scores of training and held-out images cannot be compared; '' if they can."""
     if not any(SCORES[1] in window.means for window in run.windows):
         return "no held-out images"
-    return missing_statistics(run.windows, *SCORES, iterations=MIN_OVERFITTING_DURATION)
+    return explain_missing_statistics(run.windows, *SCORES, iterations=MIN_OVERFITTING_DURATION)
 
 
 def detect_fade_shock(run: RunWindows) -> Detection | None:
     """Detect gradients or diversity that jumped when a fade began."""
-    calm, fade = _before_fade(run)
+    calm, fade = _split_windows_at_fade(run)
     if calm is None:
         return None
-    streak = trailing_streak(fade, lambda window: bool(_describe_shocks(calm, window)))
+    streak = find_trailing_streak(fade, lambda window: bool(_describe_shocks(calm, window)))
     return Detection.of_streak(streak, *_describe_shocks(calm, streak[-1])) if streak else None
 
 
@@ -223,7 +241,7 @@ def detect_overfitting(run: RunWindows) -> Detection | None:
         training, held_out, fake = (window.means[name] for name in SCORES)
         return training > fake and training - held_out >= OVERFITTED * (training - fake)
 
-    streak = lasting_streak(run.windows, SCORES, is_overfitted, MIN_OVERFITTING_DURATION)
+    streak = find_lasting_streak(run.windows, SCORES, is_overfitted, MIN_OVERFITTING_DURATION)
     if len(streak) < 2:
         return None
     training, held_out, fake = (streak[-1].means[name] for name in SCORES)
@@ -236,9 +254,9 @@ def detect_overfitting(run: RunWindows) -> Detection | None:
     )
 
 
-def detect_starvation(run: RunWindows) -> Detection | None:
+def detect_data_starvation(run: RunWindows) -> Detection | None:
     """Detect networks that wait for data."""
-    streak = lasting_streak(run.windows, [WAIT], lambda window: window.means[WAIT] > STARVED)
+    streak = find_lasting_streak(run.windows, [WAIT], lambda window: window.means[WAIT] > STARVED)
     if not streak:
         return None
     wait = streak[-1].means[WAIT]
@@ -247,7 +265,7 @@ def detect_starvation(run: RunWindows) -> Detection | None:
     )
 
 
-def _before_fade(run: RunWindows) -> tuple[Window | None, list[Window]]:
+def _split_windows_at_fade(run: RunWindows) -> tuple[Window | None, list[Window]]:
     """Return the last window before the current fade, or None, and the windows since."""
     if not run.windows or not run.windows[-1].fading:
         return None, []

@@ -15,9 +15,9 @@ from progan.explorer.view_state import (
     NUM_SEEDS,
     NamedLatent,
     ViewState,
-    set_percent,
-    set_target,
-    start_at_seed,
+    move_slider_and_reset_page,
+    restart_at_seed,
+    set_target_and_reset_page,
     step_to_neighbour,
 )
 
@@ -90,7 +90,7 @@ class Callbacks:
         for button, change in buttons.items():
             self._connect_button(button, change)
         self._connect_tiles()
-        for name, (set_number, allowed) in number_changes(self.renderer).items():
+        for name, (set_number, allowed) in make_number_changes(self.renderer).items():
             self._connect_number(name, set_number, allowed)
 
     def connect_save(
@@ -151,17 +151,17 @@ class Callbacks:
         return [gr.skip() if old[name] == new[name] else new[name] for name in names]
 
 
-def number_changes(renderer: Renderer) -> dict[str, tuple[NumberChange, range]]:
+def make_number_changes(renderer: Renderer) -> dict[str, tuple[NumberChange, range]]:
     """Return how each field and slider changes the view, and its allowed numbers."""
     return {
-        "seed": (start_at_seed, range(NUM_SEEDS)),
-        "target": (set_target, range(NUM_SEEDS)),
-        "percent": (set_percent, range(MAX_PERCENT + 1)),
+        "seed": (restart_at_seed, range(NUM_SEEDS)),
+        "target": (set_target_and_reset_page, range(NUM_SEEDS)),
+        "percent": (move_slider_and_reset_page, range(MAX_PERCENT + 1)),
         "step_percent": (
             lambda view, percent: replace(view, step_percent=percent),
             range(1, MAX_PERCENT + 1),
         ),
-        "class_index": (set_class, range(CLASS_OF_SEED, len(renderer.class_names))),
+        "class_index": (set_class_or_default, range(CLASS_OF_SEED, len(renderer.class_names))),
         "level": (
             lambda view, level: replace(view, level=level),
             range(renderer.levels[0], renderer.levels[-1] + 1),
@@ -169,7 +169,7 @@ def number_changes(renderer: Renderer) -> dict[str, tuple[NumberChange, range]]:
     }
 
 
-def set_class(view: ViewState, index: int) -> ViewState:
+def set_class_or_default(view: ViewState, index: int) -> ViewState:
     return replace(view, class_index=None if index == CLASS_OF_SEED else index)
 
 

@@ -9,14 +9,14 @@ MAX_CLASS_CHARS = 40  # longer class names are cut in the caption
 MAX_PIXELATED_SIDE, MAX_PIXELATED_TILE_SIDE = 256, 64  # px; enlarged by repeating pixels
 
 
-def utf8_safe(name: str) -> str:
+def escape_surrogates(name: str) -> str:
     """Escape surrogates, which names of files and classes may have and UTF-8 cannot encode."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 def escape_text(text: str) -> str:
     """Escape for HTML."""
-    return escape(utf8_safe(text))
+    return escape(escape_surrogates(text))
 
 
 def heading_html(renderer: Renderer) -> str:
@@ -29,16 +29,17 @@ def heading_html(renderer: Renderer) -> str:
 
 def image_html(renderer: Renderer, view: ViewState) -> str:
     """Return the image with its caption; the caption's tooltip is not shortened."""
-    text = caption(renderer, view.spec)
-    short = caption(renderer, view.spec, MAX_CLASS_CHARS)
+    text = format_caption(renderer, view.spec)
+    short = format_caption(renderer, view.spec, MAX_CLASS_CHARS)
     return (
-        f'<figure style="{_css_sizes(renderer)}">{_image_tag(renderer, view.spec, text)}'
+        f'<figure style="{_css_sizes(renderer)}">'
+        f"{_render_lazy_image_tag(renderer, view.spec, text)}"
         f'<figcaption aria-live="polite" title="{escape_text(text)}">'
         f"{escape_text(short)}</figcaption></figure>"
     )
 
 
-def caption(renderer: Renderer, spec: ImageSpec, max_class_chars: int | None = None) -> str:
+def format_caption(renderer: Renderer, spec: ImageSpec, max_class_chars: int | None = None) -> str:
     """Return e.g. 'Seed 7, then 25% of the way to seed 12 · blond · 64x64'.
 
     Args:
@@ -63,7 +64,7 @@ def neighbours_html(renderer: Renderer, view: ViewState) -> str:
     tiles = [
         f'<button type="button" data-seed="{seed}" '
         f'aria-label="{view.step_percent}% to seed {seed}">'
-        f"{_image_tag(renderer, spec, '')}<span>{seed}</span></button>"
+        f"{_render_lazy_image_tag(renderer, spec, '')}<span>{seed}</span></button>"
         for seed, spec in view.neighbours.items()
     ]
     return (
@@ -85,7 +86,7 @@ def save_error_html(reason: str) -> str:
     return f'<p role="alert">Not saved. {escape_text(reason)}</p>'
 
 
-def _image_tag(renderer: Renderer, spec: ImageSpec, alt: str) -> str:
+def _render_lazy_image_tag(renderer: Renderer, spec: ImageSpec, alt: str) -> str:
     """Return an <img> whose address the script of the page sets, one image after the other."""
     source = escape_text(f"{IMAGE_PATH}?{format_query(spec)}&network={renderer.fingerprint}")
     return f'<img data-src="{source}" alt="{escape_text(alt)}" draggable="false">'

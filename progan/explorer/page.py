@@ -24,10 +24,10 @@ from progan.explorer.view_state import (
     ImageSpec,
     NamedLatent,
     ViewState,
-    next_neighbours,
     parse_query,
-    start_at_seed,
-    step_back,
+    restart_at_seed,
+    turn_neighbour_page,
+    undo_slider_or_last_step,
 )
 
 if TYPE_CHECKING:
@@ -127,8 +127,12 @@ def build_page(
             level=level,
         )
         callbacks = Callbacks(renderer, session, controls)
-        callbacks.connect({back: step_back, others: next_neighbours, **seed_buttons})
-        callbacks.connect_save(save, saved, lambda view: _save(renderer, view, folder, text))
+        callbacks.connect(
+            {back: undo_slider_or_last_step, others: turn_neighbour_page, **seed_buttons}
+        )
+        callbacks.connect_save(
+            save, saved, lambda view: _save_and_render_message(renderer, view, folder, text)
+        )
     return blocks
 
 
@@ -143,13 +147,13 @@ def _button(label: str, **settings: Any) -> gr.Button:
 
 def _seed_buttons() -> dict[gr.Button, Change]:
     return {
-        _button("Previous"): lambda view: start_at_seed(view, view.latent.seed - 1),
-        _button("Next"): lambda view: start_at_seed(view, view.latent.seed + 1),
-        _button("Random"): lambda view: start_at_seed(view, _random_other_seed(view.latent.seed)),
+        _button("Previous"): lambda view: restart_at_seed(view, view.latent.seed - 1),
+        _button("Next"): lambda view: restart_at_seed(view, view.latent.seed + 1),
+        _button("Random"): lambda view: restart_at_seed(view, _choose_other_seed(view.latent.seed)),
     }
 
 
-def _random_other_seed(seed: int) -> int:
+def _choose_other_seed(seed: int) -> int:
     """Return a random seed that is not this one."""
     return (seed + 1 + secrets.randbelow(RANDOM_SEEDS - 1)) % RANDOM_SEEDS
 
@@ -168,7 +172,10 @@ def _percent_slider(value: int, least: int, label: str, name: str) -> gr.Slider:
 def _class_dropdown(renderer: Renderer, first: ViewState) -> gr.Dropdown:
     choices = [
         ("that of the seed", CLASS_OF_SEED),
-        *((markup.utf8_safe(name), index) for index, name in enumerate(renderer.class_names)),
+        *(
+            (markup.escape_surrogates(name), index)
+            for index, name in enumerate(renderer.class_names)
+        ),
     ]
     return gr.Dropdown(
         choices,
@@ -196,7 +203,9 @@ def _level_slider(renderer: Renderer, first: ViewState) -> gr.Slider:
     )
 
 
-def _save(renderer: Renderer, view: ViewState, folder: Path, text: Mapping[str, str]) -> str:
+def _save_and_render_message(
+    renderer: Renderer, view: ViewState, folder: Path, text: Mapping[str, str]
+) -> str:
     """Save the image; return a message as HTML, also after any error."""
     try:
         return markup.saved_html(save_image_and_latent(renderer, view.spec, folder, text))

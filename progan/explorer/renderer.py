@@ -9,13 +9,18 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from progan.explorer.view_state import ImageSpec, describe_latent, latent_at
+from progan.explorer.view_state import ImageSpec, compute_latent, describe_latent
 from progan.images import Pixels, save_png, to_pil
 from progan.invocation import command_line
 from progan.runtime.files import make_folder
 from progan.sampling.image_files import save_array
-from progan.sampling.latents import available_levels, class_of_seed, seed_labels, select_resolution
-from progan.sampling.render import as_pixels, render_single
+from progan.sampling.latents import (
+    available_levels,
+    choose_class_of_seed,
+    seed_labels,
+    select_resolution,
+)
+from progan.sampling.render import render_single, to_uint8_pixels
 from progan.sampling.snapshot_file import Snapshot
 from progan.sizes import Size
 
@@ -68,16 +73,16 @@ class Renderer:
         if spec.class_index is not None:
             return spec.class_index
         untrained = self.snapshot.untrained_classes
-        return class_of_seed(spec.latent.seed, len(self.class_names), untrained)
+        return choose_class_of_seed(spec.latent.seed, len(self.class_names), untrained)
 
     def pixels(self, spec: ImageSpec) -> Pixels:
         """Generate uint8 [H, W, C], equal to the image of generate.py."""
         network = select_resolution(self.snapshot, 1 << spec.level)
-        latent = latent_at(spec.latent, self.latent_size)
+        latent = compute_latent(spec.latent, self.latent_size)
         label = seed_labels([self.class_of(spec) or 0], len(self.class_names))
         with self._lock:
             (image,) = render_single(network, latent, label)
-            return as_pixels(image)
+            return to_uint8_pixels(image)
 
     def png(self, spec: ImageSpec) -> bytes:
         """Generate the content of a PNG file."""
@@ -102,9 +107,9 @@ def save_image_and_latent(
     Args:
         text: Provenance, written into the PNG file with the latent's name and the command.
     """
-    pixels, latent = renderer.pixels(spec), latent_at(spec.latent, renderer.latent_size)
+    pixels, latent = renderer.pixels(spec), compute_latent(spec.latent, renderer.latent_size)
     make_folder(folder)
-    with _reserve_file(folder, file_stem(renderer, spec)) as image:
+    with _reserve_png_with_latent(folder, file_stem(renderer, spec)) as image:
         path = _latent_path(image)
         command = reproduce_command(renderer, spec, path)
         save_array(path, latent.numpy())
@@ -140,10 +145,10 @@ def _latent_path(image: Path) -> Path:
 
 
 @contextmanager
-def _reserve_file(folder: Path, name: str) -> Iterator[Path]:
+def _reserve_png_with_latent(folder: Path, name: str) -> Iterator[Path]:
     """Create an empty .png with an unused name, also of its latent; delete both on failure."""
     names = (name if number == 1 else f"{name}-{number}" for number in count(1))
-    image = next(path for each in names if _create_file(path := folder / f"{each}.png"))
+    image = next(path for each in names if _create_empty_png(path := folder / f"{each}.png"))
     try:
         yield image
     except BaseException:
@@ -152,7 +157,7 @@ def _reserve_file(folder: Path, name: str) -> Iterator[Path]:
         raise
 
 
-def _create_file(image: Path) -> bool:
+def _create_empty_png(image: Path) -> bool:
     """Create an empty file; return False if it or its latent exists."""
     if _latent_path(image).exists():
         return False

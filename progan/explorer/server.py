@@ -2,7 +2,8 @@
 
 A server on 127.0.0.1 is reachable from every page that is open in a browser, and a host name that
 its owner resolves to 127.0.0.1 (DNS rebinding) makes such requests look like its own. Starlette's
-TrustedHostMiddleware would check only the host; `refusal_status` also checks origin, path and size.
+TrustedHostMiddleware would check only the host; `choose_refusal_status` also checks origin, path
+and size.
 """
 
 import asyncio
@@ -20,14 +21,14 @@ import click
 
 from progan.errors import UserError
 from progan.explorer.renderer import IMAGE_PATH, Renderer
-from progan.explorer.view_state import NamedLatent, ViewState, start_at_seed
+from progan.explorer.view_state import NamedLatent, ViewState, restart_at_seed
 from progan.interop.load import load_snapshot
 from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import require_folder_or_nothing
 from progan.sampling.image_files import provenance
 from progan.sampling.latents import class_index, select_resolution
 from progan.sampling.options import GenerateOptions, parse_seeds
-from progan.sampling.snapshot_file import Snapshot, fingerprint
+from progan.sampling.snapshot_file import Snapshot, compute_fingerprint
 
 if TYPE_CHECKING:
     import uvicorn
@@ -73,10 +74,12 @@ def explore(network: Path, options: GenerateOptions, command: str) -> None:
         device = choose_device(options.device)
         set_deterministic()
         snapshot = load_snapshot(network, device)
-        first = _initial_view(options, snapshot)
+        first = _make_initial_view(options, snapshot)
         from progan.explorer.page import asgi_app, build_page
 
-        renderer = Renderer(snapshot=snapshot, file=network, fingerprint=fingerprint(network))
+        renderer = Renderer(
+            snapshot=snapshot, file=network, fingerprint=compute_fingerprint(network)
+        )
         blocks = build_page(renderer, first, options.outdir, provenance(network, command))
         click.echo(server_url(listener))
         click.echo("Open this address in a browser on this machine. Ctrl-C ends it.", err=True)
@@ -85,16 +88,16 @@ def explore(network: Path, options: GenerateOptions, command: str) -> None:
         click.echo("\nThe explorer is closed.", err=True)
 
 
-def _initial_view(options: GenerateOptions, snapshot: Snapshot) -> ViewState:
+def _make_initial_view(options: GenerateOptions, snapshot: Snapshot) -> ViewState:
     seed = 0 if options.seeds is None else parse_seeds(options.seeds)[0]
     index = None if options.class_name is None else class_index(snapshot, options.class_name)
     level = select_resolution(snapshot, options.resolution).level
     view = ViewState(latent=NamedLatent(seed), target=seed, class_index=index, level=level)
-    return start_at_seed(view, seed)
+    return restart_at_seed(view, seed)
 
 
 def restrict_to_local_page(app: "ASGIApp") -> "ASGIApp":
-    """Wrap an ASGI app: refuse requests by `refusal_status` and WebSockets; add HEADERS."""
+    """Wrap an ASGI app: refuse requests by `choose_refusal_status` and WebSockets; add HEADERS."""
     from starlette.datastructures import MutableHeaders
     from starlette.responses import Response
 
@@ -112,7 +115,7 @@ def restrict_to_local_page(app: "ASGIApp") -> "ASGIApp":
             await app(scope, receive, send)
         elif scope["type"] != "http":
             await send({"type": "websocket.close"})
-        elif status := refusal_status(scope["path"], headers):
+        elif status := choose_refusal_status(scope["path"], headers):
             await Response(status_code=status)(scope, receive, send)
         else:
             await app(scope, receive, send_with_headers)
@@ -120,7 +123,7 @@ def restrict_to_local_page(app: "ASGIApp") -> "ASGIApp":
     return call_if_allowed
 
 
-def refusal_status(path: str, headers: Mapping[str, str]) -> int | None:
+def choose_refusal_status(path: str, headers: Mapping[str, str]) -> int | None:
     """Return the HTTP status that refuses a request; None if it is allowed.
 
     Args:
@@ -166,17 +169,17 @@ def bind_port(port: int | None) -> socket.socket:
         port: 0: any free one; None: the first free one of the usual ports.
     """
     if port is not None:
-        return _bind(port)
+        return _bind_or_explain(port)
     for usual in range(FIRST_PORT, FIRST_PORT + PORTS):
         with suppress(UserError):
-            return _bind(usual)
+            return _bind_or_explain(usual)
     raise UserError(
         f"All ports from {FIRST_PORT} to {FIRST_PORT + PORTS - 1} are in use. Name "
         "another one with --port, or 0 for any that is free."
     )
 
 
-def _bind(port: int) -> socket.socket:
+def _bind_or_explain(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if os.name != "nt":  # there it would share the port with another program
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -217,13 +220,13 @@ def serve(app: "ASGIApp", listener: socket.socket) -> None:
 
 
 async def _serve(server: "uvicorn.Server", listener: socket.socket) -> None:
-    _exit_on_sighup(server)
+    _shut_down_on_sighup(server)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_close_connections_at_exit(server))
         await server.serve(sockets=[listener])
 
 
-def _exit_on_sighup(server: "uvicorn.Server") -> None:
+def _shut_down_on_sighup(server: "uvicorn.Server") -> None:
     """Shut down when the terminal is closed, too: uvicorn handles only the other signals."""
 
     def end() -> None:

@@ -52,7 +52,7 @@ def drop_last_step(latent: NamedLatent) -> NamedLatent:
     return NamedLatent(latent.seed, latent.steps[:-1])
 
 
-def next_seeds(latent: NamedLatent, neighbour_page: int, count: int) -> tuple[int, ...]:
+def list_neighbour_seeds(latent: NamedLatent, neighbour_page: int, count: int) -> tuple[int, ...]:
     """Return the seeds of neighbours: those that follow the last seed of the path.
 
     So each step has other directions, and the same path always the same ones.
@@ -65,17 +65,17 @@ def next_seeds(latent: NamedLatent, neighbour_page: int, count: int) -> tuple[in
     return tuple(seed % NUM_SEEDS for seed in range(first, first + count))
 
 
-def latent_at(latent: NamedLatent, latent_size: int) -> Tensor:
+def compute_latent(latent: NamedLatent, latent_size: int) -> Tensor:
     """Compute a named latent, float32 [1, latent_size]; a bare seed equals that of --seeds."""
-    vector = _latent_of_seed(latent.seed, latent_size)
+    vector = _make_seed_latent(latent.seed, latent_size)
     for step in latent.steps:
-        target = _latent_of_seed(step.seed, latent_size)
+        target = _make_seed_latent(step.seed, latent_size)
         share = step.percent / MAX_PERCENT
         vector = target if share == 1 else slerp(vector, target, share)
     return torch.from_numpy(vector[None].astype(np.float32))
 
 
-def _latent_of_seed(seed: int, latent_size: int) -> Floats:
+def _make_seed_latent(seed: int, latent_size: int) -> Floats:
     latent: Floats = seed_latents([seed], latent_size)[0].double().numpy()
     return latent
 
@@ -162,11 +162,11 @@ class ViewState:
             seed: ImageSpec(
                 add_step(self.current_latent, seed, self.step_percent), self.class_index, self.level
             )
-            for seed in next_seeds(self.current_latent, self.neighbour_page, NEIGHBOURS)
+            for seed in list_neighbour_seeds(self.current_latent, self.neighbour_page, NEIGHBOURS)
         }
 
 
-def start_at_seed(view: ViewState, seed: int) -> ViewState:
+def restart_at_seed(view: ViewState, seed: int) -> ViewState:
     """Show a seed; the slider interpolates to the seed after it."""
     seed %= NUM_SEEDS
     return replace(
@@ -174,13 +174,13 @@ def start_at_seed(view: ViewState, seed: int) -> ViewState:
     )
 
 
-def set_target(view: ViewState, target: int) -> ViewState:
-    """Let the slider interpolate to another seed."""
+def set_target_and_reset_page(view: ViewState, target: int) -> ViewState:
+    """Let the slider interpolate to another seed, and show the first neighbours again."""
     return replace(view, target=target % NUM_SEEDS, neighbour_page=0)
 
 
-def set_percent(view: ViewState, percent: int) -> ViewState:
-    """Move the slider."""
+def move_slider_and_reset_page(view: ViewState, percent: int) -> ViewState:
+    """Move the interpolation slider, and show the first neighbours again."""
     return replace(view, percent=percent, neighbour_page=0)
 
 
@@ -196,14 +196,14 @@ def step_to_neighbour(view: ViewState, seed: int) -> ViewState:
     )
 
 
-def step_back(view: ViewState) -> ViewState:
+def undo_slider_or_last_step(view: ViewState) -> ViewState:
     """Go one step back: first the slider's, then those to neighbours."""
     if view.percent:
         return replace(view, percent=0, neighbour_page=0)
     return replace(view, latent=drop_last_step(view.latent), neighbour_page=0)
 
 
-def next_neighbours(view: ViewState) -> ViewState:
+def turn_neighbour_page(view: ViewState) -> ViewState:
     """Show the next neighbours."""
     return replace(view, neighbour_page=view.neighbour_page + 1)
 

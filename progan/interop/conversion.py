@@ -6,13 +6,13 @@ import torch
 
 from progan.config import Network
 from progan.errors import UserError
-from progan.interop.exports import export, truncate
+from progan.interop.exports import export, truncate_to_level
 from progan.interop.imported_model import ImportedModel, Shape, format_shape
 from progan.interop.load import import_foreign, load_snapshot, to_snapshot
-from progan.interop.official import official_layers, require_official, to_official_networks
+from progan.interop.official import convert_to_official, official_layers, require_official
 from progan.interop.official_files import ARCHIVE_SUFFIX, write_archive
 from progan.invocation import command_line
-from progan.runtime.files import sha256_of
+from progan.runtime.files import hash_file_sha256
 from progan.runtime.text import format_count
 from progan.sampling.image_files import provenance
 from progan.sampling.latents import select_resolution
@@ -26,14 +26,14 @@ from progan.sampling.model_card import (
     write_card,
 )
 from progan.sampling.snapshot_file import SUFFIX, Snapshot, save_network
-from progan.sizes import level_name
+from progan.sizes import format_level
 
 CPU = torch.device("cpu")
 
 
 def read_model(path: Path) -> ImportedModel:
     """Read networks of any supported file; raises UserError."""
-    return import_foreign(path) or _read_own(path)
+    return import_foreign(path) or _read_progan_network(path)
 
 
 def convert(
@@ -52,11 +52,11 @@ def convert(
             f"--resolution {resolution}: an archive with the official names contains complete "
             "networks. Omit the option, or name another kind of file."
         )
-    snapshot = _snapshot(model, resolution)
+    snapshot = _build_snapshot_at_resolution(model, resolution)
     if target.suffix == SUFFIX:
         save_network(target, snapshot)
     elif target.suffix == ARCHIVE_SUFFIX:
-        write_archive(target, to_official_networks(model, str(source)))
+        write_archive(target, convert_to_official(model, str(source)))
     else:
         lower = [] if resolution is None else ["--resolution", resolution]
         typed = command_line("interop", source, "--to", target, *lower, portable=True)
@@ -72,14 +72,16 @@ def _write_card(target: Path, snapshot: Snapshot, source: Path) -> None:
     except (OSError, UnicodeDecodeError):
         training_section = ""
     original = SourceFile(
-        name=source.name, sha256=sha256_of(source), training_section=training_section
+        name=source.name, sha256=hash_file_sha256(source), training_section=training_section
     )
-    card = ModelCard(file=target.name, sha256=sha256_of(target), snapshot=snapshot, source=original)
+    card = ModelCard(
+        file=target.name, sha256=hash_file_sha256(target), snapshot=snapshot, source=original
+    )
     path = card_path(target) if target.suffix == SUFFIX else export_card_path(target)
     write_card(path, render_card(card))
 
 
-def _read_own(path: Path) -> ImportedModel:
+def _read_progan_network(path: Path) -> ImportedModel:
     snapshot = load_snapshot(path, CPU)
     weights = snapshot.generator.state_dict()
     network = snapshot.generator.config
@@ -92,11 +94,13 @@ def _read_own(path: Path) -> ImportedModel:
         images_seen=snapshot.images_seen,
         known_names=snapshot.label_names,
         untrained_classes=snapshot.untrained_classes,
-        originals={"average": _official_layers(network, shapes)},
+        originals={"average": _find_official_layers(network, shapes)},
     )
 
 
-def _official_layers(network: Network, shapes: dict[str, Shape]) -> dict[str, tuple[str, Shape]]:
+def _find_official_layers(
+    network: Network, shapes: dict[str, Shape]
+) -> dict[str, tuple[str, Shape]]:
     """Return official names and shapes of the generator's tensors; {} if there are none."""
     try:
         require_official(network, "", with_discriminator=False)
@@ -105,21 +109,21 @@ def _official_layers(network: Network, shapes: dict[str, Shape]) -> dict[str, tu
     return official_layers("average", network, shapes)
 
 
-def _snapshot(model: ImportedModel, resolution: int | None) -> Snapshot:
+def _build_snapshot_at_resolution(model: ImportedModel, resolution: int | None) -> Snapshot:
     """Return g_ema, complete or truncated to a resolution."""
     snapshot = to_snapshot(model, CPU)
     if resolution is None:
         return snapshot
     lower = select_resolution(snapshot, resolution)
-    return truncate(lower, lower.level, lower.alpha)
+    return truncate_to_level(lower, lower.level, lower.alpha)
 
 
 def format_layer_table(model: ImportedModel, where: str) -> str:
     """Describe a model: a summary line, then original and own name and shape of each tensor."""
-    lines = [_summary(model, where)]
+    lines = [_format_summary(model, where)]
     for role, weights in model.weights.items():
         originals = model.originals.get(role, {})
-        rows = [("there", "shape", "here", "shape")]
+        rows = [("original", "shape", "progan", "shape")]
         for name, weight in weights.items():
             original, shape = originals.get(name, ("–", None))
             rows.append((original, format_shape(shape), name, format_shape(tuple(weight.shape))))
@@ -131,7 +135,7 @@ def format_layer_table(model: ImportedModel, where: str) -> str:
     return "\n".join(lines)
 
 
-def _summary(model: ImportedModel, where: str) -> str:
+def _format_summary(model: ImportedModel, where: str) -> str:
     network = model.network
     count = network.label_size
     classes = format_count(count, "class", "classes") if count else "no classes"
@@ -141,5 +145,5 @@ def _summary(model: ImportedModel, where: str) -> str:
         f"{where}: {network.size(network.max_level)}, "
         f"{format_count(network.channels, 'channel')}, {classes}, "
         f"latents of {network.latent_size}; trained to "
-        f"{level_name(network.base, model.level)}{fade}{kimg}."
+        f"{format_level(network.base, model.level)}{fade}{kimg}."
     )

@@ -18,10 +18,10 @@ from progan.interop.describe_pickle import (
     scan_torch_zip,
 )
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
-from progan.runtime.files import read_stored_member, zip_member_names
+from progan.runtime.files import list_zip_members, read_uncompressed_zip_member
 from progan.runtime.pickle_scan import is_hostile
-from progan.runtime.safe_pickle import hostile_message
-from progan.runtime.text import sanitize_line
+from progan.runtime.safe_pickle import format_hostile_message
+from progan.runtime.text import sanitize_and_truncate_line
 
 READABLE = (
     "progan reads its own network files (.safetensors) and training states (state-*.pt), "
@@ -88,7 +88,7 @@ def unreadable_error(path: Path) -> UserError:
     found = describe_file(path)
     hostile = next(filter(is_hostile, found.names), None)
     if hostile is not None:
-        return UserError(hostile_message(str(path), hostile))
+        return UserError(format_hostile_message(str(path), hostile))
     advice = [found.advice, READABLE if found.advice in ("", OTHER) else ""]
     return UserError(f"{path} {found.what}. {' '.join(filter(None, advice))}")
 
@@ -116,7 +116,7 @@ def describe_file(path: Path) -> FileDescription:
 def _describe_zip(path: Path, head: bytes) -> FileDescription | None:
     if not head.startswith(b"PK\3\4"):
         return None
-    names = zip_member_names(path)
+    names = list_zip_members(path)
     if not names:
         kind = "PyTorch" if b"/data.pkl" in head or b"/version" in head else "ZIP"
         if _is_state_by_name(path):
@@ -145,15 +145,15 @@ def _describe_zip(path: Path, head: bytes) -> FileDescription | None:
 def _describe_export(path: Path, names: list[str], kind: str) -> FileDescription:
     """Describe a TorchScript or torch.export file, of progan if its metadata says so."""
     prefix = names[0].partition("/")[0]
-    software = read_stored_member(path, f"{prefix}/extra/software")
+    software = read_uncompressed_zip_member(path, f"{prefix}/extra/software")
     if not software.startswith(b"progan "):
         return FileDescription(f"is a {kind} program of another project", OTHER)
     source = (
-        read_stored_member(path, f"{prefix}/extra/network")
+        read_uncompressed_zip_member(path, f"{prefix}/extra/network")
         .decode("utf-8", "replace")
         .partition(" ")[0]
     )
-    made_of = f", made of {sanitize_line(source)}" if source else ""
+    made_of = f", made of {sanitize_and_truncate_line(source)}" if source else ""
     return FileDescription(f"is a {kind} export of progan for other programs{made_of}", EXPORTED)
 
 
@@ -161,7 +161,7 @@ def _describe_archive(names: list[str]) -> FileDescription:
     files = [name for name in names if not name.endswith("/")]
     if network := next((name for name in files if name.lower().endswith(NETWORKS)), ""):
         return FileDescription(
-            f"is a ZIP archive that holds {sanitize_line(network)}",
+            f"is a ZIP archive that holds {sanitize_and_truncate_line(network)}",
             "Unpack it, and name that file.",
         )
     if any(name.lower().endswith(IMAGES) for name in files):
@@ -216,7 +216,7 @@ def _describe_onnx(path: Path, head: bytes) -> FileDescription | None:
 
 
 def _describe_text(head: bytes) -> FileDescription | None:
-    text = _decode(head)
+    text = _decode_text(head)
     lower = text.lstrip("\ufeff \t\r\n").lower()
     for start, what, advice in TEXTS:
         if lower.startswith(start):
@@ -248,16 +248,16 @@ def _describe_pickle_or_none(path: Path, head: bytes) -> FileDescription | None:
 
 
 def _describe_other_text(head: bytes) -> FileDescription | None:
-    text = _decode(head)
+    text = _decode_text(head)
     if not text:
         return None
     first = (text.strip().splitlines() or [""])[0]
     return FileDescription(
-        f"is a text file that begins with {sanitize_line(first[:60])!r}, not a network"
+        f"is a text file that begins with {sanitize_and_truncate_line(first[:60])!r}, not a network"
     )
 
 
-def _decode(head: bytes) -> str:
+def _decode_text(head: bytes) -> str:
     """Return the text at the start of a file; '' if it is binary."""
     codec = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
     try:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from progan.runtime.files import read_stored_member
-from progan.runtime.pickle_scan import PickledObject, PickleScan, dict_items, scan_pickle
-from progan.runtime.text import sanitize_line
+from progan.runtime.files import read_uncompressed_zip_member
+from progan.runtime.pickle_scan import PickledObject, PickleScan, get_dict_items, scan_pickle
+from progan.runtime.text import sanitize_and_truncate_line
 
 MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # first bytes of files of torch before 1.6
 HEAD = 64  # bytes that suffice to recognise such a file
@@ -116,7 +116,7 @@ def scan_pickle_file(path: Path) -> PickleScan:
 
 def scan_torch_zip(path: Path, index: str) -> PickleScan:
     """Scan the pickle in a zip file of PyTorch."""
-    return scan_pickle(io.BytesIO(read_stored_member(path, index)))
+    return scan_pickle(io.BytesIO(read_uncompressed_zip_member(path, index)))
 
 
 def describe_pickle(path: Path) -> FileDescription:
@@ -142,8 +142,8 @@ def describe_scan(found: PickleScan, *, is_torch: bool = False) -> FileDescripti
     """
     is_torch |= any(name.startswith("torch.") for name in found.names)
     known = (
-        _by_global(found)
-        or _by_keys(dict_items(found.content))
+        _describe_by_global(found)
+        or _describe_by_keys(get_dict_items(found.content))
         or identify_weights(tensor_names(found.content))
         or (_describe_unknown_torch(found) if is_torch else "")
     )
@@ -169,7 +169,7 @@ def identify_weights(names: Sequence[str]) -> str:
 def tensor_names(content: Any, depth: int = MAX_DEPTH) -> list[str]:
     """Return the keys of the innermost dictionaries: names of tensors in a state_dict."""
     names = []
-    for key, value in dict_items(content).items():
+    for key, value in get_dict_items(content).items():
         inner = tensor_names(value, depth - 1) if depth else []
         names += inner or ([key] if isinstance(key, str) else [])
     return names
@@ -181,7 +181,7 @@ def describe_unknown_weights(names: Sequence[str]) -> str:
     return f"weights of another architecture ({count}: {_list_names(names)})"
 
 
-def _by_global(found: PickleScan) -> str:
+def _describe_by_global(found: PickleScan) -> str:
     for start, what in BY_GLOBAL:
         if any(name.startswith(start) for name in found.names):
             return _identify_stylegan(what, found.content)
@@ -192,7 +192,7 @@ def _identify_stylegan(what: str, content: Any) -> str:
     """Return the version of StyleGAN if the pickle contains it, else `what`."""
     if what not in (STYLEGAN_TENSORFLOW, STYLEGAN_PYTORCH):
         return what
-    texts = list(_texts(content))
+    texts = list(_find_strings(content))
     return next(
         (
             exactly
@@ -204,7 +204,7 @@ def _identify_stylegan(what: str, content: Any) -> str:
     )
 
 
-def _texts(content: Any) -> Iterable[str]:
+def _find_strings(content: Any) -> Iterable[str]:
     """Yield strings in a pickle of StyleGAN: settings and source; the first 2000 objects."""
     pending = [content]
     for _ in range(2000):
@@ -221,8 +221,8 @@ def _texts(content: Any) -> Iterable[str]:
             pending += value[:100]
 
 
-def _by_keys(items: dict[Any, Any]) -> str:
-    generator = dict_items(items.get("generator"))
+def _describe_by_keys(items: dict[Any, Any]) -> str:
+    generator = get_dict_items(items.get("generator"))
     if {"conf", "state_dict"} <= generator.keys():
         return "a file of akanimax's pro_gan_pytorch"
     return next((what for keys, what in BY_KEYS if set(keys) <= items.keys()), "")
@@ -231,9 +231,9 @@ def _by_keys(items: dict[Any, Any]) -> str:
 def _describe_unknown_torch(found: PickleScan) -> str:
     """Describe a PyTorch file that no table contains."""
     content = found.content
-    items = dict_items(content)
+    items = get_dict_items(content)
     if not items and isinstance(content, PickledObject) and isinstance(content.state, dict):
-        return f"a pickled PyTorch module of the class {sanitize_line(content.name)}"
+        return f"a pickled PyTorch module of the class {sanitize_and_truncate_line(content.name)}"
     if items and all(_is_tensor(value) for value in items.values()):
         return describe_unknown_weights(tensor_names(content))
     if items:
@@ -247,5 +247,5 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _list_names(names: Sequence[str]) -> str:
-    shown = ", ".join(sanitize_line(name) for name in names[:MAX_LISTED])
+    shown = ", ".join(sanitize_and_truncate_line(name) for name in names[:MAX_LISTED])
     return shown + (", …" if len(names) > MAX_LISTED else "")

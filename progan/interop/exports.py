@@ -15,11 +15,11 @@ from progan import networks
 from progan.errors import UserError
 from progan.networks import Generator
 from progan.networks.layers import EqualizedLayer, UpConv
-from progan.ops import conv_up2x, up2x_kernel
+from progan.ops import conv_up2x, make_up2x_kernel
 from progan.runtime.files import atomic_path
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import render_single
-from progan.sampling.snapshot_file import Snapshot, io_signature
+from progan.sampling.snapshot_file import Snapshot, describe_inputs_and_outputs
 
 INPUTS = ("latents", "labels")  # labels only if there are classes
 OUTPUT = "images"
@@ -35,7 +35,7 @@ Tensors = tuple[Tensor, ...]
 Run = Callable[..., Tensor]
 
 
-def truncate(snapshot: Snapshot, level: int, alpha: float) -> Snapshot:
+def truncate_to_level(snapshot: Snapshot, level: int, alpha: float) -> Snapshot:
     """Copy the snapshot without the layers above `level`, whose weight becomes `alpha`."""
     config = dataclasses.replace(snapshot.generator.config, resolution=1 << level)
     generator = networks.build_generator(config)
@@ -57,7 +57,7 @@ class ExportableGenerator(nn.Module):
 
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__()
-        own = truncate(snapshot, snapshot.level, snapshot.alpha)
+        own = truncate_to_level(snapshot, snapshot.level, snapshot.alpha)
         self.generator = _fold_constants(own.generator)
         self.level = own.level
         self.register_buffer("alpha", None if own.alpha == 1 else torch.tensor(own.alpha))
@@ -74,7 +74,7 @@ class FusedUpsample(nn.Module):
 
     def __init__(self, layer: UpConv) -> None:
         super().__init__()
-        kernel = up2x_kernel(layer.weight * layer.scale)
+        kernel = make_up2x_kernel(layer.weight * layer.scale)
         self.kernel = nn.Parameter(kernel.contiguous(), requires_grad=False)
         self.bias = layer.bias
 
@@ -190,20 +190,20 @@ def export(snapshot: Snapshot, target: Path, provenance: Mapping[str, str]) -> N
     Raises UserError if the file cannot be written or its images differ from the generator's.
     """
     kind = FORMATS[target.suffix]
-    module, inputs = ExportableGenerator(snapshot), _inputs(snapshot, TRACE_BATCH)
+    module, inputs = ExportableGenerator(snapshot), _make_seed_inputs(snapshot, TRACE_BATCH)
     with atomic_path(target) as temporary, warnings.catch_warnings():
         # That torch.jit is deprecated, though C++ still loads it, and notes on the exported graph.
         warnings.simplefilter("ignore")
-        kind.write(temporary, module, inputs, {**provenance, **_description(snapshot)})
+        kind.write(temporary, module, inputs, {**provenance, **_describe_snapshot(snapshot)})
         run = kind.read(temporary)
         for count in TEST_BATCHES:
-            require_same(run, snapshot, count, target)
+            require_same_images(run, snapshot, count, target)
 
 
-def require_same(run: Run, snapshot: Snapshot, count: int, target: Path) -> None:
+def require_same_images(run: Run, snapshot: Snapshot, count: int, target: Path) -> None:
     """Raise UserError unless an export generates the first seeds as the generator does."""
-    expected = torch.cat(list(render_single(snapshot, *_rows(snapshot, count))))
-    found = run(*_inputs(snapshot, count))
+    expected = torch.cat(list(render_single(snapshot, *_make_latents_and_labels(snapshot, count))))
+    found = run(*_make_seed_inputs(snapshot, count))
     rms, worst = relative_errors(found, expected)
     if not (rms <= MAX_RMS_ERROR and worst <= MAX_ERROR):  # also true for NaN
         raise UserError(
@@ -220,22 +220,24 @@ def relative_errors(found: Tensor, expected: Tensor) -> tuple[float, float]:
     return float(error.square().mean().sqrt()), float(error.abs().max())
 
 
-def _description(snapshot: Snapshot) -> dict[str, str]:
+def _describe_snapshot(snapshot: Snapshot) -> dict[str, str]:
     config = snapshot.generator.config
     return {
         "level": str(snapshot.level),
         "alpha": str(snapshot.alpha),
         "images_seen": str(snapshot.images_seen),
-        **io_signature(config, snapshot.level, snapshot.label_names, snapshot.untrained_classes),
+        **describe_inputs_and_outputs(
+            config, snapshot.level, snapshot.label_names, snapshot.untrained_classes
+        ),
     }
 
 
-def _inputs(snapshot: Snapshot, count: int) -> Tensors:
+def _make_seed_inputs(snapshot: Snapshot, count: int) -> Tensors:
     """Return latents, and labels if there are classes, of the first seeds."""
-    return tuple(rows for rows in _rows(snapshot, count) if rows.shape[1])
+    return tuple(rows for rows in _make_latents_and_labels(snapshot, count) if rows.shape[1])
 
 
-def _rows(snapshot: Snapshot, count: int) -> tuple[Tensor, Tensor]:
+def _make_latents_and_labels(snapshot: Snapshot, count: int) -> tuple[Tensor, Tensor]:
     config = snapshot.generator.config
     return (
         seed_latents(range(count), config.latent_size),

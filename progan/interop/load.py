@@ -8,7 +8,7 @@ import torch
 from progan import networks
 from progan.interop.describe_file import unreadable_error
 from progan.interop.imported_model import ImportedModel
-from progan.interop.official import OfficialNetwork, from_official
+from progan.interop.official import OfficialNetwork, convert_from_official
 from progan.interop.official_files import is_archive, is_pickle, read_archive, read_pickle
 from progan.interop.zoo import is_zoo, read_zoo
 from progan.runtime.safe_pickle import BrokenPickle, RefusedPickle
@@ -27,13 +27,15 @@ def import_foreign(path: Path) -> ImportedModel | None:
     if is_zoo(path):
         return read_zoo(path)
     if is_archive(path):
-        return from_official(read_archive(path), str(path), _images_seen(path))
+        return convert_from_official(read_archive(path), str(path), _parse_images_seen(path))
     if is_pickle(path):
-        return from_official(_read_official_pickle(path), str(path), _images_seen(path))
+        return convert_from_official(
+            _read_official_pickle(path), str(path), _parse_images_seen(path)
+        )
     raise unreadable_error(path)
 
 
-def is_network(path: Path) -> bool:
+def is_loadable_network(path: Path) -> bool:
     """Return True if a file has one of the formats that `load_snapshot` reads."""
     return path.is_file() and (
         is_weights_file(path)
@@ -90,7 +92,7 @@ def to_snapshot(model: ImportedModel, device: torch.device) -> Snapshot:
     )
 
 
-def _images_seen(path: Path) -> int:
+def _parse_images_seen(path: Path) -> int:
     """Return the images seen by the name network-snapshot-<kimg>; 0 for other names."""
     match = re.match(rf"{PREFIX}(\d{{6,}})", path.name)
     return int(match[1]) * 1000 if match else 0

@@ -21,7 +21,7 @@ from progan.config import Network
 from progan.errors import UserError
 from progan.interop.imported_model import ImportedModel, Shape, require_complete, to_float_tensor
 from progan.networks.layers import resolution_name
-from progan.option_fields import section_changes
+from progan.option_fields import list_section_changes
 from progan.sizes import MIN_LEVEL
 
 AnyArray = npt.NDArray[np.generic]
@@ -59,12 +59,14 @@ def official_names(role: str, max_level: int, *, fused: bool) -> dict[str, str]:
     return {
         f"{ours}.{part}": f"{theirs}/{part}"
         for level in range(MIN_LEVEL, max_level + 1)
-        for ours, theirs in _level_names(layers, level, max_level, fused)
+        for ours, theirs in _list_level_names(layers, level, max_level, fused)
         for part in ("weight", "bias")
     }
 
 
-def _level_names(layers: _Layers, level: int, max_level: int, fused: bool) -> list[tuple[str, str]]:
+def _list_level_names(
+    layers: _Layers, level: int, max_level: int, fused: bool
+) -> list[tuple[str, str]]:
     name = resolution_name(level)
     ours, theirs = layers.colors
     blocks = layers.first if level == MIN_LEVEL else layers.above
@@ -77,14 +79,14 @@ def _level_names(layers: _Layers, level: int, max_level: int, fused: bool) -> li
     ]
 
 
-def to_ours(official: str, array: AnyArray) -> AnyArray:
+def transpose_from_official(official: str, array: AnyArray) -> AnyArray:
     """Transpose an official variable to the layout of our tensors."""
     if official.endswith(TRANSPOSED):
         return array[::-1, ::-1].transpose(2, 3, 0, 1)
     return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
 
 
-def to_official(official: str, array: AnyArray) -> AnyArray:
+def transpose_to_official(official: str, array: AnyArray) -> AnyArray:
     """Transpose one of our tensors to the layout of the official variable."""
     if official.endswith(TRANSPOSED):
         return array.transpose(2, 3, 0, 1)[::-1, ::-1]
@@ -133,7 +135,7 @@ def network_from_arguments(generator: Arguments, discriminator: Arguments | None
         raise UserError(
             f"pixelnorm_epsilon {generator['pixelnorm_epsilon']} is not {PIXEL_NORM_EPSILON}."
         )
-    ours = _shared_settings(generator)
+    ours = _translate_shared_settings(generator)
     latent_size = generator.get("latent_size")
     network = Network(
         **ours,
@@ -142,7 +144,7 @@ def network_from_arguments(generator: Arguments, discriminator: Arguments | None
         g_norm=NORMS[bool(generator.get("use_pixelnorm", True))],
         g_activation=ACTIVATIONS[bool(generator.get("use_leakyrelu", True))],
     )
-    return network if discriminator is None else _with_discriminator(network, discriminator)
+    return network if discriminator is None else _add_discriminator_settings(network, discriminator)
 
 
 def official_arguments(network: Network) -> dict[str, dict[str, Any]]:
@@ -177,23 +179,23 @@ def require_official(network: Network, where: str, *, with_discriminator: bool) 
     if network.d_fmap_base == network.fmap_base:
         free += ("d_fmap_base",)  # equivalent to 0
     same = replace(official, **{name: getattr(network, name) for name in free})
-    if different := section_changes(same, network):
+    if different := list_section_changes(same, network):
         raise UserError(
             f"{where} cannot be converted to official networks, which differ in "
             f"{'; '.join(different)}."
         )
 
 
-def _shared_settings(arguments: Arguments) -> dict[str, Any]:
+def _translate_shared_settings(arguments: Arguments) -> dict[str, Any]:
     return {
         here: type(default)(arguments.get(there, default))
         for there, (here, default) in SHARED.items()
     }
 
 
-def _with_discriminator(network: Network, discriminator: Arguments) -> Network:
+def _add_discriminator_settings(network: Network, discriminator: Arguments) -> Network:
     """Add the settings of the discriminator to those of the generator."""
-    ours = _shared_settings(discriminator)
+    ours = _translate_shared_settings(discriminator)
     for name, value in ours.items():
         if name not in MAY_DIFFER and value != getattr(network, name):
             raise UserError(
@@ -218,7 +220,7 @@ class OfficialNetwork:
     variables: Mapping[str, AnyArray]
 
 
-def from_official(
+def convert_from_official(
     found: Mapping[str, OfficialNetwork], where: str, images_seen: int
 ) -> ImportedModel:
     """Convert the networks 'G', 'D' and 'Gs' to ours; raises UserError if impossible.
@@ -246,14 +248,19 @@ def _convert(found: Mapping[str, OfficialNetwork], images_seen: int) -> Imported
         main.arguments, discriminator.arguments if discriminator else None
     )
     level, alpha = lod_to_level(float(main.variables.get(LOD, np.zeros(()))), network.max_level)
-    cells = {ROLES[name]: _by_our_name(name, network, official) for name, official in found.items()}
+    cells = {
+        ROLES[name]: _pair_with_our_names(name, network, official)
+        for name, official in found.items()
+    }
     return ImportedModel(
         network=network,
         level=level,
         alpha=alpha,
         images_seen=images_seen,
         weights={
-            role: {ours: to_float_tensor(to_ours(*cell)) for ours, cell in own.items()}
+            role: {
+                ours: to_float_tensor(transpose_from_official(*cell)) for ours, cell in own.items()
+            }
             for role, own in cells.items()
         },
         originals={
@@ -263,7 +270,7 @@ def _convert(found: Mapping[str, OfficialNetwork], images_seen: int) -> Imported
     )
 
 
-def _by_our_name(
+def _pair_with_our_names(
     name: str, network: Network, official: OfficialNetwork
 ) -> dict[str, tuple[str, AnyArray]]:
     """Return official name and array of each of our tensors; raises UserError if names differ."""
@@ -275,7 +282,7 @@ def _by_our_name(
     return {ours: (theirs, official.variables[theirs]) for ours, theirs in names.items()}
 
 
-def to_official_networks(model: ImportedModel, where: str) -> dict[str, OfficialNetwork]:
+def convert_to_official(model: ImportedModel, where: str) -> dict[str, OfficialNetwork]:
     """Convert our networks to official ones; raises UserError if the code cannot build them."""
     network = model.network
     require_official(network, where, with_discriminator="discriminator" in model.weights)
@@ -283,17 +290,20 @@ def to_official_networks(model: ImportedModel, where: str) -> dict[str, Official
     lod = np.float32(network.max_level - model.level + (1 - model.alpha))
     return {
         name: OfficialNetwork(
-            arguments[role], {LOD: np.asarray(lod)} | _variables(role, network, model.weights[role])
+            arguments[role],
+            {LOD: np.asarray(lod)} | _collect_variables(role, network, model.weights[role]),
         )
         for name, role in ROLES.items()
         if role in model.weights
     }
 
 
-def _variables(role: str, network: Network, weights: Mapping[str, Tensor]) -> dict[str, AnyArray]:
+def _collect_variables(
+    role: str, network: Network, weights: Mapping[str, Tensor]
+) -> dict[str, AnyArray]:
     names = official_names(role, network.max_level, fused=network.fused_scaling)
     return {
-        theirs: np.ascontiguousarray(to_official(theirs, weights[ours].numpy()))
+        theirs: np.ascontiguousarray(transpose_to_official(theirs, weights[ours].numpy()))
         for ours, theirs in names.items()
     }
 
@@ -304,7 +314,7 @@ def official_layers(
     """Return official names and shapes of our tensors of these shapes."""
     names = official_names(role, network.max_level, fused=network.fused_scaling)
     return {
-        ours: (names[ours], to_official(names[ours], np.empty(shape)).shape)
+        ours: (names[ours], transpose_to_official(names[ours], np.empty(shape)).shape)
         for ours, shape in shapes.items()
     }
 

@@ -18,7 +18,7 @@ import numpy as np
 from progan.errors import UserError
 from progan.interop.describe_pickle import HEAD, is_legacy_torch, scan_pickle_file
 from progan.interop.official import ROLES, AnyArray, OfficialNetwork
-from progan.runtime.files import atomic_path, zip_member_names
+from progan.runtime.files import atomic_path, list_zip_members
 from progan.runtime.pickle_scan import PickledObject
 from progan.runtime.safe_pickle import load_plain
 
@@ -43,7 +43,7 @@ def write_archive(path: Path, networks: Mapping[str, OfficialNetwork]) -> None:
 
 def is_archive(path: Path) -> bool:
     """Return True if a file is a NumPy archive: a zip file of .npy files."""
-    names = zip_member_names(path)
+    names = list_zip_members(path)
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 

@@ -25,8 +25,8 @@ from progan.interop.imported_model import ImportedModel, require_complete
 from progan.networks import Discriminator, Generator
 from progan.networks.inspection import meta_networks
 from progan.networks.layers import EqualizedLayer, resolution_name
-from progan.runtime.files import read_stored_member, zip_member_names
-from progan.runtime.pickle_scan import dict_items
+from progan.runtime.files import list_zip_members, read_uncompressed_zip_member
+from progan.runtime.pickle_scan import get_dict_items
 from progan.sizes import MIN_LEVEL
 
 FIRST = {
@@ -88,7 +88,7 @@ def infer_fmap_base(depths: Sequence[int]) -> int:
     return base
 
 
-def from_zoo(
+def convert_from_zoo(
     settings: Mapping[str, Any], weights: Mapping[str, Mapping[str, Tensor]]
 ) -> ImportedModel:
     """Convert the zoo's networks to ours.
@@ -101,7 +101,7 @@ def from_zoo(
         UserError: Our networks cannot represent them.
         LookupError, TypeError, ValueError and others: Settings or weights are invalid.
     """
-    network = _network(settings, weights)
+    network = _infer_network(settings, weights)
     level, alpha = network.max_level, 1 - float(settings.get("alpha", 0))
     if alpha == 0:  # the newest scale is there, but has no weight yet
         level, alpha = max(level - 1, MIN_LEVEL), 1.0
@@ -125,7 +125,9 @@ def from_zoo(
     )
 
 
-def _network(settings: Mapping[str, Any], weights: Mapping[str, Mapping[str, Tensor]]) -> Network:
+def _infer_network(
+    settings: Mapping[str, Any], weights: Mapping[str, Mapping[str, Tensor]]
+) -> Network:
     """Return our settings: sizes by the shapes, the rest by the zoo's settings."""
     generator, discriminator = weights["generator"], weights.get("discriminator", {})
     if settings.get("attribKeysOrder"):
@@ -195,28 +197,28 @@ class Settings:
 
 def is_zoo(path: Path) -> bool:
     """Return True if a PyTorch file, of the old or new format, contains networks of the zoo."""
-    index = [name for name in zip_member_names(path) if name.endswith("/data.pkl")]
+    index = [name for name in list_zip_members(path) if name.endswith("/data.pkl")]
     if index:
-        return PICKLED_NAME in read_stored_member(path, index[0])
+        return PICKLED_NAME in read_uncompressed_zip_member(path, index[0])
     with path.open("rb") as file:
         if not is_legacy_torch(file.read(HEAD)):
             return False
-    return not {*ZOO_ROLES}.isdisjoint(dict_items(scan_pickle_file(path).content))
+    return not {*ZOO_ROLES}.isdisjoint(get_dict_items(scan_pickle_file(path).content))
 
 
 def read_zoo(path: Path) -> ImportedModel:
     """Read a PGAN file; raises UserError for others, or if it contains more than weights."""
-    content = _content(path)
+    content = _load_content(path)
     settings = content.get("config") if isinstance(content, dict) else None
     settings = settings if isinstance(settings, dict) else getattr(settings, "__dict__", {})
     try:
         weights = {
-            ours: _unwrap(content[theirs])
+            ours: _strip_data_parallel_prefix(content[theirs])
             for theirs, ours in ZOO_ROLES.items()
             if theirs in content
         }
         weights.setdefault("average", weights["generator"])
-        model = from_zoo(settings, weights)
+        model = convert_from_zoo(settings, weights)
     except UserError as error:
         raise UserError(f"{path} cannot be used: {error}") from error
     except INVALID_CONTENT as error:
@@ -227,7 +229,7 @@ def read_zoo(path: Path) -> ImportedModel:
     return require_complete(model, str(path))
 
 
-def _content(path: Path) -> Any:
+def _load_content(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals([(Settings, SETTINGS)]):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -239,7 +241,7 @@ def _content(path: Path) -> Any:
         ) from error
 
 
-def _unwrap(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _strip_data_parallel_prefix(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Remove the prefix 'module.' of DataParallel from names; copy to float32."""
     return {
         name.replace("module.", ""): tensor.detach().float() for name, tensor in weights.items()

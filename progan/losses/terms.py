@@ -107,7 +107,7 @@ def summarize_terms(config: LossConfig, terms: Mapping[str, Tensor]) -> dict[str
     summary = {name: term.mean() for name, term in terms.items()}
     if "scores/real" in terms:
         real, fake = terms["scores/real"], terms["scores/fake"]
-        summary |= _accuracies(spec.threshold, real, fake)
+        summary |= _compute_accuracies(spec.threshold, real, fake)
         if spec.convergence is not None:
             summary["loss/convergence"] = spec.convergence(config, -real.mean(), -fake.mean())
     return summary
@@ -137,7 +137,7 @@ def _discriminate_both(
     return real, fake
 
 
-def _accuracies(threshold: float | None, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+def _compute_accuracies(threshold: float | None, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     """Return the shares of images classified correctly; a score on the threshold counts half."""
     middle = (real.mean() + fake.mean()) / 2 if threshold is None else threshold
     return {

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from progan.config import Network
 from progan.networks.interface import Discriminator, DiscriminatorOutput, Generator
 from progan.networks.layers import OUTPUTS, Conv, Dense, DenseToMaps, NormActivation
-from progan.ops import down2x, multiplicative_noise, up2x
+from progan.ops import apply_multiplicative_noise, down2x, up2x
 from progan.sizes import MIN_LEVEL
 
 
@@ -28,6 +28,7 @@ class AutoencoderGenerator(Generator):
     def forward(
         self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
     ) -> Tensor:
+        """Generate images at the full resolution; level and alpha are ignored."""
         return self.output(self.decoder(self.concat_inputs(latents, labels)))
 
     def layers_of(self, level: int) -> list[nn.Module]:
@@ -128,8 +129,8 @@ class ConvPair(nn.Module):
         self.second_act = NormActivation(activation, norm, outputs, running=running)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        x = self.first_act(self.first(multiplicative_noise(x, noise)))
-        features: Tensor = self.second_act(self.second(multiplicative_noise(x, noise)))
+        x = self.first_act(self.first(apply_multiplicative_noise(x, noise)))
+        features: Tensor = self.second_act(self.second(apply_multiplicative_noise(x, noise)))
         return features
 
 
@@ -153,6 +154,7 @@ class AutoencoderDiscriminator(Discriminator):
     def forward(
         self, images: Tensor, level: int, alpha: Tensor | None = None, noise: Tensor | None = None
     ) -> DiscriminatorOutput:
+        """Score images of the full resolution; level and alpha are ignored."""
         code = self.encoder(images, noise)
         difference = self.output(self.decoder(code)) - images
         energy = difference.abs() if self.config.energy == "l1" else difference.square()

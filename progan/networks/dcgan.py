@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from progan.config import Network
 from progan.networks.interface import Discriminator, DiscriminatorOutput, Generator, Head
 from progan.networks.layers import OUTPUTS, Conv, DenseToMaps, EqualizedLayer, NormActivation
-from progan.ops import multiplicative_noise
+from progan.ops import apply_multiplicative_noise
 from progan.sizes import MIN_LEVEL
 
 
@@ -71,6 +71,7 @@ class DcganGenerator(Generator):
     def forward(
         self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
     ) -> Tensor:
+        """Generate images at the full resolution; level and alpha are ignored."""
         x = self.first(self.concat_inputs(latents, labels))
         for number, act in enumerate(self.acts):
             x = act(x)
@@ -108,9 +109,10 @@ class DcganDiscriminator(Discriminator):
     def forward(
         self, images: Tensor, level: int, alpha: Tensor | None = None, noise: Tensor | None = None
     ) -> DiscriminatorOutput:
+        """Score images of the full resolution; level and alpha are ignored."""
         x = images
         for down, act in zip(self.downs, self.acts, strict=True):
-            x = act(down(multiplicative_noise(x, noise)))
+            x = act(down(apply_multiplicative_noise(x, noise)))
         output: DiscriminatorOutput = self.head(x, noise)
         return output
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from progan.config import Network
 from progan.networks.layers import Dense
-from progan.ops import minibatch_stddev, multiplicative_noise, pixel_norm
+from progan.ops import append_minibatch_stddev, apply_multiplicative_noise, pixel_norm
 
 
 class DiscriminatorOutput(NamedTuple):
@@ -96,6 +96,6 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor, noise: Tensor | None) -> DiscriminatorOutput:
         if self.stddev_group:
-            x = minibatch_stddev(x, self.stddev_group)
-        out = self.dense(self.dropout(multiplicative_noise(x, noise).flatten(1)))
+            x = append_minibatch_stddev(x, self.stddev_group)
+        out = self.dense(self.dropout(apply_multiplicative_noise(x, noise).flatten(1)))
         return DiscriminatorOutput(out[:, 0], out[:, 1:])

@@ -192,7 +192,7 @@ class NormActivation(nn.Module):
         super().__init__()
         self.act = ACTIVATIONS[activation]
         self.pixel_norm = norm == "pixel"
-        self.norm = _norm(norm, maps, running)
+        self.norm = _make_norm_layer(norm, maps, running)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.norm is not None:
@@ -201,7 +201,7 @@ class NormActivation(nn.Module):
         return pixel_norm(x) if self.pixel_norm else x
 
 
-def _norm(kind: str, maps: int, running: bool) -> nn.Module | None:
+def _make_norm_layer(kind: str, maps: int, running: bool) -> nn.Module | None:
     if kind == "batch":
         return BatchNorm(maps, track_running_stats=running)
     return nn.GroupNorm(1, maps) if kind == "layer" else None

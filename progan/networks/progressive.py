@@ -19,7 +19,7 @@ from progan.networks.layers import (
     UpConv,
     resolution_name,
 )
-from progan.ops import down2x, fade, minibatch_stddev, multiplicative_noise, up2x
+from progan.ops import append_minibatch_stddev, apply_multiplicative_noise, down2x, fade, up2x
 from progan.sizes import MIN_LEVEL
 
 
@@ -79,9 +79,9 @@ class FirstBlock(nn.Module):
             equalized=config.equalized_lr,
             pixel_bias=config.pixel_bias,
         )
-        self.dense_act = _of_generator(config, maps)
+        self.dense_act = _make_generator_activation(config, maps)
         self.conv = Conv(maps, maps, 3, equalized=config.equalized_lr)
-        self.conv_act = _of_generator(config, maps)
+        self.conv_act = _make_generator_activation(config, maps)
 
     def forward(self, x: Tensor) -> Tensor:
         features: Tensor = self.conv_act(self.conv(self.dense_act(self.dense(x))))
@@ -95,16 +95,16 @@ class UpBlock(nn.Module):
         super().__init__()
         below, maps = config.feature_maps(level - 1), config.feature_maps(level)
         self.up = UpConv(below, maps, fused=config.fused_scaling, equalized=config.equalized_lr)
-        self.up_act = _of_generator(config, maps)
+        self.up_act = _make_generator_activation(config, maps)
         self.conv = Conv(maps, maps, 3, equalized=config.equalized_lr)
-        self.conv_act = _of_generator(config, maps)
+        self.conv_act = _make_generator_activation(config, maps)
 
     def forward(self, x: Tensor) -> Tensor:
         features: Tensor = self.conv_act(self.conv(self.up_act(self.up(x))))
         return features
 
 
-def _of_generator(config: Network, maps: int) -> NormActivation:
+def _make_generator_activation(config: Network, maps: int) -> NormActivation:
     return NormActivation(config.g_activation, config.g_norm, maps, running=True)
 
 
@@ -160,18 +160,18 @@ class DownBlock(nn.Module):
         super().__init__()
         maps, below = config.feature_maps(level), config.feature_maps(level - 1)
         self.conv = Conv(maps, maps, 3, equalized=config.equalized_lr)
-        self.conv_act = _of_discriminator(config, maps)
+        self.conv_act = _make_discriminator_activation(config, maps)
         self.down = ConvDown(
             maps,
             below,
-            _of_discriminator(config, below),
+            _make_discriminator_activation(config, below),
             fused=config.fused_scaling,
             equalized=config.equalized_lr,
         )
 
     def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
-        x = self.conv_act(self.conv(multiplicative_noise(x, noise)))
-        features: Tensor = self.down(multiplicative_noise(x, noise))
+        x = self.conv_act(self.conv(apply_multiplicative_noise(x, noise)))
+        features: Tensor = self.down(apply_multiplicative_noise(x, noise))
         return features
 
 
@@ -183,9 +183,9 @@ class LastBlock(nn.Module):
         maps, hidden = config.feature_maps(MIN_LEVEL), config.feature_maps(MIN_LEVEL - 1)
         self.stddev_group = config.stddev_group
         self.conv = Conv(maps + bool(self.stddev_group), maps, 3, equalized=config.equalized_lr)
-        self.conv_act = _of_discriminator(config, maps)
+        self.conv_act = _make_discriminator_activation(config, maps)
         self.hidden = Dense(maps * config.base.pixels, hidden, equalized=config.equalized_lr)
-        self.hidden_act = _of_discriminator(config, hidden)
+        self.hidden_act = _make_discriminator_activation(config, hidden)
         self.neighbours = (
             MinibatchDiscrimination(hidden, config.minibatch_kernels)
             if (config.minibatch_kernels)
@@ -201,12 +201,12 @@ class LastBlock(nn.Module):
 
     def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
         if self.stddev_group:
-            x = minibatch_stddev(x, self.stddev_group)
-        x = self.conv_act(self.conv(multiplicative_noise(x, noise)))
-        x = self.hidden_act(self.hidden(multiplicative_noise(x, noise).flatten(1)))
+            x = append_minibatch_stddev(x, self.stddev_group)
+        x = self.conv_act(self.conv(apply_multiplicative_noise(x, noise)))
+        x = self.hidden_act(self.hidden(apply_multiplicative_noise(x, noise).flatten(1)))
         out: Tensor = self.output(self.dropout(self.neighbours(x)))
         return out
 
 
-def _of_discriminator(config: Network, maps: int) -> NormActivation:
+def _make_discriminator_activation(config: Network, maps: int) -> NormActivation:
     return NormActivation(config.d_activation, config.d_norm, maps)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from progan.config import Network
 from progan.networks.interface import Discriminator, DiscriminatorOutput, Generator, Head
 from progan.networks.layers import OUTPUTS, Conv, ConvDown, DenseToMaps, NormActivation, UpConv
-from progan.ops import down2x, multiplicative_noise, up2x
+from progan.ops import apply_multiplicative_noise, down2x, up2x
 from progan.sizes import MIN_LEVEL
 
 
@@ -23,7 +23,7 @@ class ResnetGenerator(Generator):
         self.blocks = nn.ModuleList(
             ResnetUpBlock(config, maps[level - 1], maps[level]) for level in levels[1:]
         )
-        self.act = _of_generator(config, maps[config.max_level])
+        self.act = _make_generator_activation(config, maps[config.max_level])
         self.to_rgb = Conv(
             maps[config.max_level], config.channels, 3, gain=1, equalized=config.equalized_lr
         )
@@ -32,6 +32,7 @@ class ResnetGenerator(Generator):
     def forward(
         self, latents: Tensor, labels: Tensor, level: int, alpha: Tensor | None = None
     ) -> Tensor:
+        """Generate images at the full resolution; level and alpha are ignored."""
         x = self.first(self.concat_inputs(latents, labels))
         for block in self.blocks:
             x = block(x)
@@ -48,9 +49,9 @@ class ResnetUpBlock(nn.Module):
 
     def __init__(self, config: Network, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.first_act = _of_generator(config, inputs)
+        self.first_act = _make_generator_activation(config, inputs)
         self.up = UpConv(inputs, outputs, fused=config.fused_scaling, equalized=config.equalized_lr)
-        self.second_act = _of_generator(config, outputs)
+        self.second_act = _make_generator_activation(config, outputs)
         self.conv = Conv(outputs, outputs, 3, equalized=config.equalized_lr)
         self.shortcut = Conv(inputs, outputs, 1, gain=1, equalized=config.equalized_lr)
 
@@ -59,7 +60,7 @@ class ResnetUpBlock(nn.Module):
         return up2x(self.shortcut(x)) + residual
 
 
-def _of_generator(config: Network, maps: int) -> NormActivation:
+def _make_generator_activation(config: Network, maps: int) -> NormActivation:
     return NormActivation(config.g_activation, config.g_norm, maps, running=True)
 
 
@@ -79,7 +80,8 @@ class ResnetDiscriminator(Discriminator):
     def forward(
         self, images: Tensor, level: int, alpha: Tensor | None = None, noise: Tensor | None = None
     ) -> DiscriminatorOutput:
-        x = self.from_rgb(multiplicative_noise(images, noise))
+        """Score images of the full resolution; level and alpha are ignored."""
+        x = self.from_rgb(apply_multiplicative_noise(images, noise))
         for block in self.blocks:
             x = block(x, noise)
         output: DiscriminatorOutput = self.head(x, noise)
@@ -109,7 +111,7 @@ class ResnetDownBlock(nn.Module):
         self.shortcut = Conv(inputs, outputs, 1, gain=1, equalized=config.equalized_lr)
 
     def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
-        hidden = self.conv(multiplicative_noise(self.first_act(x), noise))
-        residual: Tensor = self.down(multiplicative_noise(self.second_act(hidden), noise))
+        hidden = self.conv(apply_multiplicative_noise(self.first_act(x), noise))
+        residual: Tensor = self.down(apply_multiplicative_noise(self.second_act(hidden), noise))
         shortcut: Tensor = self.shortcut(down2x(x))
         return shortcut + residual

@@ -19,7 +19,7 @@ from progan.networks.layers import (
     UpConv,
     resolution_name,
 )
-from progan.ops import down2x, fade, multiplicative_noise, up2x
+from progan.ops import apply_multiplicative_noise, down2x, fade, up2x
 from progan.sizes import MIN_LEVEL
 
 
@@ -122,7 +122,7 @@ class StackedMnistDiscriminator(Discriminator):
     ) -> DiscriminatorOutput:
         x = self._features(images, level)
         for grown in range(level, MIN_LEVEL, -1):
-            x = self.downs[resolution_name(grown)](multiplicative_noise(x, noise))
+            x = self.downs[resolution_name(grown)](apply_multiplicative_noise(x, noise))
             if grown == level and alpha is not None:
                 x = fade(self._features(down2x(images), level - 1), x, alpha)
         output: DiscriminatorOutput = self.head(x, noise)

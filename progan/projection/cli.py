@@ -8,7 +8,7 @@ import click
 
 from progan.command import PATH, Command, device_option
 from progan.errors import UserError
-from progan.invocation import this_command_line
+from progan.invocation import format_own_command_line
 from progan.runtime.files import (
     require_detector,
     require_existing,
@@ -94,7 +94,7 @@ def main(
         detector=detector,
         video=video,
         fps=fps or FPS,
-        command=this_command_line("projection"),
+        command=format_own_command_line("projection"),
         **values,
     )
     for line in run_request(request):

@@ -27,11 +27,11 @@ from progan.projection.search import (
 )
 from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import make_folder
-from progan.runtime.text import caseless, format_count, sanitize_line
+from progan.runtime.text import format_count, make_caseless_key, sanitize_and_truncate_line
 from progan.sampling.image_files import provenance, replace_undecodable, save_array
 from progan.sampling.latents import class_index, select_resolution
 from progan.sampling.options import MAX_SECONDS, VideoTiming
-from progan.sampling.render import as_pixels, render_single
+from progan.sampling.render import render_single, to_uint8_pixels
 from progan.sampling.snapshot_file import Snapshot
 from progan.sampling.video import compose_frame, frame_size, require_encodable, write_video
 
@@ -99,7 +99,7 @@ def run_request(request: ProjectionRequest) -> Iterator[str]:
     snapshot = select_resolution(load_snapshot(request.network, device), request.resolution)
     targets = read_targets(request.images, snapshot)
     _require_feasible(request, snapshot, targets)
-    features = _open_features(request, snapshot, device)
+    features = _open_features_or_report(request, snapshot, device)
     budget = SearchBudget(starts=request.starts, steps=request.steps)
     text = provenance(request.network, request.command)
     projected: list[Projection] = []
@@ -130,7 +130,9 @@ def read_targets(paths: Sequence[Path], snapshot: Snapshot) -> list[Target]:
     """
     stems: dict[str, list[str]] = {}
     for path in paths:
-        stems.setdefault(caseless(path.stem), []).append(path.stem)  # one name on many disks
+        stems.setdefault(make_caseless_key(path.stem), []).append(
+            path.stem
+        )  # one name on many disks
     for alike in stems.values():
         if len(alike) > 1:
             raise UserError(
@@ -158,7 +160,7 @@ def _read_target(path: Path, snapshot: Snapshot) -> Pixels:
         ) from error
 
 
-def output_files(folder: Path, name: str) -> tuple[Path, Path, Path]:
+def list_output_paths(folder: Path, name: str) -> tuple[Path, Path, Path]:
     """Return the files of one result: the target, the nearest image, and its latent."""
     return (
         folder / f"{name}-target.png",
@@ -174,14 +176,17 @@ def write_projection(
     make_folder(folder)
     target, found = projected.target, projected.found
     (image,) = render_single(snapshot, found.latents[-1:], found.label[None])
-    pixels = as_pixels(image)
-    target_file, image_file, latent_file = output_files(folder, target.name)
+    pixels = to_uint8_pixels(image)
+    target_file, image_file, latent_file = list_output_paths(folder, target.name)
     save_png(target_file, target.pixels, {})
     save_png(image_file, pixels, {**text, "Target": replace_undecodable(target.name)})
     _save_latents(latent_file, [projected])
     names = snapshot.label_names
-    class_text = f", class {sanitize_line(names[int(found.label.argmax())])}" if names else ""
-    return f"{image_file}  {rms_difference(pixels, target.pixels):.1f} of 255 off{class_text}"
+    class_text = (
+        f", class {sanitize_and_truncate_line(names[int(found.label.argmax())])}" if names else ""
+    )
+    difference = rms_difference(pixels, target.pixels)
+    return f"{image_file}  {difference:.1f} of 255 from the target{class_text}"
 
 
 def _save_latents(path: Path, results: Sequence[Projection]) -> None:
@@ -214,18 +219,18 @@ def write_search_video(
     text: Mapping[str, str],
 ) -> None:
     """Write a video of the searches, a row for each: the target, and the image of each step."""
-    frames = _video_frames(snapshot, results, timing)
+    frames = _render_video_frames(snapshot, results, timing)
     bar = tqdm(frames, total=timing.frames, unit="frame", desc=path.name, disable=None, leave=False)
     write_video(path, bar, timing, text)
 
 
-def _video_frames(
+def _render_video_frames(
     snapshot: Snapshot, results: Sequence[Projection], timing: VideoTiming
 ) -> Iterator[Pixels]:
     labels = torch.stack([each.found.label for each in results])
     steps = torch.stack([each.found.latents for each in results], dim=1)
     for latents in steps:
-        images = map(as_pixels, render_single(snapshot, latents, labels))
+        images = map(to_uint8_pixels, render_single(snapshot, latents, labels))
         pairs = zip((each.target.pixels for each in results), images, strict=True)
         frame = compose_frame(np.stack([cell for pair in pairs for cell in pair]), 2, len(results))
         yield frame
@@ -251,7 +256,7 @@ def _require_feasible(
     if request.outdir.exists() and not request.outdir.is_dir():
         raise UserError(f"--outdir {request.outdir} is a file. Name a folder.")
     inputs = {path.resolve() for path in (*request.images, request.network)}
-    outputs = [path for each in targets for path in output_files(request.outdir, each.name)]
+    outputs = [path for each in targets for path in list_output_paths(request.outdir, each.name)]
     outputs.append(request.outdir / LATENTS_FILE)
     if request.video is not None:
         outputs.append(request.outdir / request.video)
@@ -267,7 +272,7 @@ def _require_feasible(
             )
 
 
-def _open_features(
+def _open_features_or_report(
     request: ProjectionRequest, snapshot: Snapshot, device: torch.device
 ) -> Features | None:
     if request.detector == PIXELS:

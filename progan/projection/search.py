@@ -99,7 +99,7 @@ def find_discriminator(path: Path, network: Network) -> FoundDiscriminator | Non
     Files of other programs contain both networks; of progan, the newest state of the run has it.
     One with batch normalisation cannot judge single images: None, too.
     """
-    source = None if network.d_norm == "batch" else _find_source(path)
+    source = None if network.d_norm == "batch" else _load_source_or_none(path)
     if source is None or "discriminator" not in source.weights or source.network != network:
         return None
     discriminator = networks.build_discriminator(network)
@@ -107,7 +107,7 @@ def find_discriminator(path: Path, network: Network) -> FoundDiscriminator | Non
     return FoundDiscriminator(discriminator, source.path)
 
 
-def _find_source(path: Path) -> InitSource | None:
+def _load_source_or_none(path: Path) -> InitSource | None:
     if not is_weights_file(path):
         return load_init_source(path)
     is_in_run = (path.parent / CONFIG_FILE).is_file()
@@ -159,17 +159,17 @@ def search_latent(
 
     Without a class, each start keeps the class of its seed.
     """
-    starts, labels = _best_seeds(snapshot, distance, budget, class_name)
+    starts, labels = _find_nearest_seeds(snapshot, distance, budget, class_name)
     latents, path = starts.clone().requires_grad_(), [starts]
     optimizer = torch.optim.Adam([latents], lr=LEARNING_RATE)
     steps = tqdm(range(budget.steps), unit="step", desc="optimizing", disable=None, leave=False)
     for step in steps:
         optimizer.param_groups[0]["lr"] = learning_rate_at(step / budget.steps)
-        latents.grad = _gradients(snapshot, distance, latents, labels)
+        latents.grad = _compute_distance_gradients(snapshot, distance, latents, labels)
         optimizer.step()
         with torch.no_grad():
             path.append(latents.copy_(normalize_latents(latents)).clone())
-    best = int(_distances(snapshot, distance, path[-1], labels).argmin())
+    best = int(_compute_distances(snapshot, distance, path[-1], labels).argmin())
     return SearchPath(torch.stack(path)[:, best].detach(), labels[best])
 
 
@@ -192,7 +192,7 @@ def learning_rate_at(share: float) -> float:
     )
 
 
-def _best_seeds(
+def _find_nearest_seeds(
     snapshot: Snapshot, distance: Distance, budget: SearchBudget, class_name: str | None
 ) -> tuple[Tensor, Tensor]:
     """Return latents and labels [kept, …] of the nearest of the first seeds."""
@@ -203,36 +203,42 @@ def _best_seeds(
     labels = seed_labels(seeds, config.label_size, snapshot.untrained_classes).to(device)
     if class_name is not None:
         labels = labels_of_class(snapshot, labels, class_name)
-    order = _distances(snapshot, distance, latents, labels).argsort()[: budget.kept]
+    order = _compute_distances(snapshot, distance, latents, labels).argsort()[: budget.kept]
     return latents[order], labels[order]
 
 
-def _distances(snapshot: Snapshot, distance: Distance, latents: Tensor, labels: Tensor) -> Tensor:
+def _compute_distances(
+    snapshot: Snapshot, distance: Distance, latents: Tensor, labels: Tensor
+) -> Tensor:
     """Return the distance of the image of each latent: [N]."""
     found = []
     bar = tqdm(total=len(latents), unit="img", desc="comparing", disable=None, leave=False)
     with torch.no_grad(), bar:
-        for z, c in _batches(snapshot, latents, labels):
-            found.append(distance(_render(snapshot, z, c)))
+        for z, c in _split_into_batches(snapshot, latents, labels):
+            found.append(distance(_generate_images(snapshot, z, c)))
             bar.update(len(z))
     return torch.cat(found)
 
 
-def _gradients(snapshot: Snapshot, distance: Distance, latents: Tensor, labels: Tensor) -> Tensor:
+def _compute_distance_gradients(
+    snapshot: Snapshot, distance: Distance, latents: Tensor, labels: Tensor
+) -> Tensor:
     """Return the gradient of each image's distance by its latent: [N, latent_size]."""
     pieces = [
-        torch.autograd.grad(distance(_render(snapshot, z, c)).sum(), z)[0]
-        for z, c in _batches(snapshot, latents, labels)
+        torch.autograd.grad(distance(_generate_images(snapshot, z, c)).sum(), z)[0]
+        for z, c in _split_into_batches(snapshot, latents, labels)
     ]
     return torch.cat(pieces)
 
 
-def _batches(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _split_into_batches(
+    snapshot: Snapshot, latents: Tensor, labels: Tensor
+) -> list[tuple[Tensor, Tensor]]:
     size = batch_size(snapshot.generator.config, snapshot.level)
     return list(zip(latents.split(size), labels.split(size), strict=True))
 
 
-def _render(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Tensor:
+def _generate_images(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Tensor:
     alpha = None if snapshot.alpha == 1 else torch.tensor(snapshot.alpha, device=latents.device)
     images: Tensor = snapshot.generator(latents, labels, snapshot.level, alpha)
     return images

@@ -69,12 +69,12 @@ def main(
     if run_data.config_error:
         warning = f"Warning: {run_data.config_error} The report lacks what depends on it."
         click.echo(escape_controls(warning), err=True)
-    neighbours = _neighbours_section(run_data, count, data, detector, device)
+    neighbours = _choose_neighbours_section(run_data, count, data, detector, device)
     write_atomically(path, render_page(run_data, neighbours))
     click.echo(click.format_filename(path))
 
 
-def _neighbours_section(
+def _choose_neighbours_section(
     run_data: "RunData", count: int, data: Path | None, detector: Path | None, device: str
 ) -> "BuildSection":
     """Search neighbours now if asked to, so that errors end the command; else read stored ones."""
@@ -82,17 +82,17 @@ def _neighbours_section(
     from progan.sampling.snapshot_file import SUFFIX
 
     if not count:
-        return lambda: neighbours.read_neighbours(run_data)
+        return lambda: neighbours.build_stored_section(run_data)
     directory = run_data.directory
-    network, _ = metrics.choose_best_network(
-        metrics.network_ages(directory), metrics.read_measurements(directory), run_data.settings
-    )
+    ages = metrics.read_images_seen_by_network(directory)
+    measurements = metrics.read_measurements(directory)
+    network, _ = metrics.choose_best_network(ages, measurements, run_data.settings)
     sources = SourceOptions(
         network=directory / f"{network}{SUFFIX}",
-        data=data or neighbours.require_dataset(run_data),
+        data=data or neighbours.find_dataset(run_data),
         subset=run_data.run.data.subset,
         detector=detector,
         device=device,
     )
-    found = neighbours.search_neighbours(sources, count)
+    found = neighbours.build_searched_section(sources, count)
     return lambda: found

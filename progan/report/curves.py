@@ -9,7 +9,7 @@ from progan.config import Run
 from progan.diagnosis.curves import Panel, select_panels
 from progan.diagnosis.history import History, Row
 from progan.errors import UserError
-from progan.report.facts import shaded_phases
+from progan.report.facts import list_shaded_phases
 from progan.report.metrics import Measurements, Series
 from progan.report.run_data import RunData
 
@@ -85,8 +85,13 @@ def chart_data(data: RunData, charts: Sequence[Chart]) -> dict[str, Any]:
     return {
         "kimg": max([data.kimg, *last]),
         "phases": [
-            [_round(phase.start), _round(phase.end), phase.resolution, phase.fading]
-            for phase in shaded_phases(data)
+            [
+                _round_significant(phase.start),
+                _round_significant(phase.end),
+                phase.resolution,
+                phase.fading,
+            ]
+            for phase in list_shaded_phases(data)
         ],
         "charts": [
             {
@@ -94,9 +99,10 @@ def chart_data(data: RunData, charts: Sequence[Chart]) -> dict[str, Any]:
                 "mark": chart.mark,
                 "curves": [
                     {
-                        "x": [_round(kimg) for kimg, _ in curve.points],
+                        "x": [_round_significant(kimg) for kimg, _ in curve.points],
                         "y": [
-                            value if value is None else _round(value) for _, value in curve.points
+                            value if value is None else _round_significant(value)
+                            for _, value in curve.points
                         ],
                         "level": curve.level,
                     }
@@ -123,7 +129,12 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _panel_chart(panel: Panel, rows: Sequence[Row]) -> Chart:
     curves = [
-        Curve(label, downsample([(row["images_seen"] / 1000, _finite(row[name])) for row in known]))
+        Curve(
+            label,
+            downsample(
+                [(row["images_seen"] / 1000, _none_unless_finite(row[name])) for row in known]
+            ),
+        )
         for name, label in panel.curves.items()
         if (known := [row for row in rows if name in row])
     ]
@@ -134,8 +145,10 @@ def _metric_chart(family: str, columns: Sequence[Series]) -> Chart:
     curves = [
         Curve(
             series.column.partition("_")[2] or series.column,
-            downsample([(seen / 1000, _finite(value)) for seen, value in series.values.items()]),
-            None if series.real is None else _finite(series.real),
+            downsample(
+                [(seen / 1000, _none_unless_finite(value)) for seen, value in series.values.items()]
+            ),
+            None if series.real is None else _none_unless_finite(series.real),
         )
         for series in columns
     ]
@@ -146,9 +159,9 @@ def _first_known(points: Iterable[Point]) -> str:
     return next((f"{value:.4g}" for _, value in points if value is not None), "unknown")
 
 
-def _finite(value: float) -> float | None:
+def _none_unless_finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _round(value: float) -> float:
+def _round_significant(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")

@@ -5,19 +5,19 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from progan import presets, schedule
-from progan.config import SECTIONS, Network, Run, config_changes
-from progan.diagnosis.curves import GrowthPhase, growth_phases
+from progan.config import SECTIONS, Network, Run, list_config_changes
+from progan.diagnosis.curves import GrowthPhase, list_growth_phases
 from progan.diagnosis.diagnose import diagnose
 from progan.diagnosis.history import Row, read_history
-from progan.diagnosis.status import Status, coverage_facts, explain_status, format_rollbacks
+from progan.diagnosis.status import Status, explain_status, format_rollbacks, list_coverage_facts
 from progan.errors import UserError
 from progan.invocation import respell_commands
-from progan.option_fields import option_fields, option_name
+from progan.option_fields import format_option_name, list_option_fields
 from progan.report.run_data import RunData
 from progan.run_directory import LOG_FILE
-from progan.runtime.text import human_rate, human_seconds
+from progan.runtime.text import format_duration, format_rate
 from progan.schedule import Phase
-from progan.training.progress import resolution_label
+from progan.training.progress import format_resolution
 
 # Starts of the last line of the log of a run that has ended, after the time; the last one is of
 # earlier versions.
@@ -35,9 +35,9 @@ def build_status_section(data: RunData) -> dict[str, Any]:
             found = diagnose(history)
             diagnosis = {
                 "status": found,
-                "css_class": status_class(found),
+                "css_class": choose_status_class(found),
                 "explanation": explain_status(found).capitalize(),
-                "facts": list(coverage_facts(found)),
+                "facts": list(list_coverage_facts(found)),
                 "rollbacks": format_rollbacks(history.rows),
             }
         else:
@@ -45,9 +45,9 @@ def build_status_section(data: RunData) -> dict[str, Any]:
     except UserError as error:
         message = f"No status: {error}"
     progress = {
-        "kimg": kimg_at_end(data),
+        "kimg": find_kimg_at_end(data),
         "total_kimg": data.settings.growth.total_kimg if data.settings else None,
-        "facts": [("the run", describe_state(data.log)), *_progress_facts(data)],
+        "facts": [("the run", describe_state(data.log)), *_list_progress_facts(data)],
     }
     return {"message": message, "diagnosis": diagnosis, "progress": progress}
 
@@ -64,33 +64,34 @@ def describe_state(log: Sequence[str]) -> str:
     return f"was training at {last[:19]}, and may still be" if last else "has no log"
 
 
-def kimg_at_end(data: RunData) -> float:
+def find_kimg_at_end(data: RunData) -> float:
     """Return the kimg of the last tick, or where the run was stopped after it."""
     stop = STOPPED.match(data.log[-1]) if data.log else None
     place = STOPPED_AT.search(stop[1]) if stop else None
     return max(float(place[1]) if place else 0.0, data.kimg)
 
 
-def status_class(status: Status) -> str:
+def choose_status_class(status: Status) -> str:
     """Return the CSS class that colours a status: 'failing', 'warning' or 'none'."""
     if status.findings:
         return "failing" if status.failing else "warning"
     return "none"
 
 
-def _progress_facts(data: RunData) -> Iterator[tuple[str, str]]:
+def _list_progress_facts(data: RunData) -> Iterator[tuple[str, str]]:
     if not data.rows:
         return
     last = data.rows[-1]
     if stage := data.describe_stage(last["images_seen"]):
         yield "resolution", stage
     if "progress/hours" in last:
-        yield "time", human_seconds(last["progress/hours"] * 3600)
+        yield "time", format_duration(last["progress/hours"] * 3600)
     if "speed/images-per-second" in last:
-        yield "speed", f"{human_rate(last['speed/images-per-second'])} images/s"
+        yield "speed", f"{format_rate(last['speed/images-per-second'])} images/s"
 
 
-NOT_COMPARED = ("preset", "data", "fingerprint", "init_from")  # listed in the overview instead
+# Listed in the overview instead; the number of classes is that of the dataset.
+NOT_COMPARED = ("preset", "data", "fingerprint", "init_from", "label_size")
 SETTINGS_HEADINGS = ("setting", "value", "what it is")
 MACHINE_HEADINGS = ("from", "progan", "torch", "device")
 GROWTH_HEADINGS = ("resolution", "", "kimg", "batch", "images/s", "time", "")
@@ -114,23 +115,23 @@ def build_settings_section(data: RunData) -> dict[str, Any]:
     run = data.run
     parts = {"run": run, **{name: getattr(run, name) for name in SECTIONS}}
     return {
-        "overview": list(_overview(run)),
-        "changes": changes_from_preset(run),
+        "overview": list(_list_run_facts(run)),
+        "changes": list_changes_from_preset(run),
         "headings": SETTINGS_HEADINGS,
-        "parts": {name: _setting_rows(part) for name, part in parts.items()},
+        "parts": {name: _make_setting_rows(part) for name, part in parts.items()},
     }
 
 
-def changes_from_preset(run: Run) -> list[str]:
+def list_changes_from_preset(run: Run) -> list[str]:
     """Return e.g. '--total-kimg: 12000 -> 140' for each setting that differs from the preset."""
     try:
         preset = presets.preset(run.preset)
     except UserError:  # 'custom', or a preset of another version
         preset = Run()
-    return [option_name(each) for each in config_changes(preset, run, NOT_COMPARED)]
+    return [format_option_name(each) for each in list_config_changes(preset, run, NOT_COMPARED)]
 
 
-def _overview(run: Run) -> Iterator[tuple[str, str]]:
+def _list_run_facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "preset", run.preset
     yield "dataset", run.data.data or UNKNOWN
     if run.data.fingerprint:
@@ -141,14 +142,14 @@ def _overview(run: Run) -> Iterator[tuple[str, str]]:
     yield "images", f"{run.network.size(run.network.max_level)}x{run.network.channels}"
 
 
-def _setting_rows(part: Any) -> list[list[str]]:
+def _make_setting_rows(part: Any) -> list[list[str]]:
     return [
         [
             item.name.replace("_", "-"),
             _format_value(getattr(part, item.name), item.metadata["auto"]),
             respell_commands(item.metadata["text"]),
         ]
-        for item in option_fields(type(part))
+        for item in list_option_fields(type(part))
     ]
 
 
@@ -167,7 +168,7 @@ def build_machine_section(data: RunData) -> dict[str, Any]:
         raise UserError(f"{LOG_FILE} and statistics are missing.")
     sessions = [Session(*match.groups()) for line in data.log if (match := SESSION.fullmatch(line))]
     return {
-        "overview": list(_machine_facts(data, sessions)),
+        "overview": list(_list_machine_facts(data, sessions)),
         "headings": MACHINE_HEADINGS,
         "starts": sessions,
         "log_file": LOG_FILE,
@@ -175,29 +176,29 @@ def build_machine_section(data: RunData) -> dict[str, Any]:
     }
 
 
-def _machine_facts(data: RunData, sessions: Sequence[Session]) -> Iterator[tuple[str, str]]:
+def _list_machine_facts(data: RunData, sessions: Sequence[Session]) -> Iterator[tuple[str, str]]:
     """Yield facts of the last session, and peak memory and time of all."""
     if sessions:
         last = sessions[-1]
         yield from (("device", last.device), ("progan", last.version), ("torch", last.torch))
         yield "started", f"{len(sessions)} times" if len(sessions) > 1 else last.start
-    if peaks := _column(data.rows, "memory/peak-gib"):
+    if peaks := _select_known(data.rows, "memory/peak-gib"):
         yield "peak memory", f"{max(peaks):.1f} GiB"
-    if hours := _column(data.rows, "progress/hours"):
-        yield "trained for", human_seconds(hours[-1] * 3600)
+    if hours := _select_known(data.rows, "progress/hours"):
+        yield "trained for", format_duration(hours[-1] * 3600)
 
 
 def build_growth_section(data: RunData) -> dict[str, Any]:
     """Return a row for each growth phase of the schedule."""
     growth, network = data.run.growth, data.run.network
-    rows = [_phase_row(phase, network, data) for phase in schedule.phases(growth, network)]
+    rows = [_phase_row(phase, network, data) for phase in schedule.iterate_phases(growth, network)]
     return {"headings": GROWTH_HEADINGS, "rows": rows}
 
 
-def shaded_phases(data: RunData) -> list[GrowthPhase]:
+def list_shaded_phases(data: RunData) -> list[GrowthPhase]:
     """Return the phases up to now, by the schedule, or by the ticks if settings are unknown."""
     if data.settings is None:
-        return growth_phases(data.rows)
+        return list_growth_phases(data.rows)
     return [
         GrowthPhase(
             phase.start_kimg,
@@ -205,12 +206,12 @@ def shaded_phases(data: RunData) -> list[GrowthPhase]:
             phase.stage.resolution,
             phase.stage.fading,
         )
-        for phase in schedule.phases(data.settings.growth, data.settings.network)
+        for phase in schedule.iterate_phases(data.settings.growth, data.settings.network)
         if phase.start_kimg < data.kimg
     ]
 
 
-def hours_at(kimg: float, rows: Sequence[Row]) -> float | None:
+def interpolate_hours(kimg: float, rows: Sequence[Row]) -> float | None:
     """Interpolate the hours of training at a kimg between ticks; None if unknown."""
     known = [row for row in rows if "progress/hours" in row]
     points = [(0.0, 0.0), *((row["images_seen"] / 1000, row["progress/hours"]) for row in known)]
@@ -226,24 +227,27 @@ def _phase_row(phase: Phase, network: Network, data: RunData) -> list[str]:
     inside = [
         row for row in data.rows if phase.start_kimg < row["images_seen"] / 1000 <= phase.end_kimg
     ]
-    speeds = _column(inside, "speed/images-per-second")
+    speeds = _select_known(inside, "speed/images-per-second")
     return [
-        resolution_label(phase.stage, network),
+        format_resolution(phase.stage, network),
         "fading in" if phase.stage.fading else "stable",
         f"{phase.start_kimg:g}–{phase.end_kimg:g}",
         f"{phase.stage.batch}",
-        human_rate(sum(speeds) / len(speeds)) if speeds else UNKNOWN,
-        _phase_time(phase, now, data.rows),
+        format_rate(sum(speeds) / len(speeds)) if speeds else UNKNOWN,
+        _format_phase_time(phase, now, data.rows),
         state,
     ]
 
 
-def _phase_time(phase: Phase, now: float, rows: Sequence[Row]) -> str:
+def _format_phase_time(phase: Phase, now: float, rows: Sequence[Row]) -> str:
     if phase.start_kimg >= now:
         return UNKNOWN
-    start, end = hours_at(phase.start_kimg, rows), hours_at(min(phase.end_kimg, now), rows)
-    return UNKNOWN if start is None or end is None else human_seconds((end - start) * 3600)
+    start, end = (
+        interpolate_hours(phase.start_kimg, rows),
+        interpolate_hours(min(phase.end_kimg, now), rows),
+    )
+    return UNKNOWN if start is None or end is None else format_duration((end - start) * 3600)
 
 
-def _column(rows: Sequence[Row], name: str) -> list[float]:
+def _select_known(rows: Sequence[Row], name: str) -> list[float]:
     return [row[name] for row in rows if name in row]

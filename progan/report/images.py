@@ -12,7 +12,7 @@ from PIL import Image, features
 
 from progan import schedule
 from progan.errors import UserError
-from progan.images import to_opaque_rgb
+from progan.images import to_opaque_pil
 from progan.report.run_data import RunData
 from progan.run_directory import FAKES_PREFIX, FIRST_FAKES_FILE, REALS_FILE
 from progan.training.sample_grids import choose_layout, read_images_seen
@@ -69,8 +69,8 @@ def build_section(data: RunData) -> dict[str, Any]:
     grids = find_grids(data.directory)
     if not grids:
         raise UserError("There are no samples yet: they come with the first ticks.")
-    chosen = choose_frames([grid.images_seen for grid in grids], _phase_ends(data), MAX_FRAMES)
-    cells = visible_cells(data)
+    chosen = choose_frames([grid.images_seen for grid in grids], _list_phase_ends(data), MAX_FRAMES)
+    cells = choose_visible_cells(data)
     opened = [
         (grids[index], image)
         for index in chosen
@@ -82,13 +82,17 @@ def build_section(data: RunData) -> dict[str, Any]:
     reals = _open_or_none(data.directory / REALS_FILE, cells)
     return {
         "frames": [
-            Frame(embed(file), grid.images_seen / 1000, _caption(data, grid.images_seen))
+            Frame(
+                embed_as_data_uri(file),
+                grid.images_seen / 1000,
+                _format_caption(data, grid.images_seen),
+            )
             for file, (grid, _) in zip(files, opened, strict=True)
         ],
         "cells": cells,
         "seed_step": choose_layout(data.settings.network).columns if data.settings else 0,
-        "note": _note(len(grids), len(chosen) - len(opened), len(opened), cells),
-        "reals": embed(encode_within([reals], MAX_BYTES // 8)[0]) if reals else None,
+        "note": _describe_omitted_frames(len(grids), len(chosen) - len(opened), len(opened), cells),
+        "reals": embed_as_data_uri(encode_within([reals], MAX_BYTES // 8)[0]) if reals else None,
         "reals_message": f"{REALS_FILE} is missing.",
     }
 
@@ -127,7 +131,7 @@ def choose_frames(moments: Sequence[int], ends: Iterable[float], max_frames: int
     return sorted(kept)
 
 
-def visible_cells(data: RunData) -> Cells | None:
+def choose_visible_cells(data: RunData) -> Cells | None:
     """Return the part of each grid to show; None if the settings are unknown."""
     if data.settings is None:
         return None
@@ -152,7 +156,7 @@ def open_image(path: Path, cells: Cells | None = None) -> Image.Image:
         else:
             image = file.copy()
     plain = image if image.mode in ("L", "RGB", "RGBA") else image.convert("RGBA")
-    return shrink_to_width(to_opaque_rgb(np.atleast_3d(np.asarray(plain))), MAX_WIDTH)
+    return shrink_to_width(to_opaque_pil(np.atleast_3d(np.asarray(plain))), MAX_WIDTH)
 
 
 def shrink_to_width(image: Image.Image, width: int) -> Image.Image:
@@ -173,28 +177,28 @@ def encode_within(images: Sequence[Image.Image], max_bytes: int) -> list[bytes]:
         (
             step
             for step in QUALITY_STEPS
-            if sum(len(_encode(image, *step)) for image in some) * len(images)
+            if sum(len(_shrink_and_encode(image, *step)) for image in some) * len(images)
             <= max_bytes * len(some)
         ),
         QUALITY_STEPS[-1],
     )
-    return [_encode(image, width, quality) for image in images]
+    return [_shrink_and_encode(image, width, quality) for image in images]
 
 
-def embed(file: bytes) -> EmbeddedImage:
+def embed_as_data_uri(file: bytes) -> EmbeddedImage:
     """Return the content of an image file as a data URI."""
     with Image.open(BytesIO(file)) as image:
         content = base64.b64encode(file).decode("ascii")
-        return EmbeddedImage(f"data:image/{_image_format()};base64,{content}", *image.size)
+        return EmbeddedImage(f"data:image/{_choose_image_format()};base64,{content}", *image.size)
 
 
-def _encode(image: Image.Image, width: int, quality: int) -> bytes:
+def _shrink_and_encode(image: Image.Image, width: int, quality: int) -> bytes:
     file = BytesIO()
-    shrink_to_width(image, width).save(file, _image_format(), quality=quality)
+    shrink_to_width(image, width).save(file, _choose_image_format(), quality=quality)
     return file.getvalue()
 
 
-def _image_format() -> str:
+def _choose_image_format() -> str:
     """Return 'webp', which is smaller, or 'jpeg' if this Pillow has no WebP."""
     return "webp" if features.check("webp") else "jpeg"
 
@@ -206,21 +210,21 @@ def _open_or_none(path: Path, cells: Cells | None) -> Image.Image | None:
         return None
 
 
-def _phase_ends(data: RunData) -> list[float]:
+def _list_phase_ends(data: RunData) -> list[float]:
     """Return the images seen at the end of each finished phase."""
     if data.settings is None:
         return []
-    phases = schedule.phases(data.settings.growth, data.settings.network)
+    phases = schedule.iterate_phases(data.settings.growth, data.settings.network)
     return [phase.end_kimg * 1000 for phase in phases if phase.end_kimg <= data.kimg]
 
 
-def _caption(data: RunData, images_seen: int) -> str:
+def _format_caption(data: RunData, images_seen: int) -> str:
     """Return e.g. 'kimg 8: 4→8 fade 33%'."""
     stage = data.describe_stage(images_seen)
     return f"kimg {images_seen / 1000:g}" + (f": {stage}" if stage else "")
 
 
-def _note(written: int, unreadable: int, kept: int, cells: Cells | None) -> str:
+def _describe_omitted_frames(written: int, unreadable: int, kept: int, cells: Cells | None) -> str:
     counts = f"{kept} of {written} sample grids" if kept < written else f"All {kept} sample grids"
     first = f", of each the first {cells.columns}×{cells.rows} images at most" if cells else ""
     missing = f" {unreadable} could not be read." if unreadable else ""

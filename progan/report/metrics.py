@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from metrics.comparison import column_goal, goal_key, rank_value
+from metrics.comparison import column_goal, compute_sort_key, goal_key
 from metrics.options import GOALS, LOWER_IS_BETTER, parse_metrics
-from metrics.run_record import Metric, column_label, metric_files, parse_metric_file
+from metrics.run_record import Metric, column_label, list_metric_files, parse_metric_file
 from progan.config import Run
 from progan.errors import UserError
 from progan.invocation import command_line
@@ -48,7 +48,7 @@ class Series:
         ranks = {
             age: rank
             for age, value in self.values.items()
-            if (rank := rank_value(self.column, value, self.real)) is not None
+            if (rank := compute_sort_key(self.column, value, self.real)) is not None
         }
         if not ranks or not column_goal(self.column):
             return None
@@ -80,7 +80,7 @@ class Choice(NamedTuple):
     reason: str
 
 
-def network_ages(directory: Path) -> dict[str, int]:
+def read_images_seen_by_network(directory: Path) -> dict[str, int]:
     """Return the images seen of each network file of a run, by stem, without damaged files."""
     paths = [*directory.glob(f"{PREFIX}*{SUFFIX}"), *directory.glob(f"{BEST_PREFIX}*{SUFFIX}")]
     ages = {path.stem: read_images_seen(path) for path in sorted(paths)}
@@ -89,10 +89,10 @@ def network_ages(directory: Path) -> dict[str, int]:
 
 def read_measurements(directory: Path) -> Measurements:
     """Read all metric-*.jsonl of a run; of two values for one network the last counts."""
-    ages = network_ages(directory)
+    ages = read_images_seen_by_network(directory)
     found: dict[str, Series] = {}
     errors = []
-    for file in metric_files(directory):
+    for file in list_metric_files(directory):
         try:
             for images_seen, finding in parse_metric_file(file, ages):
                 points = [(images_seen, *item) for item in finding.values.items()]
@@ -114,7 +114,7 @@ def read_measurements(directory: Path) -> Measurements:
 
 def build_section(data: RunData, measurements: Measurements) -> dict[str, Any]:
     """Return the network to use, the command that generates with it, and a table of best values."""
-    ages = network_ages(data.directory)
+    ages = read_images_seen_by_network(data.directory)
     choice = choose_best_network(ages, measurements, data.settings)
     network = data.directory / f"{choice.name}{SUFFIX}"
     return {
@@ -125,7 +125,7 @@ def build_section(data: RunData, measurements: Measurements) -> dict[str, Any]:
         ),
         "headings": HEADINGS,
         "rows": [
-            _row(series, best, ages)
+            _format_series_row(series, best, ages)
             for family in measurements.families().values()
             for series in family
             if (best := series.best())
@@ -176,7 +176,7 @@ def find_network_at(images_seen: int, ages: dict[str, int]) -> str:
     return min(names, key=lambda name: not name.startswith(BEST_PREFIX), default="")
 
 
-def _row(series: Series, best: tuple[int, float], ages: dict[str, int]) -> list[str]:
+def _format_series_row(series: Series, best: tuple[int, float], ages: dict[str, int]) -> list[str]:
     images_seen, value = best
     return [
         series.label,

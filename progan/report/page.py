@@ -25,7 +25,7 @@ def render_page(data: RunData, neighbours: BuildSection) -> str:
     """Return the whole report as HTML that needs no other file."""
     measurements = metrics.read_measurements(data.directory)
     charts = curves.make_charts(data, measurements)
-    errors = [*_damaged_rows_message(data), *measurements.errors]
+    errors = [*_describe_damaged_rows(data), *measurements.errors]
     # Title, macro of sections.html.jinja, function that returns its parameters.
     sections: tuple[tuple[str, str, BuildSection], ...] = (
         ("Status", "status", lambda: facts.build_status_section(data)),
@@ -39,7 +39,7 @@ def render_page(data: RunData, neighbours: BuildSection) -> str:
     )
     style, script = _read_resource("page.css"), _read_resource("page.js")
     text = (
-        _environment()
+        _make_jinja_environment()
         .get_template("page.html.jinja")
         .render(
             policy=content_security_policy(style, script),
@@ -47,7 +47,7 @@ def render_page(data: RunData, neighbours: BuildSection) -> str:
             script=script,
             name=data.directory.resolve().name,
             sections={title: render_section(macro, build) for title, macro, build in sections},
-            numbers=json_for_script(curves.chart_data(data, charts)),
+            numbers=dump_json_for_script(curves.chart_data(data, charts)),
             version=__version__,
         )
     )
@@ -56,7 +56,7 @@ def render_page(data: RunData, neighbours: BuildSection) -> str:
 
 def render_section(macro: str, build: BuildSection) -> Markup:
     """Render one section; an error becomes a sentence in its place and spares the others."""
-    macros: Any = _environment().get_template("sections.html.jinja").module
+    macros: Any = _make_jinja_environment().get_template("sections.html.jinja").module
     try:
         return Markup(getattr(macros, macro)(**build()))
     except UserError as error:
@@ -70,17 +70,17 @@ def content_security_policy(style: str, script: str) -> str:
     """Return the policy that allows inline data, this style and this script, and no requests."""
     return (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src {_csp_hash(style)}; script-src {_csp_hash(script)}"
+        f"style-src {_hash_for_csp(style)}; script-src {_hash_for_csp(script)}"
     )
 
 
-def json_for_script(values: Mapping[str, Any]) -> str:
+def dump_json_for_script(values: Mapping[str, Any]) -> str:
     """Return JSON that cannot end the <script> element that contains it."""
     return json.dumps(values, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 @cache
-def _environment() -> Environment:
+def _make_jinja_environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("progan.report", ""),
         autoescape=True,
@@ -92,7 +92,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _damaged_rows_message(data: RunData) -> list[str]:
+def _describe_damaged_rows(data: RunData) -> list[str]:
     if not data.num_damaged_rows:
         return []
     if data.num_damaged_rows == 1:
@@ -100,7 +100,7 @@ def _damaged_rows_message(data: RunData) -> list[str]:
     return [f"{data.num_damaged_rows} damaged lines of {STATISTICS_FILE} are left out."]
 
 
-def _csp_hash(text: str) -> str:
+def _hash_for_csp(text: str) -> str:
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 

@@ -9,7 +9,7 @@ from progan.config import Run
 from progan.diagnosis.history import Row, parse_row
 from progan.errors import UserError
 from progan.run_directory import CONFIG_FILE, LOG_FILE, STATISTICS_FILE, load_config
-from progan.training.progress import stage_label
+from progan.training.progress import describe_stage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +47,7 @@ class RunData:
         if self.settings is None:
             return ""
         growth, network = self.settings.growth, self.settings.network
-        return stage_label(
+        return describe_stage(
             schedule.stage_at(growth, network, max(int(images_seen) - 1, 0)), network
         )
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from progan.runtime.devices import none_if_out_of_memory
+from progan.runtime.devices import call_or_none_if_out_of_memory
 
 T = TypeVar("T")
 MAX_STEPS_AHEAD = 4  # steps that the CPU may queue; more than one, so that the device never idles
@@ -57,7 +57,7 @@ class CudaPrefetcher:
         """
         if self._stream is None:
             return Prefetched(content, None)
-        sent: T | None = none_if_out_of_memory(
+        sent: T | None = call_or_none_if_out_of_memory(
             lambda: tree_map_only(Tensor, self._copy_async, content)
         )
         return Prefetched(content if sent is None else sent, self._stream.record_event())
@@ -73,12 +73,14 @@ class CudaPrefetcher:
         return received
 
     def _copy_async(self, tensor: Tensor) -> Tensor:
+        """Start copying a CPU tensor to the device; return any other unchanged."""
         if tensor.device.type != "cpu":
             return tensor
         # The allocator of pinned memory waits for the copy before it uses this memory again.
         return tensor.pin_memory().to(self._device, non_blocking=True)
 
     def _hand_over(self, tensor: Tensor) -> Tensor:
+        """Mark a copied tensor as used on the caller's stream, and return it."""
         if tensor.device.type == "cuda":
             # Allocated on the side stream: it must not be reused there before the work queued here.
             tensor.record_stream(torch.cuda.current_stream(self._device))

@@ -33,6 +33,8 @@ def choose_device(name: str, number: int | None = None) -> torch.device:
         number: Rank of this process on this machine; each process gets a GPU of its own.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name not in ("auto", "cpu", *available):
+        return _parse_gpu(name)
     if name == "auto":
         name = next((kind for kind, present in available.items() if present), "cpu")
     if not available.get(name, True):
@@ -54,6 +56,16 @@ def choose_device(name: str, number: int | None = None) -> torch.device:
         )
     torch.cuda.set_device(number)
     return torch.device(name, number)
+
+
+def _parse_gpu(name: str) -> torch.device:
+    """Return the GPU of a name such as 'cuda:1'; raises UserError if there is none."""
+    kind, _, index = name.partition(":")
+    count = torch.cuda.device_count() if kind == "cuda" else 0
+    if kind == "cuda" and index.isdecimal() and int(index) < count:
+        return torch.device(name)
+    gpus = f", or cuda:0 to cuda:{count - 1}" if count else ""
+    raise UserError(f"Unknown device {name!r}: choose auto, cpu, cuda, mps{gpus}.")
 
 
 def describe_device(device: torch.device) -> str:
@@ -79,7 +91,7 @@ def set_deterministic() -> None:
 
 @contextmanager
 def tf32_disabled() -> Iterator[None]:
-    """Disable TF32 inside the context, whatever the precision of the run is."""
+    """Disable TF32 inside the context, and restore the run's precision after it."""
     before = "tf32" if torch.backends.cudnn.allow_tf32 else "fp32"
     set_precision("fp32")
     try:
@@ -100,7 +112,7 @@ def is_capturing(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
-def none_if_out_of_memory(work: Callable[[], T]) -> T | None:
+def call_or_none_if_out_of_memory(work: Callable[[], T]) -> T | None:
     """Return what `work` returns, or None if it runs out of memory."""
     try:
         return work()
@@ -125,7 +137,7 @@ def free_memory_bytes(device: torch.device) -> int | None:
         return None
     kib = dict(line.split(":") for line in MEMORY_FILE.read_text().splitlines())["MemAvailable"]
     of_machine = int(kib.split()[0]) * 1024
-    return min([of_machine, *_free_in_container()])
+    return min([of_machine, *_list_free_container_bytes()])
 
 
 def unclaimed_memory_bytes(device: torch.device) -> int | None:
@@ -136,7 +148,7 @@ def unclaimed_memory_bytes(device: torch.device) -> int | None:
     return free_memory_bytes(device)
 
 
-def _free_in_container() -> list[int]:
+def _list_free_container_bytes() -> list[int]:
     """Return the memory left under the limit of a container (cgroup 2); [] without a limit."""
     try:
         most = (CGROUP / "memory.max").read_text().strip()

@@ -20,7 +20,7 @@ PARTIAL = ".partial"  # suffix of files that are being written
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
-def human_bytes(num_bytes: int) -> str:
+def format_bytes(num_bytes: int) -> str:
     """Format a size: '512 bytes', '1.5 GiB'."""
     size, unit = float(num_bytes), 0
     while size >= 1023.95 and unit < len(_UNITS) - 1:  # 1023.95 would round to 1024.0
@@ -50,7 +50,7 @@ def append_text(path: Path, text: str) -> None:
         raise
 
 
-def sha256_of(path: Path) -> str:
+def hash_file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -61,17 +61,18 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise _in_the_way(path) from error
+        raise _make_in_the_way_error(path) from error
 
 
 def require_folder_or_nothing(path: Path) -> None:
     """Raise UserError if a file is in the way of a folder to be created later."""
     nearest = next((each for each in (path, *path.parents) if os.path.lexists(each)), None)
     if nearest is not None and not nearest.is_dir():
-        raise _in_the_way(path)
+        raise _make_in_the_way_error(path)
 
 
-def _in_the_way(path: Path) -> UserError:
+def _make_in_the_way_error(path: Path) -> UserError:
+    """Return the error that a file is in the way of a folder."""
     return UserError(
         f"Cannot create the folder {path}: there is a file of that name in the way. "
         "Name another place."
@@ -87,7 +88,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     /dev/stdout, is never replaced: `path` itself is yielded then.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
-        with named_errors(path):
+        with name_file_in_errors(path):
             yield path
         return
     path = path.resolve()  # a link keeps pointing to its target
@@ -97,8 +98,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise UserError(
             f"Cannot write {path}: no such folder: {path.parent}. Create it, or name another place."
         )
-    temporary = _partial(path)
-    with _name_errors(path, temporary):
+    temporary = _make_partial_path(path)
+    with _replace_path_in_errors(path, temporary):
         temporary.touch(exist_ok=False)
         mode = temporary.stat().st_mode
         try:
@@ -113,14 +114,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def named_errors(path: Path) -> Iterator[None]:
+def name_file_in_errors(path: Path) -> Iterator[None]:
     """Add the name of `path` to an OSError without one, such as that of a failing write()."""
-    with _name_errors(path, path):
+    with _replace_path_in_errors(path, path):
         yield
 
 
 @contextmanager
-def _name_errors(path: Path, temporary: Path) -> Iterator[None]:
+def _replace_path_in_errors(path: Path, temporary: Path) -> Iterator[None]:
     """Put the name of `path` into an OSError that names no file or the temporary one."""
     try:
         yield
@@ -140,7 +141,7 @@ def clear_folder(folder: Path) -> None:
             path.unlink()
 
 
-def require_empty(dest: Path) -> None:
+def require_absent_or_empty(dest: Path) -> None:
     """Raise UserError unless `dest` does not exist or is an empty folder."""
     if dest.is_dir():
         if any(dest.iterdir()):
@@ -167,7 +168,7 @@ def staging_directory(dest: Path) -> Iterator[Path]:
     exists and is not empty, if nothing can be created beside it, or if another process is
     filling it. An OSError that names no file gets the name of `dest`.
     """
-    require_empty(dest)
+    require_absent_or_empty(dest)
     dest = dest.resolve()
     missing = [folder for folder in dest.parents if not folder.exists()]
     growing = staging_path(dest)
@@ -188,6 +189,7 @@ def staging_directory(dest: Path) -> Iterator[Path]:
 
 
 def _create_staging(growing: Path, dest: Path) -> None:
+    """Create the hidden folder; raises UserError, or OSError if the disk is full."""
     try:
         growing.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -199,7 +201,7 @@ def _create_staging(growing: Path, dest: Path) -> None:
         ) from error
 
 
-def _partial(path: Path) -> Path:
+def _make_partial_path(path: Path) -> Path:
     """Return a unique hidden path beside `path`, on the same disk."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
 
@@ -211,7 +213,8 @@ def remove_partials(folder: Path) -> None:
 
 
 def _replace_directory(temporary: Path, dest: Path) -> None:
-    require_empty(dest)  # it may have been filled meanwhile
+    """Rename a directory to `dest`, which must not exist or be empty, and flush the names."""
+    require_absent_or_empty(dest)  # it may have been filled meanwhile
     with suppress(FileNotFoundError):
         dest.rmdir()
     os.replace(temporary, dest)
@@ -229,8 +232,8 @@ def require_free_space(directory: Path, num_bytes: int, what: str) -> None:
     free = shutil.disk_usage(place).free
     if free < num_bytes:
         raise UserError(
-            f"{what} needs {human_bytes(num_bytes)}, but {place} has only "
-            f"{human_bytes(free)} free. Free {human_bytes(num_bytes - free)}, "
+            f"{what} needs {format_bytes(num_bytes)}, but {place} has only "
+            f"{format_bytes(free)} free. Free {format_bytes(num_bytes - free)}, "
             "or name a folder on a larger disk."
         )
 
@@ -254,7 +257,7 @@ def require_existing(paths: Iterable[Path | None], advice: str) -> None:
 
 
 def require_detector(path: Path | None) -> None:
-    """Raise UserError if a file of --detector was named that does not exist."""
+    """Raise UserError if --detector names a file that does not exist; None is not given."""
     if path is not None and not os.path.exists(path):
         raise UserError(f"No such file: {path}. Name another one with --detector.")
 
@@ -317,8 +320,8 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield line
 
 
-def zip_member_names(path: Path) -> list[str]:
-    """Return the names of the files in a zip file; [] if it is damaged or none."""
+def list_zip_members(path: Path) -> list[str]:
+    """Return the names of all files in a zip file; [] if it is damaged or no zip file."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
@@ -326,8 +329,8 @@ def zip_member_names(path: Path) -> list[str]:
         return []
 
 
-def read_stored_member(path: Path, name: str) -> bytes:
-    """Read an uncompressed file of a zip file; b"" of others, which may exceed memory."""
+def read_uncompressed_zip_member(path: Path, name: str) -> bytes:
+    """Read a file that a zip file stores uncompressed; b'' if compressed, missing or damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             plain = archive.getinfo(name).compress_type == zipfile.ZIP_STORED

@@ -67,7 +67,7 @@ def locked_directory(directory: Path, busy: str) -> Iterator[None]:
 
 
 def _open_locked(path: Path, what: str) -> int:
-    """Open the file and lock it."""
+    """Open and lock a file, and return its handle; UserError if another process holds it."""
     import fcntl
 
     while True:
@@ -75,18 +75,18 @@ def _open_locked(path: Path, what: str) -> int:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            alive = isinstance(error, BlockingIOError) or _may_be_alive(_holder(handle))
+            alive = isinstance(error, BlockingIOError) or _may_be_alive(_read_holder(handle))
             if alive or error.errno not in _UNSUPPORTED:
-                holder = _holder(handle)
+                holder = _read_holder(handle)
                 os.close(handle)
-                raise (_busy(path, what, holder) if alive else error) from error
+                raise (_make_busy_error(path, what, holder) if alive else error) from error
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), path.stat()):
                 return handle
         os.close(handle)  # removed by its last holder: lock the new one
 
 
-def _holder(handle: int) -> dict[str, object]:
+def _read_holder(handle: int) -> dict[str, object]:
     """Read which process wrote the file; {} if none has."""
     try:
         holder = json.loads(os.pread(handle, 4096, 0))
@@ -111,7 +111,8 @@ def _may_be_alive(holder: dict[str, object]) -> bool:
     return True
 
 
-def _busy(path: Path, what: str, holder: dict[str, object]) -> UserError:
+def _make_busy_error(path: Path, what: str, holder: dict[str, object]) -> UserError:
+    """Return the error that names the process that holds a folder."""
     if not holder:
         return UserError(f"{what} by another process, which holds {path}. Wait for it.")
     return UserError(

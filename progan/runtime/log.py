@@ -18,7 +18,7 @@ class Log:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._is_read = True
-        _end_last_line(path)
+        _complete_last_line(path)
 
     def __call__(self, text: str) -> None:
         text = text.encode("utf-8", "backslashreplace").decode()  # paths may not be UTF-8
@@ -26,6 +26,7 @@ class Log:
         self.append_to_file(text)
 
     def _print(self, text: str) -> None:
+        """Print above a progress bar; once that fails, say so in the file and never print again."""
         if not self._is_read:
             return
         from tqdm import tqdm  # only here: this module is imported for --help
@@ -61,7 +62,7 @@ class NullLog(Log):
         """Nothing is noted."""
 
 
-def _end_last_line(path: Path) -> None:
+def _complete_last_line(path: Path) -> None:
     """End the last line, which may have been cut when a process was killed."""
     if path.exists() and path.stat().st_size:
         with path.open("rb+") as file:
@@ -84,16 +85,17 @@ class _NamedOutput:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        with _name_errors():
+        with _name_output_in_errors():
             return self._stream.write(text)
 
     def flush(self) -> None:
-        with _name_errors():
+        with _name_output_in_errors():
             self._stream.flush()
 
 
 @contextmanager
-def _name_errors() -> Iterator[None]:
+def _name_output_in_errors() -> Iterator[None]:
+    """Set 'standard output' as the file name of an OSError inside the context."""
     try:
         yield
     except OSError as error:
@@ -102,13 +104,13 @@ def _name_errors() -> Iterator[None]:
 
 
 @contextmanager
-def checked_output() -> Iterator[None]:
+def exit_on_output_error() -> Iterator[None]:
     """End the process with 1 and one line if its standard output is closed or cannot be written.
 
     A closed pipe (`| head`) is left to click, which ends the process without a message.
     """
     if sys.stdout is None:  # no file descriptor: files would be opened in its place
-        _fail(CLOSED)
+        _print_error_and_exit(CLOSED)
     stream = sys.stdout
     named = cast(TextIO, _NamedOutput(stream))
     sys.stdout = named
@@ -117,43 +119,46 @@ def checked_output() -> Iterator[None]:
     except OSError as error:
         if not is_output_error(error):
             raise
-        _fail(_message(error))
+        _print_error_and_exit(_format_output_error(error))
     except SystemExit:
-        _flush()
+        _flush_stdout_or_exit()
         raise
     finally:
         if sys.stdout is named:
             sys.stdout = stream
-    _flush()
+    _flush_stdout_or_exit()
 
 
 def is_output_error(error: OSError) -> bool:
+    """True if an OSError comes from the standard output inside `exit_on_output_error`."""
     return bool(error.filename == NAME)
 
 
-def _message(error: OSError) -> str:
+def _format_output_error(error: OSError) -> str:
+    """Return 'The standard output cannot be written: …'."""
     return f"The standard output cannot be written: {error.strerror}."
 
 
-def _flush() -> None:
-    """Flush before the interpreter does, which would fail with a traceback."""
+def _flush_stdout_or_exit() -> None:
+    """Flush standard output; exit with 1 and a message if it fails; a closed pipe is ignored."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _discard()
+        _discard_pending_output()
     except OSError as error:
-        _fail(_message(error))
+        _print_error_and_exit(_format_output_error(error))
 
 
-def _fail(message: str) -> NoReturn:
+def _print_error_and_exit(message: str) -> NoReturn:
+    """Print 'Error: …' to standard error, discard pending output, and exit with 1."""
     if sys.stderr is not None:
         with suppress(OSError):
             print(f"Error: {message}", file=sys.stderr, flush=True)
-    _discard()
+    _discard_pending_output()
     raise SystemExit(1)
 
 
-def _discard() -> None:
+def _discard_pending_output() -> None:
     """Redirect pending output to /dev/null, which the interpreter would write at its end."""
     if sys.stdout is not None:
         with suppress(OSError):

@@ -95,7 +95,7 @@ def scan_pickle(stream: Stream) -> PickleScan:
     return PickleScan(content, tuple(unpickler.names), is_whole=True)
 
 
-def dict_items(value: Any) -> dict[Any, Any]:
+def get_dict_items(value: Any) -> dict[Any, Any]:
     """Return the items of a dictionary, or of an object that is one; {} of anything else."""
     if isinstance(value, PickledObject):
         return value.items
@@ -116,12 +116,12 @@ def is_plain_key(key: Any) -> bool:
     return isinstance(key, (str, bytes, int, float))
 
 
-def opcodes(methods: dict[bytes, Any]) -> dict[int, Any]:
+def make_opcode_table(methods: dict[bytes, Any]) -> dict[int, Any]:
     """Make the dispatch table of an unpickler from its methods."""
     return {code[0]: method for code, method in methods.items()}
 
 
-def _current_name(module: str, name: str) -> Name:
+def _make_current_name(module: str, name: str) -> Name:
     """Name a global, with the current name of a renamed module."""
     renamed = {"__builtin__": "builtins", "copy_reg": "copyreg"}
     module = renamed.get(module, re.sub(r"^numpy\._core\b", "numpy.core", module))
@@ -141,7 +141,7 @@ class SafeUnpickler(pickle._Unpickler):
         self.names: dict[str, None] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        found = _current_name(module, name)
+        found = _make_current_name(module, name)
         self.names[found.text] = None
         return found
 
@@ -155,9 +155,9 @@ class SafeUnpickler(pickle._Unpickler):
 
     def make(self, function: Any, arguments: Any) -> Any:
         """Return what replaces the object that a function or class makes of its arguments."""
-        name = _maker(function)
+        name = _name_called_object(function)
         if name == RECONSTRUCTOR and isinstance(arguments, tuple) and arguments:
-            name = _maker(arguments[0])
+            name = _name_called_object(arguments[0])
         return PickledObject(name, arguments)
 
     def set_state(self, target: Any, state: Any) -> None:
@@ -167,7 +167,7 @@ class SafeUnpickler(pickle._Unpickler):
     def set_items(self, target: Any, keys: list[Any], values: list[Any]) -> None:
         """Set the items that have plain keys."""
         if isinstance(target, (dict, PickledObject)):
-            dict_items(target).update(
+            get_dict_items(target).update(
                 (key, value) for key, value in zip(keys, values, strict=True) if is_plain_key(key)
             )
 
@@ -184,7 +184,7 @@ class SafeUnpickler(pickle._Unpickler):
         self.load_reduce()
 
     def _instantiate(self, function: Any, arguments: list[Any]) -> None:
-        """OBJ and INST."""
+        """Push what replaces the object of the instructions OBJ and INST."""
         self.append(self.make(function, tuple(arguments)))
 
     def load_build(self) -> None:
@@ -229,7 +229,7 @@ class SafeUnpickler(pickle._Unpickler):
         """Read bytes without allocating memory for those that are missing."""
         self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
 
-    dispatch: ClassVar[dict[int, Any]] = pickle._Unpickler.dispatch | opcodes(
+    dispatch: ClassVar[dict[int, Any]] = pickle._Unpickler.dispatch | make_opcode_table(
         {
             pickle.REDUCE: load_reduce,
             pickle.NEWOBJ: load_reduce,
@@ -250,14 +250,14 @@ class SafeUnpickler(pickle._Unpickler):
     )
 
 
-def _maker(value: Any) -> str:
+def _name_called_object(value: Any) -> str:
     """Name what is called; old files of PyTorch keep a class together with its source."""
     if isinstance(value, PickledObject) and isinstance(value.arguments, tuple):
         value = next((each for each in value.arguments if isinstance(each, Name)), value)
     return describe_value(value)
 
 
-def _without_weights(load: Callable[[Any], None]) -> Callable[[SafeUnpickler], None]:
+def _drop_long_value_after(load: Callable[[Any], None]) -> Callable[[SafeUnpickler], None]:
     """Wrap a load method to keep an empty value instead of a long one."""
 
     def load_short(unpickler: SafeUnpickler) -> None:
@@ -273,7 +273,7 @@ class _Scanner(SafeUnpickler):
     """Unpickler that keeps names and settings, but no weights."""
 
     dispatch: ClassVar[dict[int, Any]] = SafeUnpickler.dispatch | {
-        code[0]: _without_weights(SafeUnpickler.dispatch[code[0]])
+        code[0]: _drop_long_value_after(SafeUnpickler.dispatch[code[0]])
         for code in (
             pickle.BINSTRING,
             pickle.BINBYTES,

@@ -19,7 +19,7 @@ from progan.runtime.pickle_scan import (
     describe_value,
     is_hostile,
     is_plain_key,
-    opcodes,
+    make_opcode_table,
     scan_pickle,
 )
 
@@ -60,13 +60,13 @@ def load_plain(data: bytes, where: str, classes: Collection[str] = ()) -> Any:
     try:
         return _PlainUnpickler(io.BytesIO(data), frozenset(classes)).load()
     except _Refused as error:
-        raise _refusal(data, where, _shorten(str(error))) from None
+        raise _make_refusal(data, where, _shorten(str(error))) from None
     except Exception as error:  # broken pickles fail in nearly any way
         text = _shorten(str(error) or type(error).__name__)
         raise BrokenPickle(f"{where} is not a readable pickle ({text}). Fetch it again.") from error
 
 
-def hostile_message(where: str, name: str) -> str:
+def format_hostile_message(where: str, name: str) -> str:
     """Return the message about a pickle that names something hostile."""
     return (
         f"{where} is refused. The pickle asks for {_shorten(name)}, which data never needs: "
@@ -75,10 +75,11 @@ def hostile_message(where: str, name: str) -> str:
     )
 
 
-def _refusal(data: bytes, where: str, asked: str) -> RefusedPickle:
+def _make_refusal(data: bytes, where: str, asked: str) -> RefusedPickle:
+    """Return the error for a pickle; one that names something hostile anywhere says so."""
     hostile = next(filter(is_hostile, scan_pickle(io.BytesIO(data)).names), None)
     if hostile is not None:
-        return RefusedPickle(hostile_message(where, hostile), hostile=True)
+        return RefusedPickle(format_hostile_message(where, hostile), hostile=True)
     return RefusedPickle(
         f"{where} is refused. The pickle asks for {asked}, which progan does not "
         "read. Nothing of it was run.",
@@ -102,7 +103,7 @@ class _NumberType:
     dtype: np.dtype[Any]
 
 
-def _number_type(code: str, *_: Any) -> _NumberType:
+def _parse_number_type(code: str, *_: Any) -> _NumberType:
     """Return the dtype of a code, 'f4' -> float32; numbers of known sizes only, never objects."""
     if not re.fullmatch(r"b1|[iu][1248]|f[248]", code):
         raise _Refused(f"an array of {code!r}")
@@ -132,7 +133,7 @@ def _array_from_bytes(data: Any, kind: Any, shape: Any, order: str, axes: Any = 
     return array if axes is None else array.transpose(axes)
 
 
-def _set_array(target: Array, state: Any) -> None:
+def _fill_array_in_place(target: Array, state: Any) -> None:
     """Fill an empty array in place with (version, shape, type, is Fortran's order, bytes)."""
     if target.size:
         raise _Refused("another state of an array")
@@ -143,7 +144,7 @@ def _set_array(target: Array, state: Any) -> None:
 
 
 def _encode_latin1(text: str, codec: str) -> bytes:
-    """Python 3 writes bytes into old protocols as text that a codec turns back."""
+    """Encode text that stands for bytes, as Python 3 writes them into old protocols."""
     if not isinstance(codec, str):
         raise ValueError("a codec has no name")
     if codec != "latin1":
@@ -156,7 +157,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "numpy.core.multiarray._reconstruct": lambda *_: np.empty(0),
     "numpy.core.multiarray.scalar": lambda kind, data: _array_from_bytes(data, kind, (), "C"),
     "numpy.core.numeric._frombuffer": _array_from_bytes,
-    "numpy.dtype": _number_type,
+    "numpy.dtype": _parse_number_type,
     "_codecs.encode": _encode_latin1,
     "builtins.bytes": lambda: b"",  # how old protocols write no bytes at all
 }
@@ -164,6 +165,8 @@ WORDS = {"numpy.ndarray", "builtins.object"}  # names that occur as arguments on
 
 
 def _refuse(opcode: str) -> Callable[[Any], None]:
+    """Return a load method that refuses the instruction `opcode`."""
+
     def refuse(unpickler: SafeUnpickler) -> None:
         raise _Refused(f"the instruction {opcode}")
 
@@ -208,7 +211,7 @@ class _PlainUnpickler(SafeUnpickler):
         elif isinstance(target, _NumberType):
             _set_byte_order(target, state)
         elif isinstance(target, np.ndarray):
-            _set_array(target, state)
+            _fill_array_in_place(target, state)
         else:
             raise _Refused(f"another state of {describe_value(target)}")
 
@@ -224,7 +227,7 @@ class _PlainUnpickler(SafeUnpickler):
             raise ValueError("it appends to what is no list")
         super().extend(target, values)
 
-    dispatch: ClassVar[dict[int, Any]] = SafeUnpickler.dispatch | opcodes(
+    dispatch: ClassVar[dict[int, Any]] = SafeUnpickler.dispatch | make_opcode_table(
         {pickle.NEWOBJ: load_newobj}
         | {
             getattr(pickle, name): _refuse(name)

@@ -29,11 +29,8 @@ def torch_generator(device: "torch.device | str", *parts: int | str) -> "torch.G
 
 
 @contextmanager
-def forked_rng(device: "torch.device", *parts: int | str) -> Iterator[None]:
-    """Seed torch's global random numbers with the parts inside the context.
-
-    Its state is restored afterwards.
-    """
+def temporarily_seeded_rng(device: "torch.device", *parts: int | str) -> Iterator[None]:
+    """Seed torch's global random numbers with the parts inside the context; restore them after."""
     import torch
 
     devices = [device] if device.type == "cuda" else []

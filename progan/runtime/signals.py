@@ -33,11 +33,11 @@ def install_early_handlers(*, is_training: bool = False) -> None:
     for number in SIGNALS:
         # Ignored signals stay ignored: Ctrl-C of a background job.
         if signal.getsignal(number) != signal.SIG_IGN:
-            resumable = is_training and early_exit_code(number) == EXIT_RESUMABLE
+            resumable = is_training and choose_early_exit_code(number) == EXIT_RESUMABLE
             signal.signal(number, exit_resumable if resumable else exit_interrupted)
 
 
-def early_exit_code(number: int) -> int:
+def choose_early_exit_code(number: int) -> int:
     """Return the exit code of a training that a signal ends before its first step.
 
     SIGUSR1 is the signal by which Slurm announces the end of the time; nothing is lost, and the
@@ -58,6 +58,7 @@ def exit_resumable(number: int, frame: FrameType | None) -> None:
 
 
 def _exit(code: int) -> None:
+    """Print 'Interrupted.' in the main process, and end this one at once, without cleanup."""
     if is_main_process():
         with suppress(OSError):  # the terminal is gone
             os.write(sys.stderr.fileno(), b"\nInterrupted.\n")
@@ -70,6 +71,7 @@ def is_main_process() -> bool:
 
 
 def _has_launcher() -> bool:
+    """True if torchrun started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
@@ -106,7 +108,7 @@ class StopSignal:
         if threading.current_thread() is threading.main_thread():
             # Ignored signals stay ignored: Ctrl-C of a background job.
             self._before = {
-                number: signal.signal(number, self._note)
+                number: signal.signal(number, self._stop_or_interrupt)
                 for number in SIGNALS
                 if signal.getsignal(number) != signal.SIG_IGN
             }
@@ -143,7 +145,8 @@ class StopSignal:
         """True if a stop after the current step was requested, not one at once."""
         return self.requested and self._signals < 2
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _stop_or_interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Request a stop at the first signal; raise KeyboardInterrupt at the second."""
         if self._finished:
             return
         self._signals += 1
@@ -161,13 +164,15 @@ _entered: list[StopSignal] = []  # global, as signals are
 
 
 def stop_requested() -> bool:
-    """Return True if this process is to stop after the current step; False outside of StopSignal,
-    and after a second signal, which stops at once."""
+    """Return True if this process is to stop after the current step; False outside of StopSignal.
+
+    False too after a second signal, which stops at once.
+    """
     return bool(_entered) and _entered[-1].is_graceful
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
+def interrupt_at_once_on_stop() -> Iterator[None]:
     """Raise KeyboardInterrupt at once for a stop inside this context, if a StopSignal is active."""
     with _entered[-1].interrupt_immediately() if _entered else nullcontext():
         yield

@@ -52,13 +52,14 @@ def escape_controls(text: str, keep: str = "") -> str:
 
 
 def _is_control(character: str) -> bool:
+    """True if a terminal would act on a character or cannot print it."""
     return (
         unicodedata.category(character) in _CONTROLS
         or unicodedata.bidirectional(character) in _BIDI_CONTROLS
     )
 
 
-def safe_file_name(name: str, default: str) -> str:
+def make_safe_file_name(name: str, default: str) -> str:
     """Return `name` as one component of a path that every file system can hold.
 
     A name that is safe stays as it is. Separators, control characters and characters that
@@ -75,7 +76,7 @@ def safe_file_name(name: str, default: str) -> str:
     return f"_{cut}" if _RESERVED.fullmatch(cut) or cut == _IGNORED else cut
 
 
-def distinct_file_names(names: Sequence[str], default: str) -> list[str]:
+def make_distinct_file_names(names: Sequence[str], default: str) -> list[str]:
     """Return a safe file name for each of `names`, no two alike.
 
     Names that differ only by case or by Unicode normalization are alike: many file systems take
@@ -85,22 +86,23 @@ def distinct_file_names(names: Sequence[str], default: str) -> list[str]:
     Args:
         default: What a name that nothing is left of begins with; its index follows.
     """
-    wanted = [safe_file_name(name, f"{default}-{index}") for index, name in enumerate(names)]
+    wanted = [make_safe_file_name(name, f"{default}-{index}") for index, name in enumerate(names)]
     found: dict[int, str] = {}
     taken: set[str] = set()
     for index, name in enumerate(names):
-        if wanted[index] == name and caseless(name) not in taken:
+        if wanted[index] == name and make_caseless_key(name) not in taken:
             found[index] = name
-            taken.add(caseless(name))
+            taken.add(make_caseless_key(name))
     for index, base in enumerate(wanted):
         if index not in found:
             candidates = chain([base], (f"{base}-{number}" for number in count(2)))
-            found[index] = next(each for each in candidates if caseless(each) not in taken)
-            taken.add(caseless(found[index]))
+            found[index] = next(each for each in candidates if make_caseless_key(each) not in taken)
+            taken.add(make_caseless_key(found[index]))
     return [found[index] for index in range(len(names))]
 
 
 def _is_unsafe(character: str) -> bool:
+    """True if a character is unsafe in a file name on some system, or invisible."""
     return bool(_UNSAFE.match(character)) or (
         unicodedata.category(character) in _UNSAFE_CATEGORIES and character not in _JOINERS
     )
@@ -111,7 +113,7 @@ def _truncate(name: str) -> str:
     return name.encode("utf-8")[:_MAX_BYTES].decode("utf-8", "ignore")
 
 
-def caseless(name: str) -> str:
+def make_caseless_key(name: str) -> str:
     """Return a key that names share if a file system may take them for one."""
     folded = unicodedata.normalize("NFD", name).casefold()
     return unicodedata.normalize("NFD", folded)
@@ -120,14 +122,14 @@ def caseless(name: str) -> str:
 MAX_LINE_LENGTH = 80  # characters of a name
 
 
-def sanitize_line(text: str) -> str:
+def sanitize_and_truncate_line(text: str, max_length: int = MAX_LINE_LENGTH) -> str:
     """Replace invisible characters (line ends, direction marks, bytes) by blanks and truncate."""
     seen = "".join(each if each.isprintable() else " " for each in text)
     line = " ".join(seen.split())
-    return line if len(line) <= MAX_LINE_LENGTH else f"{line[: MAX_LINE_LENGTH - 1]}…"
+    return line if len(line) <= max_length else f"{line[: max_length - 1]}…"
 
 
-def human_rate(per_second: float) -> str:
+def format_rate(per_second: float) -> str:
     """Format a speed: '0.0234', '5.6', '1770'."""
     return f"{per_second:.0f}" if per_second >= 100 else f"{per_second:.3g}"
 
@@ -135,12 +137,12 @@ def human_rate(per_second: float) -> str:
 TEN_YEARS = 10 * 365.25 * 86400  # seconds
 
 
-def human_percent(fraction: float) -> str:
+def format_percent(fraction: float) -> str:
     """Format a fraction as a percentage from 0 to 100: '43.0%'."""
     return f"{100 * min(max(fraction, 0.0), 1.0):.1f}%"
 
 
-def human_seconds(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Format a duration: '42s', '3m 07s', '1h 02m', '2d 04h', at least '0s'."""
     if not seconds <= TEN_YEARS:  # nan too, from an unknown speed
         return "more than 10 years"

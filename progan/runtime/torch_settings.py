@@ -23,7 +23,7 @@ def set_cpu_threads(count: int) -> None:
 
 
 @contextmanager
-def single_threaded_pool(count: int) -> Iterator[ThreadPoolExecutor]:
+def open_single_threaded_pool(count: int) -> Iterator[ThreadPoolExecutor]:
     """Yield a pool of `count` threads in each of which torch computes with one thread."""
     import torch
 
@@ -45,8 +45,8 @@ def set_omp_passive() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def require_compile_cache(needed: bool) -> None:
-    """Check the directory that TORCHINDUCTOR_CACHE_DIR names; to be called before optimizers exist.
+def require_compile_cache_or_replace(needed: bool) -> None:
+    """Raise UserError if TORCHINDUCTOR_CACHE_DIR is unusable and `needed`; else replace it.
 
     torch creates that directory as soon as there is an optimizer, although nothing is compiled,
     and fails if it cannot. Where no compiled code is needed the variable is therefore replaced
@@ -55,7 +55,7 @@ def require_compile_cache(needed: bool) -> None:
     Raises UserError if compiled code is needed and cannot be kept there.
     """
     place = os.environ.get(VARIABLE)
-    why = None if place is None else _why_unusable(place)
+    why = None if place is None else _explain_unusable_directory(place)
     if why is None:
         return
     if needed:
@@ -67,7 +67,7 @@ def require_compile_cache(needed: bool) -> None:
     os.environ[VARIABLE] = tempfile.gettempdir()
 
 
-def _why_unusable(place: str) -> str | None:
+def _explain_unusable_directory(place: str) -> str | None:
     """Return why a directory cannot be created and written to; None if it can."""
     if os.path.exists(place) and not os.path.isdir(place):
         return "it is not a directory"

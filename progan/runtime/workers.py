@@ -21,9 +21,9 @@ class JobAbandoned(Exception):
 class BackgroundJob:
     """A thread that runs one job at a time.
 
-    What a job raises is raised by the next call of `submit`, `check` or `wait`. At the end of
-    the context the job is waited for. After KeyboardInterrupt it is abandoned instead: it has
-    PATIENCE_SECONDS to end, and `raise_if_abandoned` raises in it.
+    What a job raises is raised by the next call of `submit`, `raise_if_failed` or `wait`. At the
+    end of the context the job is waited for. After KeyboardInterrupt it is abandoned instead: it
+    has PATIENCE_SECONDS to end, and `raise_if_abandoned` raises in it.
     """
 
     def __init__(self) -> None:
@@ -54,15 +54,15 @@ class BackgroundJob:
     def submit(self, job: Callable[[], None]) -> None:
         """Start a job after the previous one has ended."""
         self.wait()
-        self._thread = threading.Thread(target=self._work, args=(job,), daemon=True)
+        self._thread = threading.Thread(target=self._run_and_keep_error, args=(job,), daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
         """Wait for the job; raise what it raised."""
         self._join()
-        self.check()
+        self.raise_if_failed()
 
-    def check(self) -> None:
+    def raise_if_failed(self) -> None:
         """Raise what the last job raised, if it has ended; do not wait."""
         if self._error is not None and not self.running:
             error, self._error = self._error, None
@@ -78,17 +78,20 @@ class BackgroundJob:
         if self._abandoned.is_set():
             raise JobAbandoned
 
-    def _work(self, job: Callable[[], None]) -> None:
+    def _run_and_keep_error(self, job: Callable[[], None]) -> None:
+        """Run a job, and keep its error for the next call from the main thread."""
         try:
             job()
         except BaseException as error:  # noqa: B036 (raised again in the main thread)
             self._error = error
 
     def _join(self) -> None:
+        """Wait for the job, if there was one."""
         if self._thread is not None:
             self._thread.join()
 
     def _abandon(self) -> None:
+        """Make `raise_if_abandoned` raise, and wait up to PATIENCE_SECONDS for the job."""
         self._abandoned.set()
         if self._thread is not None:
             self._thread.join(PATIENCE_SECONDS)
@@ -111,7 +114,9 @@ class DaemonThreadPool(Executor):
 
     def __init__(self, workers: int) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
+        self._threads = [
+            threading.Thread(target=self._run_jobs, daemon=True) for _ in range(workers)
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -130,19 +135,21 @@ class DaemonThreadPool(Executor):
             self.join(None)
 
     def join(self, seconds: float | None) -> None:
-        """Wait for the threads to end, all together `seconds` at most (None: without limit)."""
+        """Wait up to `seconds` in all for the threads to end (None: without limit)."""
         deadline = None if seconds is None else time.monotonic() + seconds
         for thread in self._threads:
             thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
     def _cancel_waiting(self) -> None:
+        """Cancel the futures of all jobs that no thread has begun."""
         with suppress(Empty):
             while True:
                 job = self._jobs.get_nowait()
                 if job is not None:
                     job[0].cancel()
 
-    def _work(self) -> None:
+    def _run_jobs(self) -> None:
+        """Run jobs until None comes from the queue; errors go to their futures."""
         while (job := self._jobs.get()) is not None:
             future, function = job
             if not future.set_running_or_notify_cancel():
@@ -165,15 +172,16 @@ def worker_pool(workers: int, *, in_processes: bool) -> Iterator[Executor]:
     is abandoned. Processes are killed.
     """
     if in_processes and workers > 1:
-        with _processes(workers) as pool:
+        with _open_process_pool(workers) as pool:
             yield pool
     else:
-        with _threads(workers) as pool:
+        with _open_thread_pool(workers) as pool:
             yield pool
 
 
 @contextmanager
-def _threads(workers: int) -> Iterator[Executor]:
+def _open_thread_pool(workers: int) -> Iterator[Executor]:
+    """Yield a pool of daemon threads; after a failure its running jobs have GRACE_SECONDS."""
     pool = DaemonThreadPool(workers)
     try:
         yield pool
@@ -185,7 +193,8 @@ def _threads(workers: int) -> Iterator[Executor]:
 
 
 @contextmanager
-def _processes(workers: int) -> Iterator[Executor]:
+def _open_process_pool(workers: int) -> Iterator[Executor]:
+    """Yield a pool of processes, which are killed after a failure."""
     pool = ProcessPoolExecutor(workers, initializer=_leave_interrupts_to_parent)
     try:
         yield pool
@@ -207,10 +216,10 @@ def call_interruptibly(function: Callable[[], R]) -> R:
     a state that signals do not end, as reads from dead network disks do.
     """
     with worker_pool(1, in_processes=False) as pool:
-        return _await_result(pool.submit(function))
+        return _await_result_interruptibly(pool.submit(function))
 
 
-def in_order(
+def map_in_order(
     pool: Executor, function: Callable[[T], R], tasks: Iterable[T], *, ahead: int
 ) -> Iterator[R]:
     """Yield the results in the order of the tasks, with at most `ahead` + 1 of them in memory."""
@@ -218,12 +227,12 @@ def in_order(
     for task in tasks:
         pending.append(pool.submit(function, task))
         if len(pending) > ahead:
-            yield _await_result(pending.popleft())
+            yield _await_result_interruptibly(pending.popleft())
     while pending:
-        yield _await_result(pending.popleft())
+        yield _await_result_interruptibly(pending.popleft())
 
 
-def _await_result(future: Future[R]) -> R:
+def _await_result_interruptibly(future: Future[R]) -> R:
     """Return the result of a future; signals are handled while it is waited for.
 
     Python notes a signal and handles it between two of its operations. One that comes just before
@@ -235,7 +244,7 @@ def _await_result(future: Future[R]) -> R:
 
 
 def _leave_interrupts_to_parent() -> None:
-    """Ctrl-C and a closed terminal reach the whole process group; one process is enough to say so.
+    """Ignore Ctrl-C and a closed terminal in a worker: they reach the whole process group.
 
     A worker inherits the parent's handler of SIGTERM; it shall just end.
     """

@@ -13,15 +13,15 @@ from progan.config import Run, from_dict
 from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
-from progan.runtime.files import read_stored_member, zip_member_names
-from progan.runtime.weights_file import content_hash
+from progan.runtime.files import list_zip_members, read_uncompressed_zip_member
+from progan.runtime.weights_file import hash_content
 from progan.sampling.snapshot_file import PREFIX, SUFFIX, Snapshot, read_classes
 
 Content = dict[str, Any]
 FORMAT_VERSION = 2
 FORMAT = "progan state"
 NETWORKS = ("generator", "discriminator", "average")
-NOT_WHOLE = "is not a whole training state"
+NOT_WHOLE = "is not a complete training state"
 PICKLE_NAME = "/data.pkl"  # the end of the name of the pickle in files of PyTorch
 
 
@@ -113,7 +113,7 @@ def read_metadata(path: Path) -> tuple[int, Run] | None:
 
 
 def _checksum(content: Content) -> str:
-    return content_hash({name: value for name, value in content.items() if name != "checksum"})
+    return hash_content({name: value for name, value in content.items() if name != "checksum"})
 
 
 def load_network_weights(path: Path) -> tuple[Run, int, dict[str, dict[str, Tensor]]]:
@@ -128,8 +128,8 @@ def load_network_weights(path: Path) -> tuple[Run, int, dict[str, dict[str, Tens
 
 def is_checkpoint(path: Path) -> bool:
     """Return True if a file contains the format name of training states."""
-    index = next((name for name in zip_member_names(path) if name.endswith(PICKLE_NAME)), None)
-    return index is not None and FORMAT.encode() in read_stored_member(path, index)
+    index = next((name for name in list_zip_members(path) if name.endswith(PICKLE_NAME)), None)
+    return index is not None and FORMAT.encode() in read_uncompressed_zip_member(path, index)
 
 
 def load_g_ema(path: Path, device: torch.device) -> Snapshot:

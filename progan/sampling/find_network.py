@@ -10,7 +10,7 @@ from pathlib import Path
 from progan import run_directory
 from progan.data.format import INFO_FILE
 from progan.errors import UserError
-from progan.runtime.text import sanitize_line
+from progan.runtime.text import sanitize_and_truncate_line
 from progan.sampling.snapshot_file import PREFIX, SUFFIX, is_interim
 
 PATTERN = f"{PREFIX}*{SUFFIX}"
@@ -24,16 +24,16 @@ OTHER_DIRECTORIES = {
 Note = Callable[[str], None]
 
 
-def to_stderr(text: str) -> None:
+def print_to_stderr(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def find_network(path: Path, note: Note = to_stderr) -> Path:
+def find_network(path: Path, note: Note = print_to_stderr) -> Path:
     """Return the newest network file that `path` stands for; raises UserError without one."""
-    return _network_files(path, note)[-1]
+    return _list_network_files(path, note)[-1]
 
 
-def find_networks(path: Path, note: Note = to_stderr) -> list[Path]:
+def find_networks(path: Path, note: Note = print_to_stderr) -> list[Path]:
     """Return the network files that `path` stands for, oldest first; raises UserError if none.
 
     A file stands for itself, the directory of a run for all its snapshots, or its newest training
@@ -46,7 +46,7 @@ def find_networks(path: Path, note: Note = to_stderr) -> list[Path]:
         note: Receives a sentence if a state, an older run or an interim network is used, or an
             interim network is left out.
     """
-    files = _network_files(path, note)
+    files = _list_network_files(path, note)
     interim = {file for file in files[:-1] if is_interim(file)}
     for file in sorted(interim):
         note(
@@ -62,19 +62,19 @@ def find_networks(path: Path, note: Note = to_stderr) -> list[Path]:
     return found
 
 
-def _network_files(path: Path, note: Note) -> list[Path]:
+def _list_network_files(path: Path, note: Note) -> list[Path]:
     """Return the network files of `path`, oldest first, with all interim ones."""
     if path.is_file():
         return [path]
     run = find_run(path, note)
-    if snapshots := _snapshots(run):
+    if snapshots := _list_snapshots(run):
         return snapshots
     state = run_directory.list_states(run)[-1]
     note(f"{run} has no {PATTERN} yet: its newest training state, {state.name}, is used.")
     return [state]
 
 
-def find_run(path: Path, note: Note = to_stderr) -> Path:
+def find_run(path: Path, note: Note = print_to_stderr) -> Path:
     """Return `path` if it is a run, or its newest run that has a network or training state.
 
     Raises UserError without one.
@@ -85,12 +85,12 @@ def find_run(path: Path, note: Note = to_stderr) -> Path:
             if path.exists()
             else f"No such file or directory: {path}. Name a {PATTERN} file or a run's directory."
         )
-    if _has_network(path):
+    if _has_network_or_state(path):
         return path
     runs = run_directory.list_runs(path)[::-1]  # newest first
-    found = next(filter(_has_network, runs), None)
+    found = next(filter(_has_network_or_state, runs), None)
     if found is None:
-        raise UserError(f"{path} {_describe_directory(path, runs)}")
+        raise UserError(f"{path} {_explain_no_network(path, runs)}")
     if found != runs[0]:
         note(
             f"{runs[0].name} is the newest run in {path} and has no network or training state "
@@ -99,15 +99,15 @@ def find_run(path: Path, note: Note = to_stderr) -> Path:
     return found
 
 
-def _snapshots(run: Path) -> list[Path]:
+def _list_snapshots(run: Path) -> list[Path]:
     return sorted(run.glob(PATTERN))
 
 
-def _has_network(run: Path) -> bool:
-    return bool(_snapshots(run) or run_directory.list_states(run))
+def _has_network_or_state(run: Path) -> bool:
+    return bool(_list_snapshots(run) or run_directory.list_states(run))
 
 
-def _describe_directory(path: Path, runs: list[Path]) -> str:
+def _explain_no_network(path: Path, runs: list[Path]) -> str:
     """Say what a directory without a network is, and what to do."""
     if (path / INFO_FILE).is_file():
         return (
@@ -123,5 +123,6 @@ def _describe_directory(path: Path, runs: list[Path]) -> str:
         if (path / name).is_file():
             return f"is {what}, not a network of progan."
     if others := sorted(file.name for file in path.iterdir() if file.suffix in OTHER_NETWORKS):
-        return f"holds no {PATTERN}, but {sanitize_line(others[0])}. Name that file itself."
+        other = sanitize_and_truncate_line(others[0])
+        return f"holds no {PATTERN}, but {other}. Name that file itself."
     return f"holds no {PATTERN}. Name the directory of a run that has written a snapshot already."

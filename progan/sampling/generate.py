@@ -24,7 +24,7 @@ from progan.sampling.image_files import (
 )
 from progan.sampling.interpolation import (
     LatentPath,
-    default_smoothing,
+    choose_smoothing,
     random_walk_path,
     seed_tour_path,
 )
@@ -32,10 +32,10 @@ from progan.sampling.latents import (
     LatentBatch,
     batch_from_file,
     batch_from_seeds,
+    format_untrained_class_warning,
     labels_of_class,
+    replace_class,
     select_resolution,
-    untrained_class_warning,
-    with_class,
 )
 from progan.sampling.options import GenerateOptions, parse_grid
 from progan.sampling.snapshot_file import Snapshot
@@ -85,7 +85,7 @@ def run_request(request: GenerateRequest) -> Iterator[Path]:
     options, device = request.options, choose_device(request.options.device)
     set_deterministic()
     snapshot = select_resolution(request.load(request.networks[-1], device), options.resolution)
-    if warning := untrained_class_warning(snapshot, options.class_name):
+    if warning := format_untrained_class_warning(snapshot, options.class_name):
         request.warn(warning)
     if options.video is None:
         yield from _write_images(request, snapshot)
@@ -95,7 +95,7 @@ def run_request(request: GenerateRequest) -> Iterator[Path]:
 
 def _write_images(request: GenerateRequest, snapshot: Snapshot) -> Iterator[Path]:
     options = request.options
-    latent_batch = _latent_batch(options, snapshot)
+    latent_batch = _read_latent_batch(options, snapshot)
     assert latent_batch is not None and options.outdir is not None
     output = ImageOutput(
         folder=options.outdir,
@@ -106,7 +106,7 @@ def _write_images(request: GenerateRequest, snapshot: Snapshot) -> Iterator[Path
     if options.sheet or options.grid is not None:
         write, name = (write_sheet, SHEET_NAME) if options.sheet else (write_grid, GRID_NAME)
         _require_not_overwritten(options.latents, [output.path(name)])
-        layout = _grid_layout(options, snapshot, len(latent_batch.names))
+        layout = _choose_grid_layout(options, snapshot, len(latent_batch.names))
         yield write(snapshot, latent_batch, output, *layout)
     else:
         _require_not_overwritten(options.latents, map(output.path, latent_batch.names))
@@ -125,7 +125,7 @@ def _require_not_overwritten(latents: Path | None, outputs: Iterable[Path]) -> N
 def _write_video(request: GenerateRequest, file: Path, snapshot: Snapshot) -> Path:
     options, timing = request.options, request.options.timing
     path = file if options.outdir is None else options.outdir / file
-    make_frames = _growth if options.growth else _interpolation
+    make_frames = _make_growth_frames if options.growth else _make_interpolation_frames
     columns, rows, frames = make_frames(request, snapshot)
     size = frame_size(snapshot.generator.config.size(snapshot.level), columns, rows)
     require_encodable(path, timing, size)
@@ -137,11 +137,11 @@ def _write_video(request: GenerateRequest, file: Path, snapshot: Snapshot) -> Pa
     return path
 
 
-def _interpolation(request: GenerateRequest, snapshot: Snapshot) -> Frames:
+def _make_interpolation_frames(request: GenerateRequest, snapshot: Snapshot) -> Frames:
     """Return the frames of a tour of seeds or latents, or of a random walk without any."""
     options, timing = request.options, request.options.timing
     columns, rows = parse_grid(options.grid, 1) if options.grid else (1, 1)
-    latent_batch = _latent_batch(options, snapshot)
+    latent_batch = _read_latent_batch(options, snapshot)
     if latent_batch is not None:
         if options.walk is not None or options.smoothing is not None:
             raise UserError(
@@ -151,7 +151,7 @@ def _interpolation(request: GenerateRequest, snapshot: Snapshot) -> Frames:
         path = seed_tour_path(latent_batch, columns * rows, timing)
     else:
         smoothing = options.smoothing
-        smoothing = default_smoothing(timing.seconds) if smoothing is None else smoothing
+        smoothing = choose_smoothing(timing.seconds) if smoothing is None else smoothing
         path = random_walk_path(snapshot, options.walk or 0, columns * rows, timing, smoothing)
         if options.class_name is not None:
             labels = labels_of_class(snapshot, path.labels, options.class_name)
@@ -159,7 +159,7 @@ def _interpolation(request: GenerateRequest, snapshot: Snapshot) -> Frames:
     return Frames(columns, rows, interpolation_frames(snapshot, path, columns, rows))
 
 
-def _growth(request: GenerateRequest, snapshot: Snapshot) -> Frames:
+def _make_growth_frames(request: GenerateRequest, snapshot: Snapshot) -> Frames:
     """Return frames that show the same latents in all snapshots of the run."""
     options = request.options
     if any(x is not None for x in (options.walk, options.smoothing, options.resolution)):
@@ -168,15 +168,15 @@ def _growth(request: GenerateRequest, snapshot: Snapshot) -> Frames:
             "combined with --walk, --smoothing or --resolution."
         )
     require_several_snapshots(request.networks)
-    latent_batch = _latent_batch(options, snapshot, default_seeds=GROWTH_SEEDS)
+    latent_batch = _read_latent_batch(options, snapshot, default_seeds=GROWTH_SEEDS)
     assert latent_batch is not None
-    columns, rows = _grid_layout(options, snapshot, len(latent_batch.names))
+    columns, rows = _choose_grid_layout(options, snapshot, len(latent_batch.names))
     device = next(snapshot.generator.parameters()).device
     frames = growth_frames(request.networks, latent_batch, columns, rows, options.timing, device)
     return Frames(columns, rows, frames)
 
 
-def _latent_batch(
+def _read_latent_batch(
     options: GenerateOptions, snapshot: Snapshot, default_seeds: str | None = None
 ) -> LatentBatch | None:
     """Return the latents of --latents or --seeds, with --class; None if neither is given."""
@@ -189,10 +189,12 @@ def _latent_batch(
         return None
     if options.class_name is None:
         return latent_batch
-    return with_class(snapshot, latent_batch, options.class_name)
+    return replace_class(snapshot, latent_batch, options.class_name)
 
 
-def _grid_layout(options: GenerateOptions, snapshot: Snapshot, count: int) -> tuple[int, int]:
+def _choose_grid_layout(
+    options: GenerateOptions, snapshot: Snapshot, count: int
+) -> tuple[int, int]:
     """Return columns and rows, of --grid or chosen for `count` images."""
     size = snapshot.generator.config.size(snapshot.level)
     return parse_grid(options.grid, count) if options.grid else sheet_layout(count, size)

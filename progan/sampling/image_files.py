@@ -16,13 +16,20 @@ from PIL import ExifTags, Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from progan.errors import UserError
-from progan.images import Pixels, arrange_grid, repeat_pixels, save_png, to_opaque_rgb, to_pil
-from progan.runtime.files import atomic_path, human_bytes, make_folder
-from progan.runtime.workers import in_order, worker_pool
+from progan.images import (
+    Pixels,
+    arrange_grid,
+    enlarge_by_repeating_pixels,
+    save_png,
+    to_opaque_pil,
+    to_pil,
+)
+from progan.runtime.files import atomic_path, format_bytes, make_folder
+from progan.runtime.workers import map_in_order, worker_pool
 from progan.sampling.latents import LatentBatch
 from progan.sampling.options import NPY
-from progan.sampling.render import as_floats, as_pixels, render_single
-from progan.sampling.snapshot_file import SOFTWARE, Snapshot, fingerprint
+from progan.sampling.render import render_single, to_uint8_pixels, to_unclipped_floats
+from progan.sampling.snapshot_file import SOFTWARE, Snapshot, compute_fingerprint
 from progan.sizes import Size
 
 IMAGE_SUFFIXES = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
@@ -107,7 +114,7 @@ def provenance(path: Path, command: str) -> dict[str, str]:
     """Return software, network and command of an image, to be written into its file."""
     return {
         "Software": SOFTWARE,
-        "Network": f"{replace_undecodable(path.name)} {fingerprint(path)}",
+        "Network": f"{replace_undecodable(path.name)} {compute_fingerprint(path)}",
         "Command": replace_undecodable(command),
     }
 
@@ -139,14 +146,14 @@ def write_images(
 
     writers = min(os.cpu_count() or 1, MAX_WRITERS)
     batch = output.batch or 2 * writers
-    convert = as_floats if output.kind == NPY else as_pixels
+    convert = to_unclipped_floats if output.kind == NPY else to_uint8_pixels
     images = (
         convert(image)
         for image in render_single(snapshot, latent_batch.latents, latent_batch.labels)
     )
     bar = tqdm(total=len(latent_batch.names), unit="img", disable=None, leave=False)
     with bar, worker_pool(min(writers, batch), in_processes=False) as pool:
-        for path in in_order(
+        for path in map_in_order(
             pool, save, zip(latent_batch.names, images, strict=True), ahead=batch - 1
         ):
             bar.update()
@@ -172,15 +179,16 @@ def write_sheet(
     size = snapshot.generator.config.size(snapshot.level)
     require_sheet_size(columns, rows, size, 3)
     cells = [
-        sheet_cell(image) for image in _render_with_progress(snapshot, latent_batch, SHEET_NAME)
+        scale_to_sheet_cell(image)
+        for image in _render_with_progress(snapshot, latent_batch, SHEET_NAME)
     ]
-    captions = [seed_caption(name) for name in latent_batch.names]
+    captions = [format_seed_caption(name) for name in latent_batch.names]
     sheet = contact_sheet(cells, captions, columns, rows)
     require_image_format(output.kind, *sheet.shape)
     return _write_sheet(output, SHEET_NAME, latent_batch, sheet)
 
 
-def seed_caption(name: str) -> str:
+def format_seed_caption(name: str) -> str:
     """Return a caption: 'seed0007' -> 'seed 7'."""
     return re.sub(r"(\D+)0*(\d+)", r"\1 \2", name)
 
@@ -192,7 +200,7 @@ def _render_with_progress(
     for image in tqdm(
         images, total=len(latent_batch.names), unit="img", desc=label, disable=None, leave=False
     ):
-        yield as_pixels(image)
+        yield to_uint8_pixels(image)
 
 
 def _write_sheet(output: ImageOutput, name: str, latent_batch: LatentBatch, sheet: Pixels) -> Path:
@@ -223,8 +231,8 @@ def require_sheet_size(columns: int, rows: int, size: Size, channels: int) -> No
     num_bytes = columns * rows * size.pixels * channels
     if num_bytes > MAX_SHEET_BYTES:
         raise UserError(
-            f"--grid {columns}x{rows} of {size} images is {human_bytes(num_bytes)} large, more "
-            f"than {human_bytes(MAX_SHEET_BYTES)}. Choose fewer, or a lower --resolution."
+            f"--grid {columns}x{rows} of {size} images is {format_bytes(num_bytes)} large, more "
+            f"than {format_bytes(MAX_SHEET_BYTES)}. Choose fewer, or a lower --resolution."
         )
 
 
@@ -240,7 +248,7 @@ def contact_sheet(
     """Lay out images [H, W, C] of one size on white, each with a caption below: [H', W', 3].
 
     Args:
-        images: As `sheet_cell` returns them.
+        images: As `scale_to_sheet_cell` returns them.
     """
     cells = [
         _pad_with_white(caption_below(image, caption))
@@ -250,9 +258,9 @@ def contact_sheet(
     return arrange_grid(np.stack(cells + empty), columns)
 
 
-def sheet_cell(image: Pixels) -> Pixels:
+def scale_to_sheet_cell(image: Pixels) -> Pixels:
     """Scale an image [H, W, C] to 64 to 256 px, by repeating or averaging pixels."""
-    large: Pixels = repeat_pixels(image[None], MIN_CELL)[0]
+    large: Pixels = enlarge_by_repeating_pixels(image[None], MIN_CELL)[0]
     if max(large.shape[:2]) <= MAX_CELL:
         return large
     thumbnail = to_pil(large)
@@ -268,8 +276,8 @@ def _pad_with_white(image: Pixels) -> Pixels:
 
 def caption_below(image: Pixels, caption: str) -> Pixels:
     """Add a line of text on white below an image [H, W, C]: [H + the line's, W, 3]."""
-    canvas = to_opaque_rgb(image)
-    font = _font(canvas.width // 20)
+    canvas = to_opaque_pil(image)
+    font = _load_font(canvas.width // 20)
     height = _line_height(font)
     cell = Image.new("RGB", (canvas.width, canvas.height + height), "white")
     cell.paste(canvas)
@@ -279,11 +287,11 @@ def caption_below(image: Pixels, caption: str) -> Pixels:
     return np.asarray(cell, np.uint8)
 
 
-def caption_in_corner(image: Pixels, caption: str) -> Pixels:
+def write_caption_in_corner(image: Pixels, caption: str) -> Pixels:
     """Write white text on black into the lower left corner of an image [H, W, C]: [H, W, 3]."""
-    canvas = to_opaque_rgb(image)
+    canvas = to_opaque_pil(image)
     draw = ImageDraw.Draw(canvas)
-    font = _font(min(canvas.size) // 24)
+    font = _load_font(min(canvas.size) // 24)
     width, height = font.getlength(caption) + 2 * MARGIN, _line_height(font)
     top = canvas.height - height
     draw.rectangle((0, top, width, canvas.height), "black")
@@ -291,7 +299,7 @@ def caption_in_corner(image: Pixels, caption: str) -> Pixels:
     return np.asarray(canvas, np.uint8)
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def _load_font(size: int) -> ImageFont.FreeTypeFont:
     import matplotlib  # slow import, only needed for captions
 
     return ImageFont.truetype(Path(matplotlib.get_data_path(), FONT), max(size, MIN_FONT_SIZE))

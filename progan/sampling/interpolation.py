@@ -42,7 +42,7 @@ def random_walk(seed: int, frames: int, latent_size: int, sigma: float) -> Float
     return latents
 
 
-def default_smoothing(seconds: float) -> float:
+def choose_smoothing(seconds: float) -> float:
     """Return the standard deviation in seconds for a video: the paper's, or less if it is short."""
     return min(SMOOTHING_SECONDS, seconds / MIN_SIGMAS)
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from progan.errors import UserError
-from progan.runtime.text import sanitize_line
+from progan.runtime.text import sanitize_and_truncate_line
 from progan.sampling.options import parse_seeds
 from progan.sampling.snapshot_file import Snapshot
-from progan.sizes import MIN_LEVEL, level_name
+from progan.sizes import MIN_LEVEL, format_level
 
 MAGIC = b"\x93NUMPY"
 MAX_NAMES = 20  # class names in a message
@@ -37,18 +37,18 @@ def seed_labels(seeds: Sequence[int], label_size: int, untrained: Collection[int
     """
     labels = torch.zeros(len(seeds), label_size)
     if label_size:
-        shown = torch.tensor(_shown_classes(label_size, untrained))
+        shown = torch.tensor(_list_trained_classes(label_size, untrained))
         labels[torch.arange(len(seeds)), shown[torch.tensor(seeds) % len(shown)]] = 1
     return labels
 
 
-def class_of_seed(seed: int, label_size: int, untrained: Collection[int] = ()) -> int:
+def choose_class_of_seed(seed: int, label_size: int, untrained: Collection[int] = ()) -> int:
     """Return the default class of a seed."""
-    shown = _shown_classes(label_size, untrained)
+    shown = _list_trained_classes(label_size, untrained)
     return shown[seed % len(shown)]
 
 
-def _shown_classes(label_size: int, untrained: Collection[int]) -> list[int]:
+def _list_trained_classes(label_size: int, untrained: Collection[int]) -> list[int]:
     return sorted(set(range(label_size)) - set(untrained))
 
 
@@ -84,7 +84,7 @@ def _read_array(path: Path) -> npt.NDArray[np.generic]:
         if start != MAGIC:
             raise ValueError("it is an archive" if start[:2] == b"PK" else "it is not a .npy file")
         file.seek(0)
-        shape, dtype = _header(file)
+        shape, dtype = _read_npy_header(file)
         if dtype.hasobject:
             raise ValueError("it contains Python objects, not numbers")
         expected = math.prod(shape) * dtype.itemsize
@@ -99,7 +99,7 @@ def _read_array(path: Path) -> npt.NDArray[np.generic]:
         return array
 
 
-def _header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _read_npy_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
     try:
         version = np.lib.format.read_magic(file)
         read = {
@@ -125,23 +125,25 @@ def batch_from_seeds(snapshot: Snapshot, text: str) -> LatentBatch:
     """Return the latents of seeds such as '0-15,20'."""
     seeds = parse_seeds(text)
     latents = seed_latents(seeds, snapshot.generator.config.latent_size)
-    return _batch(snapshot, "seed", seeds, latents)
+    return _label_and_name_latents(snapshot, "seed", seeds, latents)
 
 
 def batch_from_file(snapshot: Snapshot, path: Path) -> LatentBatch:
     """Return the latents of a .npy file; row k has the class of seed k."""
     latents = read_latents(path, snapshot.generator.config.latent_size)
-    return _batch(snapshot, "latent", range(len(latents)), latents)
+    return _label_and_name_latents(snapshot, "latent", range(len(latents)), latents)
 
 
-def _batch(snapshot: Snapshot, prefix: str, seeds: Sequence[int], latents: Tensor) -> LatentBatch:
+def _label_and_name_latents(
+    snapshot: Snapshot, prefix: str, seeds: Sequence[int], latents: Tensor
+) -> LatentBatch:
     """Name the latents by numbers, and label them with the classes of these seeds."""
     label_size = snapshot.generator.config.label_size
     labels = seed_labels(seeds, label_size, snapshot.untrained_classes)
     return LatentBatch(tuple(f"{prefix}{seed:04d}" for seed in seeds), latents, labels)
 
 
-def with_class(snapshot: Snapshot, latent_batch: LatentBatch, name: str) -> LatentBatch:
+def replace_class(snapshot: Snapshot, latent_batch: LatentBatch, name: str) -> LatentBatch:
     """Return the same latents, all with one class, given by name or index."""
     return dataclasses.replace(
         latent_batch, labels=labels_of_class(snapshot, latent_batch.labels, name)
@@ -167,10 +169,12 @@ def class_index(snapshot: Snapshot, name: str) -> int:
         return names.index(name)
     if name.isdecimal() and int(name) < size:
         return int(name)
-    raise UserError(f"No such class: {sanitize_line(name)!r}. Classes: {_list_classes(names)}.")
+    raise UserError(
+        f"No such class: {sanitize_and_truncate_line(name)!r}. Classes: {_format_classes(names)}."
+    )
 
 
-def untrained_class_warning(snapshot: Snapshot, class_name: str | None) -> str:
+def format_untrained_class_warning(snapshot: Snapshot, class_name: str | None) -> str:
     """Return a warning about classes without training images; '' if none applies.
 
     Args:
@@ -182,7 +186,9 @@ def untrained_class_warning(snapshot: Snapshot, class_name: str | None) -> str:
     if class_name is None:
         have = "class had" if len(untrained) == 1 else "classes had"
         names = snapshot.label_names or tuple(map(str, range(size)))
-        listed = ", ".join(repr(sanitize_line(names[index])) for index in untrained[:MAX_NAMES])
+        listed = ", ".join(
+            repr(sanitize_and_truncate_line(names[index])) for index in untrained[:MAX_NAMES]
+        )
         more = f" and {len(untrained) - MAX_NAMES} more" if len(untrained) > MAX_NAMES else ""
         return (
             f"{len(untrained)} {have} no training images, so seeds skip "
@@ -190,15 +196,18 @@ def untrained_class_warning(snapshot: Snapshot, class_name: str | None) -> str:
         )
     if class_index(snapshot, class_name) in untrained:
         return (
-            f"--class {sanitize_line(class_name)}: no training image had this class, so the "
-            "network has not learned what it looks like."
+            f"--class {sanitize_and_truncate_line(class_name)}: no training image had this class, "
+            "so the network has not learned what it looks like."
         )
     return ""
 
 
-def _list_classes(names: list[str]) -> str:
+def _format_classes(names: list[str]) -> str:
     """Return e.g. '0 cat, 1 dog'; names are sanitized, as files may contain anything."""
-    shown = [f"{index} {sanitize_line(name)}" for index, name in enumerate(names[:MAX_NAMES])]
+    shown = [
+        f"{index} {sanitize_and_truncate_line(name)}"
+        for index, name in enumerate(names[:MAX_NAMES])
+    ]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f", and {more} more, to {len(names) - 1}" if more else "")
 
@@ -218,7 +227,7 @@ def select_resolution(snapshot: Snapshot, resolution: int | None) -> Snapshot:
     if resolution is None or levels.get(resolution) == snapshot.level:
         return snapshot
     if resolution not in levels:
-        names = [level_name(snapshot.generator.config.base, level) for level in levels.values()]
+        names = [format_level(snapshot.generator.config.base, level) for level in levels.values()]
         raise UserError(
             f"--resolution {resolution}: this network was trained up to {names[-1]}; "
             f"choose one of {', '.join(names)}."

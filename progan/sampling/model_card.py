@@ -17,9 +17,9 @@ from progan import schedule
 from progan.config import LossConfig, Run
 from progan.invocation import command_line
 from progan.runtime.files import write_atomically
-from progan.runtime.text import human_seconds, sanitize_line
+from progan.runtime.text import MAX_LINE_LENGTH, format_duration, sanitize_and_truncate_line
 from progan.sampling.snapshot_file import SUFFIX as NETWORK_SUFFIX
-from progan.sampling.snapshot_file import Snapshot, io_signature
+from progan.sampling.snapshot_file import Snapshot, describe_inputs_and_outputs
 from progan.sizes import Size
 
 if TYPE_CHECKING:
@@ -41,7 +41,10 @@ TRAINING_SECTIONS = {
 _SEAL = "<!-- Written by progan: {}. Edited cards are not overwritten. -->\n"
 _OLD_SEAL = "<!-- As progan wrote it: {}. Edited cards are not written over. -->\n"
 _SEALED = re.compile(
-    "|".join(re.escape(seal).replace(r"\{\}", "([0-9a-f]{16})") for seal in (_SEAL, _OLD_SEAL))
+    "|".join(
+        re.escape(append_card_hash).replace(r"\{\}", "([0-9a-f]{16})")
+        for append_card_hash in (_SEAL, _OLD_SEAL)
+    )
 )
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>&#|~$!@])")
 
@@ -154,14 +157,14 @@ def render_card(card: ModelCard) -> str:
     stem = PurePath(card.file).stem
     # A file that `metrics` can read: this one, its source, or a placeholder.
     names = [card.file, *([card.source.name] if card.source else []), f"NETWORK{NETWORK_SUFFIX}"]
-    return _template().render(
+    return _load_template().render(
         card=card,
         snapshot=snapshot,
         config=config,
         training=card.training,
         source=card.source,
         size=config.size(snapshot.level),
-        signature=io_signature(config, snapshot.level, ()),
+        signature=describe_inputs_and_outputs(config, snapshot.level, ()),
         num_parameters=sum(weights.numel() for weights in snapshot.generator.parameters()),
         suffix=PurePath(card.file).suffix,
         onnx_file=f"{stem}.onnx",
@@ -195,30 +198,30 @@ def write_card(path: Path, text: str) -> bool:
     """Write a card atomically unless an edited one exists; return True if it was written."""
     if path.is_file() and not is_unedited(path.read_bytes()):
         return False
-    write_atomically(path, seal(text))
+    write_atomically(path, append_card_hash(text))
     return True
 
 
-def seal(text: str) -> str:
+def append_card_hash(text: str) -> str:
     """Append the line with the hash that `is_unedited` checks."""
-    return f"{text}\n{_SEAL.format(_digest(text.encode()))}"
+    return f"{text}\n{_SEAL.format(_hash_text(text.encode()))}"
 
 
 def is_unedited(content: bytes) -> bool:
     """Return True if a card ends with the hash of its content."""
     text, _, last_line = content.rpartition(b"\n<!--")
     match = _SEALED.fullmatch((b"<!--" + last_line).decode("utf-8", "replace"))
-    return match is not None and (match[1] or match[2]) == _digest(text)
+    return match is not None and (match[1] or match[2]) == _hash_text(text)
 
 
-def escape_markdown(text: str) -> str:
-    """Escape Markdown on one line; safe in tables."""
-    return _MARKDOWN_SPECIAL.sub(r"\\\1", sanitize_line(text))
+def escape_markdown(text: str, max_length: int = MAX_LINE_LENGTH) -> str:
+    """Escape Markdown on one line, cut to a length; safe in tables."""
+    return _MARKDOWN_SPECIAL.sub(r"\\\1", sanitize_and_truncate_line(text, max_length))
 
 
 def code_span(text: str) -> str:
     """Format as a code span; in tables use `escape_markdown`, as a | would end the cell."""
-    line = sanitize_line(text) or " "
+    line = sanitize_and_truncate_line(text) or " "
     ticks = "`" * (max(map(len, re.findall("`+", line)), default=0) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{ticks}{pad}{line}{pad}{ticks}"
@@ -237,7 +240,7 @@ def describe_growth(run: Run) -> str:
     last = network.size(network.max_level)
     if not run.grows:
         return f"none: {last} from the start, for {plan.total_kimg:g} kimg"
-    first = network.size(schedule.first_level(plan, network))
+    first = network.size(schedule.get_first_level(plan, network))
     return (
         f"from {first} to {last}; each size is faded in over {plan.transition_kimg:g} kimg, "
         f"then trained for {plan.training_kimg:g} kimg; {plan.total_kimg:g} kimg in total (1 "
@@ -247,8 +250,11 @@ def describe_growth(run: Run) -> str:
 
 def describe_by_resolution(default: N, exceptions: tuple[tuple[int, N], ...], run: Run) -> str:
     """Describe e.g. '4', or '4 (14 at 256, 6 at 512)', for the resolutions of the run."""
-    levels = range(schedule.first_level(run.growth, run.network), run.network.max_level + 1)
-    values = {1 << level: schedule.lookup(exceptions, 1 << level, default) for level in levels}
+    levels = range(schedule.get_first_level(run.growth, run.network), run.network.max_level + 1)
+    values = {
+        1 << level: schedule.lookup_exact_resolution(exceptions, 1 << level, default)
+        for level in levels
+    }
     if len(set(values.values())) == 1:
         return f"{next(iter(values.values())):g}"
     others = [f"{value:g} at {size}" for size, value in values.items() if value != default]
@@ -264,12 +270,12 @@ def describe_objective(settings: LossConfig) -> str:
     return f"{settings.objective}: {', '.join(terms)}"
 
 
-def _digest(text: bytes) -> str:
+def _hash_text(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 
 @cache
-def _template() -> "Template":
+def _load_template() -> "Template":
     from jinja2 import Environment, StrictUndefined  # needed only when a card is written
 
     environment = Environment(
@@ -287,7 +293,7 @@ def _template() -> "Template":
         number="{:g}".format,
         thousands="{:,.0f}".format,
         digits4="{:.4g}".format,
-        duration=human_seconds,
+        duration=format_duration,
         file_name=lambda path: PurePath(path).name,
     )
     environment.globals.update(

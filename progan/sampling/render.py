@@ -64,13 +64,13 @@ def batch_size(network: Network, level: int) -> int:
     return max(1, min(MAX_BATCH, PIXELS_PER_BATCH // network.size(level).pixels))
 
 
-def as_pixels(image: Tensor) -> Pixels:
+def to_uint8_pixels(image: Tensor) -> Pixels:
     """Convert [1, C, H, W] in [-1, 1] to uint8 [H, W, C]."""
     pixels: Pixels = to_pixels(image)[0]
     return pixels
 
 
-def as_floats(image: Tensor) -> npt.NDArray[np.float32]:
+def to_unclipped_floats(image: Tensor) -> npt.NDArray[np.float32]:
     """Convert [1, C, H, W] to float32 [H, W, C], without clipping to [-1, 1]."""
     floats: npt.NDArray[np.float32] = image[0].permute(1, 2, 0).float().cpu().numpy()
     return np.ascontiguousarray(floats)

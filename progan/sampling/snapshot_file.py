@@ -13,8 +13,13 @@ from progan.config import Network
 from progan.errors import UserError
 from progan.networks import Generator
 from progan.option_fields import section_from_dict
-from progan.run_directory import STATE_PREFIX, STATE_SUFFIX, exact_path, kimg_name
-from progan.runtime.files import sha256_of
+from progan.run_directory import (
+    STATE_PREFIX,
+    STATE_SUFFIX,
+    add_images_to_file_name,
+    format_kimg_file_name,
+)
+from progan.runtime.files import hash_file_sha256
 from progan.runtime.weights_file import DamagedFile, load_weights, read_header, save_weights
 from progan.sizes import MIN_LEVEL
 
@@ -28,7 +33,7 @@ EXPORTS = (".onnx", ".pt2", ".ts", ".torchscript")
 _REMEDY = "Copy it again, or take another snapshot of the run."
 
 
-def io_signature(
+def describe_inputs_and_outputs(
     network: Network, level: int, label_names: Sequence[str], untrained: Sequence[int] = ()
 ) -> dict[str, str]:
     """Describe shapes and ranges of inputs and outputs at `level`, and the meaning of seeds."""
@@ -87,7 +92,7 @@ def save_network(
         "label_names": snapshot.label_names,
         "software": SOFTWARE,
         "untrained_classes": snapshot.untrained_classes,
-        "conventions": io_signature(
+        "conventions": describe_inputs_and_outputs(
             config, snapshot.level, snapshot.label_names, snapshot.untrained_classes
         ),
     }
@@ -116,7 +121,7 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]] | None:
 
 def load_network(path: Path, device: torch.device) -> Snapshot:
     """Read a network file; raises UserError if it is not one of ours."""
-    header, weights = _read(path, device)
+    header, weights = _read_weights_or_explain(path, device)
     version = header.get("version")
     if type(version) is not int:
         raise UserError(f"{path} is damaged: the version of its format is missing. {_REMEDY}")
@@ -126,7 +131,7 @@ def load_network(path: Path, device: torch.device) -> Snapshot:
             f"reads version {FORMAT_VERSION}. Use the progan that wrote it."
         )
     try:
-        snapshot = _snapshot(header, weights, device)
+        snapshot = _build_snapshot(header, weights, device)
     except UserError as error:
         raise UserError(
             f"{path} cannot be used: the settings in its header are damaged, or of "
@@ -145,7 +150,7 @@ def load_network(path: Path, device: torch.device) -> Snapshot:
     return snapshot
 
 
-def _snapshot(
+def _build_snapshot(
     header: Mapping[str, Any], weights: Mapping[str, torch.Tensor], device: torch.device
 ) -> Snapshot:
     """Build the snapshot of a header and weights; raises various errors for invalid ones."""
@@ -174,7 +179,9 @@ def _snapshot(
 
 def interim_path(directory: Path, images_seen: int) -> Path:
     """Return the path of a network that is saved between two snapshots."""
-    path = exact_path(directory / kimg_name(PREFIX, images_seen, SUFFIX), images_seen)
+    path = add_images_to_file_name(
+        directory / format_kimg_file_name(PREFIX, images_seen, SUFFIX), images_seen
+    )
     return path.with_stem(path.stem + _INTERIM)
 
 
@@ -187,12 +194,14 @@ def is_interim(path: Path) -> bool:
     return path.stem.startswith(PREFIX) and path.stem.endswith(_INTERIM)
 
 
-def fingerprint(path: Path) -> str:
+def compute_fingerprint(path: Path) -> str:
     """Return the first twelve hexadecimal digits of the SHA-256 of a file."""
-    return sha256_of(path)[:12]
+    return hash_file_sha256(path)[:12]
 
 
-def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def _read_weights_or_explain(
+    path: Path, device: torch.device
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     try:
         str(path).encode("utf-8")  # safetensors opens only such names
         return load_weights(path, FORMAT, str(device))

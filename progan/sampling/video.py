@@ -14,17 +14,17 @@ from PIL import Image
 from torch import Tensor
 
 from progan.errors import UserError
-from progan.images import Pixels, repeat_pixels, to_opaque_rgb
+from progan.images import Pixels, enlarge_by_repeating_pixels, to_opaque_pil
 from progan.run_directory import STATISTICS_FILE
-from progan.runtime.files import atomic_path, human_bytes, read_json_lines
-from progan.runtime.text import format_count, human_seconds
-from progan.sampling.image_files import caption_in_corner, full_grid, make_exif
+from progan.runtime.files import atomic_path, format_bytes, read_json_lines
+from progan.runtime.text import format_count, format_duration
+from progan.sampling.image_files import full_grid, make_exif, write_caption_in_corner
 from progan.sampling.interpolation import LatentPath
 from progan.sampling.latents import LatentBatch
 from progan.sampling.options import VideoTiming, import_pyav, require_video_format
-from progan.sampling.render import as_pixels, render_single
+from progan.sampling.render import render_single, to_uint8_pixels
 from progan.sampling.snapshot_file import Snapshot, load_network
-from progan.sizes import Size, stage_name
+from progan.sizes import Size, format_stage
 
 CRF = "16"  # H.264's constant rate factor; visually lossless
 BT709 = 1  # code of HD television's colour space in video standards
@@ -67,8 +67,8 @@ def require_encodable(path: Path, timing: VideoTiming, size: Size) -> None:
     num_bytes = timing.frames * size.pixels * kind.bytes_per_pixel
     if num_bytes > MAX_BUFFERED_BYTES:
         raise UserError(
-            f"{format_count(timing.frames, 'frame')} of {size} px need {human_bytes(num_bytes)} of "
-            f"memory as {path.suffix}, more than {human_bytes(MAX_BUFFERED_BYTES)}. "
+            f"{format_count(timing.frames, 'frame')} of {size} px need {format_bytes(num_bytes)} "
+            f"of memory as {path.suffix}, more than {format_bytes(MAX_BUFFERED_BYTES)}. "
             "Name a .mp4 file, or choose fewer or smaller frames."
         )
 
@@ -79,7 +79,7 @@ def _write_mp4(
     """Encode as H.264 in yuv420p, which every player and browser supports."""
     av = import_pyav()
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
-        file.metadata["comment"] = _line(text)
+        file.metadata["comment"] = _format_provenance_line(text)
         stream = file.add_stream(
             "libx264", rate=Fraction(timing.fps).limit_denominator(1001), options={"crf": CRF}
         )
@@ -107,16 +107,16 @@ def _write_gif(
     path: Path, frames: Iterable[Pixels], timing: VideoTiming, text: Mapping[str, str]
 ) -> None:
     """Encode as GIF with an own palette of 256 colours per frame."""
-    merged = merge_equal_frames(frames, frame_durations(timing, 10))
+    merged = merge_equal_frames(frames, split_frame_durations(timing, 10))
     images = ((Image.fromarray(pixels).quantize(256), duration) for pixels, duration in merged)
-    _save_animation(path, "gif", images, comment=_line(text).encode())
+    _save_animation(path, "gif", images, comment=_format_provenance_line(text).encode())
 
 
 def _write_webp(
     path: Path, frames: Iterable[Pixels], timing: VideoTiming, text: Mapping[str, str]
 ) -> None:
     """Encode as lossless WebP; with losses, libwebp drops frames that differ little."""
-    merged = merge_equal_frames(frames, frame_durations(timing, 1))
+    merged = merge_equal_frames(frames, split_frame_durations(timing, 1))
     images = ((Image.fromarray(pixels), duration) for pixels, duration in merged)
     _save_animation(path, "webp", images, lossless=True, exif=make_exif(text))
 
@@ -147,11 +147,11 @@ def merge_equal_frames(
         yield last
 
 
-def _line(text: Mapping[str, str]) -> str:
+def _format_provenance_line(text: Mapping[str, str]) -> str:
     return "; ".join(f"{key}: {value}" for key, value in text.items())
 
 
-def frame_durations(timing: VideoTiming, unit: int) -> list[int]:
+def split_frame_durations(timing: VideoTiming, unit: int) -> list[int]:
     """Return the duration of each frame in ms, in multiples of `unit` without cumulative error."""
     ends = [round(frame * 1000 / timing.fps / unit) * unit for frame in range(timing.frames + 1)]
     return [end - start for start, end in zip(ends, ends[1:], strict=False)]
@@ -174,13 +174,13 @@ def interpolation_frames(
 
 def _render_stack(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Pixels:
     """Generate images uint8 [N, H, W, C], each by itself."""
-    return np.stack([as_pixels(image) for image in render_single(snapshot, latents, labels)])
+    return np.stack([to_uint8_pixels(image) for image in render_single(snapshot, latents, labels)])
 
 
 def compose_frame(images: Pixels, columns: int, rows: int) -> Pixels:
     """Lay out images [N, H, W, C] in a grid, enlarged by repeating pixels if they are small."""
-    frame = repeat_pixels(full_grid(images, columns, rows)[None], MIN_FRAME_SIDE)[0]
-    return np.asarray(to_opaque_rgb(frame), np.uint8)
+    frame = enlarge_by_repeating_pixels(full_grid(images, columns, rows)[None], MIN_FRAME_SIDE)[0]
+    return np.asarray(to_opaque_pil(frame), np.uint8)
 
 
 def frame_size(cell: Size, columns: int, rows: int) -> Size:
@@ -221,16 +221,16 @@ def growth_frames(
     for index, count in sorted(Counter(shown).items()):
         snapshot = load_network(paths[index], device)
         images = _render_stack(snapshot, latent_batch.latents, latent_batch.labels)
-        frame = compose_frame(repeat_pixels(images, side), columns, rows)
+        frame = compose_frame(enlarge_by_repeating_pixels(images, side), columns, rows)
         caption = stage_caption(snapshot, hours.get(snapshot.images_seen))
-        frame = caption_in_corner(frame, caption)
+        frame = write_caption_in_corner(frame, caption)
         yield from repeat(frame, count)
 
 
 def stage_caption(snapshot: Snapshot, hours: float | None) -> str:
     """Return e.g. '16→32 fade 43%   kimg 12.3   1h 02m', without the time if it is unknown."""
-    stage = stage_name(snapshot.generator.config.base, snapshot.level, snapshot.alpha)
-    time = [] if hours is None else [human_seconds(3600 * hours)]
+    stage = format_stage(snapshot.generator.config.base, snapshot.level, snapshot.alpha)
+    time = [] if hours is None else [format_duration(3600 * hours)]
     return "   ".join([stage, f"kimg {snapshot.images_seen / 1000:.1f}", *time])
 
 

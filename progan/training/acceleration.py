@@ -14,12 +14,12 @@ import torch
 
 from progan.batch_split import Shard
 from progan.config import Run
-from progan.errors import first_line
+from progan.errors import get_first_error_line
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log
-from progan.runtime.signals import interruptible, stop_requested
-from progan.runtime.text import human_seconds
-from progan.sizes import MIN_LEVEL, growing_name
+from progan.runtime.signals import interrupt_at_once_on_stop, stop_requested
+from progan.runtime.text import format_duration
+from progan.sizes import MIN_LEVEL, format_growing_size
 from progan.training.cuda_graph import cuda_graph_capture, cuda_graph_steps
 from progan.training.gradients import FULL_BATCH, BatchSplit, MicroBatchSizes
 from progan.training.preflight import Preflight, costs_table, cpu_note, total_seconds
@@ -59,7 +59,7 @@ class Compilation:
             nonlocal started
             self._begin(stage)
             started = time.monotonic()
-            interruption.enter_context(interruptible())
+            interruption.enter_context(interrupt_at_once_on_stop())
 
         def end(_: "CallbackArgs") -> None:
             self._seconds += time.monotonic() - started
@@ -76,15 +76,15 @@ class Compilation:
     def end_iteration(self) -> None:
         """Report that everything that an iteration needs is compiled, if anything was."""
         if self._stage:
-            took = human_seconds(self._seconds)
+            took = format_duration(self._seconds)
             self._report(f"--acceleration compile: compiled for {self._stage} in {took}.")
             self._stage = ""
 
     def fail(self, name: str, error: Exception) -> None:
-        """Use no compiled code any more."""
+        """Stop the use of all compiled code, and report the error."""
         self.usable = False
-        why = f"{name} cannot be compiled ({first_line(error)})"
-        self._report(unavailable_message("compile", [why], "Eager code"))
+        why = f"{name} cannot be compiled ({get_first_error_line(error)})"
+        self._report(format_unavailable_acceleration("compile", [why], "Eager code"))
 
     def _begin(self, stage: str) -> None:
         if stage and stage != self._stage:
@@ -112,7 +112,7 @@ class CompiledFunction:
         if not self._compilation.usable:
             return self._function(*arguments)
         try:
-            with self._compilation.report_compilation(_stage_label(arguments)):
+            with self._compilation.report_compilation(_format_stage_of_arguments(arguments)):
                 result = self._compiled(*arguments)
         except KeyboardInterrupt:
             if not stop_requested():
@@ -128,16 +128,16 @@ class CompiledFunction:
         return result
 
 
-def _stage_label(arguments: tuple[Any, ...]) -> str:
+def _format_stage_of_arguments(arguments: tuple[Any, ...]) -> str:
     """Return the stage of a function that takes state, run and position, '16→32'; else ''."""
     match arguments:
         case (_, Run() as run, LevelAlpha() as position, *_):
             alpha = 1 if position.alpha is None else 0
-            return growing_name(run.network.base, position.level, alpha)
+            return format_growing_size(run.network.base, position.level, alpha)
     return ""
 
 
-def unavailable_message(requested: str, reasons: list[str], instead: str) -> str:
+def format_unavailable_acceleration(requested: str, reasons: list[str], instead: str) -> str:
     """Return the line that says why an --acceleration is unavailable, and what is used instead."""
     return (
         f"--acceleration {requested}: {', and '.join(reasons)}. {instead} takes its place, with "
@@ -177,11 +177,11 @@ def choose_acceleration(run: Run, device: torch.device, processes: int = 1) -> A
     compilation takes (docs/performance.md), and on CUDA what was measured to be the fastest.
     """
     if run.acceleration != "auto" or device.type != "cuda" or not FASTEST_ON_CUDA:
-        return _choose(run, run.acceleration, device, processes)
+        return _choose_available(run, run.acceleration, device, processes)
     by_level = {}
     for level in range(MIN_LEVEL, run.network.max_level + 1):
         fastest = FASTEST_ON_CUDA.get(1 << level, "eager")
-        by_level[level] = _choose(run, fastest, device, processes)._replace(report="")
+        by_level[level] = _choose_available(run, fastest, device, processes)._replace(report="")
     return Acceleration(
         any(each.compiled for each in by_level.values()),
         any(each.captured for each in by_level.values()),
@@ -189,19 +189,23 @@ def choose_acceleration(run: Run, device: torch.device, processes: int = 1) -> A
     )
 
 
-def _choose(run: Run, requested: str, device: torch.device, processes: int) -> Acceleration:
+def _choose_available(
+    run: Run, requested: str, device: torch.device, processes: int
+) -> Acceleration:
     if requested in ("auto", "eager"):
         return Acceleration()
     if run.random_layers:
         reasons = ["layers that draw random numbers would draw others"]
-        return Acceleration(report=unavailable_message(requested, reasons, "Eager code"))
+        return Acceleration(
+            report=format_unavailable_acceleration(requested, reasons, "Eager code")
+        )
     compiles, captures = requested in COMPILING, requested in CAPTURING
-    no_compiler = _no_compiler(device) if compiles else ""
-    no_graphs = _no_graphs(run, device, processes) if captures else ""
+    no_compiler = _explain_no_compiler(device) if compiles else ""
+    no_graphs = _explain_no_cuda_graphs(run, device, processes) if captures else ""
     compiled, captured = compiles and not no_compiler, captures and not no_graphs
     instead = "Compiled code" if compiled else "Recorded code" if captured else "Eager code"
     reasons = [reason for reason in (no_graphs, no_compiler) if reason]
-    report = unavailable_message(requested, reasons, instead) if reasons else ""
+    report = format_unavailable_acceleration(requested, reasons, instead) if reasons else ""
     return Acceleration(compiled, captured, report)
 
 
@@ -214,13 +218,13 @@ def accelerate(how: Acceleration, report: Report, split: BatchSplit = FULL_BATCH
         steps = {
             kind: accelerate(Acceleration(*kind), report, split) for kind in set(kinds.values())
         }
-        return steps_by_level({level: steps[kind] for level, kind in kinds.items()})
+        return dispatch_steps_by_level({level: steps[kind] for level, kind in kinds.items()})
     functions = compile_functions(report) if how.compiled else EAGER_FUNCTIONS
     uncaptured = make_steps(split, functions)
     return cuda_graph_steps(uncaptured, cuda_graph_capture, report) if how.captured else uncaptured
 
 
-def steps_by_level(steps: Mapping[int, Steps]) -> Steps:
+def dispatch_steps_by_level(steps: Mapping[int, Steps]) -> Steps:
     """Return steps that are executed in the way of their level."""
     return Steps(
         lambda state, run, position, rate, inputs: steps[position.level].discriminator(
@@ -252,7 +256,7 @@ def compile_functions(report: Report) -> StepFunctions:
     )
 
 
-def _no_compiler(device: torch.device) -> str:
+def _explain_no_compiler(device: torch.device) -> str:
     """Return why nothing can be compiled for a device; '' if it can."""
     if device.type == "cuda":
         from torch.utils._triton import has_triton
@@ -264,7 +268,7 @@ def _no_compiler(device: torch.device) -> str:
     return f"torch compiles nothing for {device.type}"
 
 
-def _no_graphs(run: Run, device: torch.device, processes: int) -> str:
+def _explain_no_cuda_graphs(run: Run, device: torch.device, processes: int) -> str:
     """Return why steps cannot be captured; '' if they can."""
     if device.type != "cuda":
         return f"{device.type} has no CUDA graphs"

@@ -13,9 +13,9 @@ from torch.utils._pytree import tree_map_only
 from progan.config import Network as NetworkConfig
 from progan.config import Run, to_dict
 from progan.errors import UserError
-from progan.option_fields import section_changes, section_from_dict
+from progan.option_fields import list_section_changes, section_from_dict
+from progan.run_directory import choose_state_path
 from progan.run_directory import list_states as state_files
-from progan.run_directory import state_path
 from progan.runtime.files import atomic_path
 from progan.sampling.checkpoint_format import (
     FORMAT,
@@ -33,9 +33,9 @@ COUNTERS = (
 )  # fmt: skip
 
 
-def save_state(directory: Path, state: TrainState, run: Run) -> Path:
+def save_state_and_delete_oldest(directory: Path, state: TrainState, run: Run) -> Path:
     """Write state-<kimg>.pt atomically, and delete the oldest ones beyond `keep_states`."""
-    return write_state(directory, copy_to_cpu(state, run), run.output.keep_states)
+    return write_state_and_delete_oldest(directory, copy_to_cpu(state, run), run.output.keep_states)
 
 
 def copy_to_cpu(state: TrainState, run: Run) -> Content:
@@ -56,7 +56,7 @@ def copy_to_cpu(state: TrainState, run: Run) -> Content:
     return copy
 
 
-def write_state(
+def write_state_and_delete_oldest(
     directory: Path, content: Content, keep: int, proceed: Callable[[], None] = lambda: None
 ) -> Path:
     """Write a checkpoint from `copy_to_cpu` atomically, then delete the oldest but `keep`.
@@ -64,9 +64,9 @@ def write_state(
     Args:
         proceed: Called before each chunk; an exception from it cancels the write.
     """
-    path = state_path(directory, content["images_seen"])
+    path = choose_state_path(directory, content["images_seen"])
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        _save(with_checksum(content), _Output(file, proceed))
+        _torch_save_raising_oserror(with_checksum(content), _Output(file, proceed))
     for old in state_files(directory)[:-keep]:
         if old != path:
             old.unlink()
@@ -107,13 +107,13 @@ def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
     content = read_checkpoint(path)
     try:
         saved = section_from_dict(NetworkConfig, json.loads(content["config"])["network"])
-        if not section_changes(saved, run.network):
+        if not list_section_changes(saved, run.network):
             return _build_state(content, run, device)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DamagedCheckpoint(path, NOT_WHOLE) from error
     raise UserError(
         f"{path} cannot be resumed with another architecture: "
-        f"{'; '.join(section_changes(saved, run.network))}. Take that back, in config.json if "
+        f"{'; '.join(list_section_changes(saved, run.network))}. Take that back, in config.json if "
         "it was edited, or start a new run."
     )
 
@@ -132,7 +132,7 @@ class _Output:
         self._file.flush()
 
 
-def _save(content: Content, output: _Output) -> None:
+def _torch_save_raising_oserror(content: Content, output: _Output) -> None:
     """Call torch.save; errors of the disk are raised as OSError, not as RuntimeError."""
     try:
         torch.save(content, output)  # type: ignore[arg-type]
@@ -147,9 +147,9 @@ def _build_state(content: Content, run: Run, device: torch.device) -> TrainState
     state = create_state(run, device)
     for name, network in state.networks.items():
         network.load_state_dict(content[name])
-    same = _saved_optimizer(content) == run.optim.optimizer
+    same = _read_optimizer_name(content) == run.optim.optimizer
     for name, optimizer in state.optimizers.items():
-        _restore_moments(optimizer, content[name], same=same)
+        _load_moments(optimizer, content[name], same=same)
     for name in COUNTERS:
         value = content[name]
         if type(value) is not type(getattr(state, name)) or value < 0:
@@ -163,14 +163,14 @@ def _build_state(content: Content, run: Run, device: torch.device) -> TrainState
     return state
 
 
-def _saved_optimizer(content: Content) -> str:
+def _read_optimizer_name(content: Content) -> str:
     """Return the --optimizer of the run that was saved; files without the setting are of Adam."""
     name: str = json.loads(content["config"]).get("optim", {}).get("optimizer", "adam")
     return name
 
 
-def _restore_moments(optimizer: Optimizer, saved: dict[str, Any], *, same: bool) -> None:
-    """Restore the moments if they are of the same algorithm, with the settings of the run."""
+def _load_moments(optimizer: Optimizer, saved: dict[str, Any], *, same: bool) -> None:
+    """Load the saved moments, none unless `same` algorithm; keep the settings of the run."""
     own = optimizer.state_dict()
     if len(saved["param_groups"][0]["params"]) != len(own["param_groups"][0]["params"]):
         raise ValueError("another number of weights")

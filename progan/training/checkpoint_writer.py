@@ -15,10 +15,10 @@ from progan.run_directory import (
     BEST_PREFIX,
     BEST_STATE_PREFIX,
     STATE_SUFFIX,
-    curve_files,
+    choose_snapshot_path,
+    list_curve_files,
     list_states,
-    quarantine,
-    snapshot_path,
+    rename_to_exclude,
 )
 from progan.runtime.files import PARTIAL, atomic_path, flush_to_disk
 from progan.runtime.workers import BackgroundJob
@@ -33,7 +33,7 @@ from progan.sampling.snapshot_file import (
     read_images_seen,
     save_network,
 )
-from progan.training.checkpoint import copy_to_cpu, write_state
+from progan.training.checkpoint import copy_to_cpu, write_state_and_delete_oldest
 from progan.training.state import TrainState
 
 WriteCard = Callable[[Path, Snapshot], None]  # gets a network file and its content
@@ -77,7 +77,7 @@ class CheckpointWriter:
 
     def check(self) -> None:
         """Raise the error of the last write, if it has ended with one."""
-        self._background.check()
+        self._background.raise_if_failed()
 
     @property
     def due(self) -> bool:
@@ -129,10 +129,10 @@ class CheckpointWriter:
             self._background.wait()
         for network in find_interim_networks(self._directory):
             if (read_images_seen(network) or 0) > state.images_seen:
-                _remove_network(network)
+                _remove_network_and_unedited_card(network)
         return [
             f"{path.name} is later than that. It was renamed "
-            f"to {quarantine(path, 'superseded').name}."
+            f"to {rename_to_exclude(path, 'superseded').name}."
             for path, images_seen in moments.items()
             if images_seen > state.images_seen
         ]
@@ -166,7 +166,7 @@ class CheckpointWriter:
         self._background.submit(partial(self._rewrite_cards, snapshot))
 
     def _write(self, content: Content, snapshot: Snapshot, interim: bool) -> None:
-        for path in curve_files(self._directory):  # they must not be older than the state
+        for path in list_curve_files(self._directory):  # they must not be older than the state
             flush_to_disk(path)
         network = (
             interim_path(self._directory, snapshot.images_seen)
@@ -177,7 +177,7 @@ class CheckpointWriter:
             save_network(network, snapshot, content["average"])
             if self._write_card:
                 self._write_card(network, snapshot)
-            state = write_state(
+            state = write_state_and_delete_oldest(
                 self._directory,
                 content,
                 self._run.output.keep_states,
@@ -186,7 +186,7 @@ class CheckpointWriter:
         self._newest = SavedFiles(state, network)
         for other in find_interim_networks(self._directory):
             if other != network:
-                _remove_network(other)
+                _remove_network_and_unedited_card(other)
 
     @contextmanager
     def _marked_as_unfinished(self) -> Iterator[None]:
@@ -206,7 +206,7 @@ class CheckpointWriter:
                 marker.unlink(missing_ok=True)
 
     def _network_path(self, snapshot: Snapshot) -> Path:
-        return snapshot_path(
+        return choose_snapshot_path(
             self._directory, PREFIX, snapshot.images_seen, SUFFIX, read_images_seen
         )
 
@@ -225,7 +225,7 @@ class CheckpointWriter:
                 _link_or_copy(newest, temporary)
 
 
-def _remove_network(network: Path) -> None:
+def _remove_network_and_unedited_card(network: Path) -> None:
     """Remove a network file with its card, unless the card was edited."""
     network.unlink(missing_ok=True)
     card = card_path(network)

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from progan.config import Run
-from progan.errors import first_line
+from progan.errors import get_first_error_line
 from progan.training.optim import Rate, capturable
 from progan.training.state import TrainState
 from progan.training.step import Statistics, Steps
@@ -193,7 +193,7 @@ class _GraphCache:
             self._usable = False
             self._steps.clear()
             self._report(
-                f"A step cannot be recorded as a CUDA graph ({first_line(error)}). "
+                f"A step cannot be recorded as a CUDA graph ({get_first_error_line(error)}). "
                 "Steps go on without graphs, with the same results."
             )
             return False

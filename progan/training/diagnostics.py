@@ -48,7 +48,7 @@ def measure_overfitting(
         _load_reals(dataset, stage.level, rows, device, position.alpha)
         for rows in (_spread_training_rows(dataset, count), held_out)
     ]
-    latents, labels = _seed_inputs(run, dataset, count, device)
+    latents, labels = _make_seed_inputs(run, dataset, count, device)
     fakes = state.g_ema(latents, labels, position.level, position.alpha)
     seen, unseen, fake = (mean_score(images) for images in (*reals, fakes))
     state.discriminator.train()
@@ -77,7 +77,7 @@ def measure_diversity(
         return {}
     position = LevelAlpha.of(stage, device)
     halvings = max(stage.level - COMPARED_LEVEL, 0)
-    latents, labels = _seed_inputs(run, dataset, count, device)
+    latents, labels = _make_seed_inputs(run, dataset, count, device)
     size = batch_size(run.network, stage.level)
     state.generator.eval()  # leave the running statistics of batch normalisation alone
     fakes = torch.cat(
@@ -91,7 +91,7 @@ def measure_diversity(
     state.generator.train()
     rows, alpha = _spread_training_rows(dataset, count), None if halvings else position.alpha
     reals = _load_reals(dataset, stage.level - halvings, rows, device, alpha)
-    fake, real = mean_distances(fakes), mean_distances(reals.flatten(1))
+    fake, real = measure_mean_distances(fakes), measure_mean_distances(reals.flatten(1))
     return {
         "diversity/distance": fake.pairs / real.pairs if real.pairs else 0.0,
         "diversity/nearest": fake.nearest / real.nearest if real.nearest else 0.0,
@@ -110,7 +110,7 @@ class MeanDistances(NamedTuple):
     nearest: float
 
 
-def mean_distances(points: Tensor) -> MeanDistances:
+def measure_mean_distances(points: Tensor) -> MeanDistances:
     """Measure the distances among points [N, D]."""
     n = len(points)
     between = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
@@ -132,7 +132,7 @@ def _load_reals(
     return preprocess_reals(torch.from_numpy(dataset.images(level, rows)).to(device), alpha=alpha)
 
 
-def _seed_inputs(
+def _make_seed_inputs(
     run: Run, dataset: Dataset, count: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Return the latents and labels of the seeds 0 … count - 1."""

@@ -8,12 +8,12 @@ the rows of each part keep the groups of the minibatch standard deviation togeth
 Example: a batch of 16 images and --stddev-group 4, whose groups are strided: {0, 4, 8, 12},
 {1, 5, 9, 13}, ... Two processes train on it, each in micro-batches of 4, with a loss scale of 2^16.
 
-    rows of process 0:         0 1 4 5 8 9 12 13     (`split_rows`: two whole groups)
+    rows of process 0:         0 1 4 5 8 9 12 13     (`split_rows_into_parts`: two whole groups)
     its micro-batches:         0 4 8 12 | 1 5 9 13   (`split_inputs`: one group each)
-    gradients of micro-batch:  g0, g1 of 2^16 * its mean loss   (`gradients_of_part`)
+    gradients of micro-batch:  g0, g1 of 2^16 * its mean loss   (`compute_gradients_at_once`)
     of process 0:              p0 = (g0 + g1) / 2               (`average_parts`)
     of the batch:              (p0 + p1) / 2, one all-reduce    (`all_reduce`)
-    returned:                  that / 2^16                      (`unscale`)
+    returned:                  that / 2^16                      (`unscale_gradients`)
 
 The terms of the loss, one number per image, are put back into the order of the batch at each stage.
 
@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from progan.batch_split import batch_coupling, split_rows, split_sizes
+from progan.batch_split import describe_batch_coupling, list_split_sizes, split_rows_into_parts
 from progan.config import Run
 from progan.errors import UserError
 from progan.losses.penalties import Terms
@@ -82,7 +82,7 @@ class MicroBatchSizes:
 
     def size(self, level: int, n: int) -> int:
         """Return how many of `n` images go through the networks at once."""
-        return micro_batch_size(self._run, n, self._limits.get(level, self._run.micro_batch))
+        return largest_micro_batch(self._run, n, self._limits.get(level, self._run.micro_batch))
 
     def limit(self, level: int, most: int) -> None:
         """Set the maximum of a level; 0: the whole batch."""
@@ -103,7 +103,7 @@ class MicroBatchSizes:
         )
 
 
-def micro_batch_size(run: Run, n: int, most: int | None = None) -> int:
+def largest_micro_batch(run: Run, n: int, most: int | None = None) -> int:
     """Return the largest micro-batch of a batch of `n` that is allowed.
 
     Args:
@@ -115,17 +115,17 @@ def micro_batch_size(run: Run, n: int, most: int | None = None) -> int:
 
 def allowed_sizes(run: Run, n: int) -> list[int]:
     """Return the micro-batch sizes that a batch of `n` can be split into, largest first."""
-    return [n] if batch_coupling(run) else split_sizes(run, n)
+    return [n] if describe_batch_coupling(run) else list_split_sizes(run, n)
 
 
 def explain_smallest_size(run: Run, n: int) -> str:
     """Explain why a batch cannot be split further, and what else saves memory."""
-    if coupled := batch_coupling(run):
+    if coupled := describe_batch_coupling(run):
         return (
             f"It cannot be cut into micro-batches: each image depends on all others, by "
             f"{coupled}. Choose {NARROWER}."
         )
-    if (least := split_sizes(run, n)[-1]) > 1:
+    if (least := list_split_sizes(run, n)[-1]) > 1:
         return (
             f"Its micro-batches hold {least} images at least, the group that minibatch "
             f"standard deviation compares. Choose a smaller --stddev-group, {NARROWER}."
@@ -169,8 +169,10 @@ class BatchSplit:
 
         def attempt(parts: Tensor | None) -> Tensor:
             if parts is None:
-                return images_of_part(generate, inputs)
-            found = [images_of_part(generate, part) for part in split_inputs(inputs, parts)]
+                return generate_images_at_once(generate, inputs)
+            found = [
+                generate_images_at_once(generate, part) for part in split_inputs(inputs, parts)
+            ]
             return unpermute(torch.cat(found), parts)
 
         return self._until_it_fits(run, level, inputs, attempt)
@@ -197,17 +199,17 @@ class BatchSplit:
 
         def attempt(parts: Tensor | None) -> Gradients:
             if parts is None:
-                return gradients_of_part(scaled_loss, inputs, weights)
+                return compute_gradients_at_once(scaled_loss, inputs, weights)
             return average_parts(
                 (
-                    gradients_of_part(scaled_loss, part, weights)
+                    compute_gradients_at_once(scaled_loss, part, weights)
                     for part in split_inputs(inputs, parts)
                 ),
                 parts,
             )
 
         own = self._until_it_fits(run, level, inputs, attempt)
-        return unscale(all_reduce(own, run, self.group), scale)
+        return unscale_gradients(all_reduce(own, run, self.group), scale)
 
     def _until_it_fits(
         self, run: Run, level: int, inputs: Inputs, attempt: Callable[[Tensor | None], T]
@@ -217,7 +219,9 @@ class BatchSplit:
         while True:
             size = self.micro_batches.size(level, n) if self.micro_batches else n
             try:
-                return attempt(None if size == n else part_rows(run, n, n // size, device))
+                return attempt(
+                    None if size == n else split_rows_on_device(run, n, n // size, device)
+                )
             except (RuntimeError, MemoryError) as error:
                 # A recorded step has fitted before.
                 if not self.micro_batches or not is_out_of_memory(error) or is_capturing(device):
@@ -232,12 +236,12 @@ FULL_BATCH = BatchSplit()
 
 
 @torch.no_grad()
-def images_of_part(generate: Callable[[In], Tensor], inputs: In) -> Tensor:
+def generate_images_at_once(generate: Callable[[In], Tensor], inputs: In) -> Tensor:
     """Generate images of all inputs at once, without gradients."""
     return generate(inputs)
 
 
-def gradients_of_part(
+def compute_gradients_at_once(
     loss_of: LossOf[In], inputs: In, weights: Sequence[nn.Parameter]
 ) -> Gradients:
     """Compute the gradients of a loss, of all inputs at once."""
@@ -249,12 +253,12 @@ def gradients_of_part(
 
 
 @lru_cache(maxsize=64)
-def part_rows(run: Run, n: int, count: int, device: torch.device) -> Tensor:
+def split_rows_on_device(run: Run, n: int, count: int, device: torch.device) -> Tensor:
     """Return the rows of each of `count` parts: int64 [count, n // count].
 
     Cached, since a copy to a GPU waits for it, and cannot be recorded.
     """
-    return torch.from_numpy(split_rows(run, n, count)).to(device)
+    return torch.from_numpy(split_rows_into_parts(run, n, count)).to(device)
 
 
 def split_inputs(inputs: In, parts: Tensor) -> Iterator[In]:
@@ -320,14 +324,14 @@ def all_reduce(own: Gradients, run: Run, group: Group) -> Gradients:
 def _scatter_terms(values: Tensor, run: Run, group: Group) -> Tensor:
     """Place the terms of this process's images among zeros: [T, N] -> [T, N of all processes]."""
     n = values.shape[1] * group.size
-    own = part_rows(run, n, group.size, values.device)[group.rank]
+    own = split_rows_on_device(run, n, group.size, values.device)[group.rank]
     return values.new_zeros(len(values), n).index_copy(1, own, values)
 
 
 # Loss scale
 
 
-def unscale(gradients: Gradients, scale: Tensor | None) -> Gradients:
+def unscale_gradients(gradients: Gradients, scale: Tensor | None) -> Gradients:
     """Divide gradients by the scale of their loss."""
     if scale is None:
         return gradients

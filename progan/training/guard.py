@@ -14,8 +14,8 @@ from torch import nn
 from progan.config import Run
 from progan.images import save_png
 from progan.invocation import command_line
-from progan.option_fields import option_name
-from progan.run_directory import ROLLBACK_PREFIX, list_states, rollback_path
+from progan.option_fields import format_option_name
+from progan.run_directory import ROLLBACK_PREFIX, choose_rollback_path, list_states
 from progan.runtime.files import write_atomically
 from progan.runtime.log import Log
 from progan.runtime.seeding import derive_seed
@@ -80,7 +80,9 @@ class Guard:
         if not now and self._rounds % CHECK_ROUNDS:
             return
         means = stats.means()
-        found = find_divergence(means, self._run.guard.largest) or find_nonfinite_weights(state)
+        found = describe_divergence(means, self._run.guard.largest) or describe_nonfinite_weights(
+            state
+        )
         if found:
             raise TrainingDiverged(found, stage, means, stats.seconds)
 
@@ -105,7 +107,7 @@ class Guard:
         return True
 
     def _keep_evidence(self, state: TrainState, diverged: TrainingDiverged) -> Path:
-        path = rollback_path(self._directory)
+        path = choose_rollback_path(self._directory)
         if not self._writes:
             return path
         evidence = {
@@ -118,7 +120,7 @@ class Guard:
                 name: value if math.isfinite(value) else str(value)
                 for name, value in diverged.means.items()
             },
-            "weights_not_finite": nonfinite_weight_names(state),
+            "weights_not_finite": list_nonfinite_weights(state),
         }
         write_atomically(path, json.dumps(evidence, indent=2) + "\n")
         pixels = sample_grids.fakes_grid(state.g_ema, self._run, diverged.stage, self._untrained)
@@ -126,17 +128,17 @@ class Guard:
         return path
 
 
-def find_divergence(means: Mapping[str, float], largest: float) -> str:
+def describe_divergence(means: Mapping[str, float], largest: float) -> str:
     """Describe statistics that are not finite or too large; '' if there are none."""
     if lost := [name for name, value in means.items() if not math.isfinite(value)]:
         return f"not finite: {', '.join(lost)}"
     for name, value in means.items():
         if name.startswith(BOUNDED) and abs(value) > largest:
-            return f"{name} is {value:.3g}, more than {option_name('largest')} {largest:g}"
+            return f"{name} is {value:.3g}, more than {format_option_name('largest')} {largest:g}"
     return ""
 
 
-def find_nonfinite_weights(state: TrainState) -> str:
+def describe_nonfinite_weights(state: TrainState) -> str:
     """Describe non-finite weights, which the last step may have left; '' if there are none."""
     norms = [
         nn.utils.get_total_norm([parameter.detach() for parameter in network.parameters()])
@@ -144,10 +146,10 @@ def find_nonfinite_weights(state: TrainState) -> str:
     ]
     if torch.stack(norms).isfinite().all():
         return ""
-    return f"not finite: {', '.join(nonfinite_weight_names(state)) or 'the norm of all weights'}"
+    return f"not finite: {', '.join(list_nonfinite_weights(state)) or 'the norm of all weights'}"
 
 
-def nonfinite_weight_names(state: TrainState) -> list[str]:
+def list_nonfinite_weights(state: TrainState) -> list[str]:
     """Names of the weights that are not all finite."""
     return [
         f"{role}.{name}"
@@ -157,14 +159,14 @@ def nonfinite_weight_names(state: TrainState) -> list[str]:
     ]
 
 
-def stop_message(directory: Path, kimg: float, most: int, network: Path | None) -> str:
+def format_diverged_message(directory: Path, kimg: float, most: int, network: Path | None) -> str:
     """Return the message of a training that diverged too often.
 
     Args:
         network: Network file of the last good state, if that was saved.
     """
     known = list_states(directory)
-    rates = f"{option_name('g_lr')} and {option_name('d_lr')}"
+    rates = f"{format_option_name('g_lr')} and {format_option_name('d_lr')}"
     restart = (
         f"Resume ({command_line('train', '--resume', known[-1])}) with {rates}"
         if known
@@ -172,11 +174,12 @@ def stop_message(directory: Path, kimg: float, most: int, network: Path | None) 
     )
     saved = f" and its network is saved in {network}" * bool(network)
     return (
-        f"Training diverged more often than {option_name('rollbacks')} {most} allows; giving up. "
-        f"The evidence is in {directory / ROLLBACK_PREFIX}*, the last good state was at kimg "
-        f"{kimg:g}{saved}. {restart} of a half or less, or with {option_name('clip_gradients')}. "
+        f"Training diverged more often than {format_option_name('rollbacks')} {most} allows; "
+        f"giving up. The evidence is in {directory / ROLLBACK_PREFIX}*, the last good state was at "
+        f"kimg {kimg:g}{saved}. {restart} of a half or less, or with "
+        f"{format_option_name('clip_gradients')}. "
         "If it always diverges at the same kimg, check the data. A larger "
-        f"{option_name('rollbacks')} allows more attempts."
+        f"{format_option_name('rollbacks')} allows more attempts."
     )
 
 

@@ -11,15 +11,15 @@ from progan.diagnosis.history import History, Row, read_rows
 from progan.diagnosis.status import Status, format_finding, format_summary
 from progan.images import save_png
 from progan.invocation import command_line
-from progan.run_directory import FAKES_PREFIX, STATISTICS_FILE, snapshot_path
+from progan.run_directory import FAKES_PREFIX, STATISTICS_FILE, choose_snapshot_path
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log
-from progan.runtime.text import human_percent, human_rate, human_seconds
+from progan.runtime.text import format_duration, format_percent, format_rate
 from progan.sampling.snapshot_file import Snapshot
 from progan.schedule import Stage
 from progan.training import sample_grids
 from progan.training.checkpoint_writer import CheckpointWriter
-from progan.training.progress import EtaEstimator, format_kimg, stage_label
+from progan.training.progress import EtaEstimator, describe_stage, format_kimg
 from progan.training.state import TrainState
 from progan.training.state_sync import require_same_weights
 from progan.training.stats_logger import StatsLogger
@@ -82,8 +82,8 @@ class LiveDiagnosis:
         self._stats.log_text("diagnosis", "\n\n".join(lines), images_seen)
 
 
-def log_status_line(run: Run, log: Log, eta: EtaEstimator, diagnosis: LiveDiagnosis) -> Hook:
-    """Log a line per tick; must come after `log_statistics`, which updates the diagnosis."""
+def make_status_line_hook(run: Run, log: Log, eta: EtaEstimator, diagnosis: LiveDiagnosis) -> Hook:
+    """Log a line per tick; must come after `make_statistics_hook`, which updates the diagnosis."""
 
     def hook(state: TrainState, tick: Tick) -> None:
         phase_left, left = eta.remaining_seconds(state.images_seen)
@@ -92,13 +92,13 @@ def log_status_line(run: Run, log: Log, eta: EtaEstimator, diagnosis: LiveDiagno
         parts = [
             f"tick {state.tick}",
             f"kimg {kimg}",
-            stage_label(tick.stage, run.network),
+            describe_stage(tick.stage, run.network),
             f"batch {tick.stage.batch}",
-            f"{human_rate(tick.images_per_second)} img/s",
-            f"data-wait {human_percent(tick.data_wait)}",
+            f"{format_rate(tick.images_per_second)} img/s",
+            f"data-wait {format_percent(tick.data_wait)}",
             f"mem {tick.memory_bytes / 2**30:.1f} GiB",
-            f"time {human_seconds(state.seconds)}",
-            f"ETA {human_seconds(left)} (phase {human_seconds(phase_left)})",
+            f"time {format_duration(state.seconds)}",
+            f"ETA {format_duration(left)} (phase {format_duration(phase_left)})",
             *([f"rollbacks {state.rollbacks}"] if state.rollbacks else []),
             diagnosis.status.brief,
         ]
@@ -107,18 +107,18 @@ def log_status_line(run: Run, log: Log, eta: EtaEstimator, diagnosis: LiveDiagno
     return hook
 
 
-def log_statistics(stats: StatsLogger, diagnosis: LiveDiagnosis) -> Hook:
+def make_statistics_hook(stats: StatsLogger, diagnosis: LiveDiagnosis) -> Hook:
     """Write all statistics to TensorBoard and stats.jsonl, and update the diagnosis."""
 
     def hook(state: TrainState, tick: Tick) -> None:
-        values = tick_statistics(state, tick)
+        values = collect_tick_statistics(state, tick)
         stats.log_statistics(values, state.images_seen)
         diagnosis.add({"images_seen": state.images_seen, **values})
 
     return hook
 
 
-def tick_statistics(state: TrainState, tick: Tick) -> dict[str, float]:
+def collect_tick_statistics(state: TrainState, tick: Tick) -> dict[str, float]:
     """Return all statistics of a tick by their names in files."""
     stage = tick.stage
     return {
@@ -139,7 +139,7 @@ def tick_statistics(state: TrainState, tick: Tick) -> dict[str, float]:
     }
 
 
-def save_sample_grid(run: Run, directory: Path, stats: StatsLogger, dataset: Dataset) -> Hook:
+def make_sample_grid_hook(run: Run, directory: Path, stats: StatsLogger, dataset: Dataset) -> Hook:
     """Save a grid of samples of g_ema, from the same latents each time."""
 
     def hook(state: TrainState, tick: Tick) -> None:
@@ -148,7 +148,7 @@ def save_sample_grid(run: Run, directory: Path, stats: StatsLogger, dataset: Dat
             pixels = sample_grids.fakes_grid(
                 state.g_ema, run, tick.stage, dataset.untrained_classes
             )
-            path = snapshot_path(
+            path = choose_snapshot_path(
                 directory, FAKES_PREFIX, images_seen, ".png", sample_grids.read_images_seen
             )
             save_png(path, pixels, {sample_grids.IMAGES_SEEN: str(images_seen)})
@@ -157,7 +157,7 @@ def save_sample_grid(run: Run, directory: Path, stats: StatsLogger, dataset: Dat
     return hook
 
 
-def sync_ranks(group: Group) -> Hook:
+def make_rank_sync_hook(group: Group) -> Hook:
     """Wait for the process that writes, and check that all have the same weights."""
 
     def hook(state: TrainState, tick: Tick) -> None:
@@ -167,7 +167,7 @@ def sync_ranks(group: Group) -> Hook:
     return hook
 
 
-def snapshot_of(state: TrainState, stage: Stage, dataset: Dataset) -> Snapshot:
+def build_snapshot(state: TrainState, stage: Stage, dataset: Dataset) -> Snapshot:
     """Return g_ema as the content of a network file."""
     conditional = state.g_ema.config.label_size > 0
     return Snapshot(
@@ -180,7 +180,7 @@ def snapshot_of(state: TrainState, stage: Stage, dataset: Dataset) -> Snapshot:
     )
 
 
-def save_snapshots(
+def make_snapshot_hook(
     run: Run,
     writer: CheckpointWriter,
     dataset: Dataset,
@@ -190,7 +190,7 @@ def save_snapshots(
 
     def hook(state: TrainState, tick: Tick) -> None:
         if tick.done or state.tick % run.output.snapshot_ticks == 0:
-            snapshot = snapshot_of(state, tick.stage, dataset)
+            snapshot = build_snapshot(state, tick.stage, dataset)
             writer.save(state, snapshot)
             measure(snapshot, state)
 

@@ -20,7 +20,7 @@ from progan.errors import UserError
 from progan.interop.load import import_foreign, load_network_or_explain
 from progan.networks import Discriminator, Generator
 from progan.networks.inspection import meta_networks, names_by_level, tensor_levels
-from progan.option_fields import option_name, section_changes
+from progan.option_fields import format_option_name, list_section_changes
 from progan.sampling.checkpoint_format import is_checkpoint, is_intact, load_network_weights
 from progan.sampling.find_network import find_network, find_run
 from progan.sizes import MIN_LEVEL
@@ -128,7 +128,7 @@ class Transfer:
     changed: list[str]  # network settings that differ from the source's
 
 
-def inherited_settings(source: InitSource, resolution: int) -> dict[str, Any]:
+def inherit_settings(source: InitSource, resolution: int) -> dict[str, Any]:
     """Return the default settings of a run of `resolution` that is initialised from a source.
 
     The networks are the same, and training begins where that of the source ended.
@@ -164,18 +164,18 @@ def plan_transfer(source: InitSource, run: Run) -> Transfer:
         if before != now:
             raise UserError(
                 f"This run cannot begin with {source.path}: {why} "
-                f"({name}: {before} -> {now}). Omit {option_name(name)}."
+                f"({name}: {before} -> {now}). Omit {format_option_name(name)}."
             )
     matches, shares = {}, {}
     for role, network in meta_networks(run.network).items():
         if role != "average":
             target = _rename_by_level(network, network.state_dict())
-            overlap = _class_overlap(role, source.network, run.network)
-            matches[role] = match_layers(_source_weights(source, role), target, overlap)
-            shares[role] = _copied_share(target, matches[role])
+            overlap = _find_class_overlap(role, source.network, run.network)
+            matches[role] = match_layers(_select_trained_weights(source, role), target, overlap)
+            shares[role] = _compute_copied_share(target, matches[role])
     changed = [
         change
-        for change in section_changes(source.network, run.network)
+        for change in list_section_changes(source.network, run.network)
         if change.split(":")[0] not in DATASET_SETTINGS | {"resolution"}
     ]
     if not shares["generator"]:
@@ -194,13 +194,13 @@ def apply_transfer(state: TrainState, transfer: Transfer) -> None:
     for role, network in state.networks.items():
         matches = transfer.matches["generator" if role == "average" else role]
         target = _rename_by_level(network, network.state_dict())
-        new = merge_weights(_source_weights(transfer.source, role), target, matches)
+        new = merge_weights(_select_trained_weights(transfer.source, role), target, matches)
         network.load_state_dict(
             {name: new[by_level] for name, by_level in names_by_level(network).items()}
         )
 
 
-def _source_weights(source: InitSource, role: str) -> dict[str, Tensor]:
+def _select_trained_weights(source: InitSource, role: str) -> dict[str, Tensor]:
     """Return the source's weights of the levels that were trained; {} if it has no such network."""
     stored = "average" if role == "generator" and role not in source.weights else role
     network = meta_networks(source.network)[role]
@@ -220,7 +220,7 @@ def _rename_by_level(
     return {names[name]: tensor for name, tensor in weights.items()}
 
 
-def _class_overlap(role: str, source: Network, target: Network) -> Overlap | None:
+def _find_class_overlap(role: str, source: Network, target: Network) -> Overlap | None:
     """Return what first and last layer share if only the number of classes differs.
 
     The generator takes latents and then labels; the discriminator returns a score and then logits.
@@ -233,7 +233,7 @@ def _class_overlap(role: str, source: Network, target: Network) -> Overlap | Non
     return Overlap(1, latents + source.label_size, latents + target.label_size, kept=latents)
 
 
-def _copied_share(target: Mapping[str, Tensor], matches: list[LayerMatch]) -> float:
+def _compute_copied_share(target: Mapping[str, Tensor], matches: list[LayerMatch]) -> float:
     copied = sum(
         target[name][region].numel() for match in matches for name, region in match.regions.items()
     )
@@ -271,11 +271,11 @@ STATUS_LABELS: dict[MatchStatus, str] = {
 
 def describe_transfer(transfer: Transfer) -> list[str]:
     """Return the table of layers, and warnings."""
-    warnings = [f"Warning: {text}" for text in transfer_warnings(transfer)]
-    return [transfer_table(transfer), *warnings]
+    warnings = [f"Warning: {text}" for text in list_transfer_warnings(transfer)]
+    return [format_transfer_table(transfer), *warnings]
 
 
-def transfer_table(transfer: Transfer) -> str:
+def format_transfer_table(transfer: Transfer) -> str:
     """List the layers of both networks: shape in the source, shape here, status."""
     source = transfer.source
     size = source.network.size(source.level)
@@ -285,14 +285,19 @@ def transfer_table(transfer: Transfer) -> str:
         summary = ", ".join(f"{counts[each]} {each}" for each in STATUS_LABELS if counts[each])
         percent = f"{100 * transfer.shares[role]:.1f} %"
         lines += ["", f"{role}: {percent} of the weights copied; layers: {summary}"]
-        lines += _table_lines(matches)
+        lines += _format_table_lines(matches)
     return "\n".join(lines)
 
 
-def _table_lines(matches: list[LayerMatch]) -> list[str]:
+def _format_table_lines(matches: list[LayerMatch]) -> list[str]:
     rows = [("layer", "there", "here", "")]
     rows += [
-        (each.layer, _shape(each.source), _shape(each.target), STATUS_LABELS[each.status])
+        (
+            each.layer,
+            _format_shape_or_dash(each.source),
+            _format_shape_or_dash(each.target),
+            STATUS_LABELS[each.status],
+        )
         for each in matches
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -303,11 +308,11 @@ def _table_lines(matches: list[LayerMatch]) -> list[str]:
     return [f"  {line.rstrip()}" for line in padded]
 
 
-def _shape(shape: Shape | None) -> str:
+def _format_shape_or_dash(shape: Shape | None) -> str:
     return "–" if shape is None else "x".join(map(str, shape)) or "1"
 
 
-def transfer_warnings(transfer: Transfer) -> list[str]:
+def list_transfer_warnings(transfer: Transfer) -> list[str]:
     """Return warnings about a source that is a poor start."""
     warnings = []
     if "discriminator" not in transfer.source.weights:

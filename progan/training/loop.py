@@ -24,14 +24,19 @@ from progan.schedule import Stage
 from progan.training import hooks, sample_grids
 from progan.training.checkpoint_writer import CheckpointWriter, SavedFiles
 from progan.training.diagnostics import measure_diversity, measure_overfitting
-from progan.training.guard import Guard, TrainingDiverged, reseed_after_rollback, stop_message
-from progan.training.hooks import Hook, LiveDiagnosis, Tick, snapshot_of
-from progan.training.model_cards import ModelCardWriter, describe_machine, training_data_of
+from progan.training.guard import (
+    Guard,
+    TrainingDiverged,
+    format_diverged_message,
+    reseed_after_rollback,
+)
+from progan.training.hooks import Hook, LiveDiagnosis, Tick, build_snapshot
+from progan.training.model_cards import ModelCardWriter, describe_machine, describe_training_data
 from progan.training.optim import enter_phase, lazy_correction
 from progan.training.progress import Progress
 from progan.training.snapshot_metrics import Metric, SnapshotMetrics
 from progan.training.state import TrainState
-from progan.training.stats_logger import StatsLogger, missing_ticks_notes
+from progan.training.stats_logger import StatsLogger, describe_missing_ticks
 from progan.training.step import EAGER_STEPS, Steps
 from progan.training.step_inputs import LevelAlpha, discriminator_inputs, generator_inputs
 from progan.training.step_stats import StepStats
@@ -100,7 +105,7 @@ def train(context: TrainContext, state: TrainState) -> End:
         at_tick, writer = (
             build_hooks(context, state, progress, writers) if group.is_main else ([], None)
         )
-        at_tick.append(hooks.sync_ranks(group))
+        at_tick.append(hooks.make_rank_sync_hook(group))
         group.barrier()
         services = LoopServices(
             progress=progress, at_tick=at_tick, interrupts=CollectiveStop(interrupts, group),
@@ -112,17 +117,17 @@ def train(context: TrainContext, state: TrainState) -> End:
         )  # fmt: skip
         finished = None
         while finished is None:
-            with closing(read_batches(context, state)) as batches:
+            with closing(start_reading_batches(context, state)) as batches:
                 try:
                     finished = train_rounds(context, state, batches, services)
                 except TrainingDiverged as diverged:
-                    roll_back(context, state, services, diverged)
+                    roll_back_or_give_up(context, state, services, diverged)
         saved = writer.finish() if writer else None
     interrupts.ignore_signals()
     return End("" if finished else services.interrupts.reason, saved)
 
 
-def roll_back(
+def roll_back_or_give_up(
     context: TrainContext, state: TrainState, services: LoopServices, diverged: TrainingDiverged
 ) -> None:
     """Restore the last good state, also on disk; raises UserError if that was too often."""
@@ -130,14 +135,16 @@ def roll_back(
     saved, run = None, context.run
     if services.writer:
         stage = schedule.stage_at(run.growth, run.network, max(state.images_seen - 1, 0))
-        snapshot = snapshot_of(state, stage, context.dataset)
+        snapshot = build_snapshot(state, stage, context.dataset)
         for line in services.writer.roll_back_to(state, snapshot):
             context.log(line)
         saved = services.writer.finish()
     context.group.barrier()
     if not may_continue:
         network = saved.network if saved else None
-        message = stop_message(context.directory, state.kimg, run.guard.rollbacks, network)
+        message = format_diverged_message(
+            context.directory, state.kimg, run.guard.rollbacks, network
+        )
         context.log.append_to_file(message)
         raise UserError(message)
     services.progress.restart(state.images_seen)
@@ -149,11 +156,11 @@ def build_hooks(
     """Open the files of a run, to be closed with `writers`; return the hooks that write them."""
     run, directory, log = context.run, context.directory, context.log
     stats = writers.enter_context(closing(StatsLogger(directory, state.images_seen, log)))
-    for line in (*stats.repairs, *missing_ticks_notes(directory, state.images_seen, state.tick)):
+    for line in (*stats.repairs, *describe_missing_ticks(directory, state.images_seen, state.tick)):
         log(line)
     cards = ModelCardWriter(
         run=run,
-        data=training_data_of(context.dataset),
+        data=describe_training_data(context.dataset),
         directory=directory,
         machine=describe_machine(context.device, context.group.size),
         log=log,
@@ -167,14 +174,14 @@ def build_hooks(
     measure.catch_up(state)
     diagnosis = LiveDiagnosis(run, directory, stats, log)
     return [
-        hooks.log_statistics(stats, diagnosis),
-        hooks.log_status_line(run, log, progress.eta, diagnosis),
-        hooks.save_sample_grid(run, directory, stats, context.dataset),
-        hooks.save_snapshots(run, writer, context.dataset, measure),
+        hooks.make_statistics_hook(stats, diagnosis),
+        hooks.make_status_line_hook(run, log, progress.eta, diagnosis),
+        hooks.make_sample_grid_hook(run, directory, stats, context.dataset),
+        hooks.make_snapshot_hook(run, writer, context.dataset, measure),
     ], writer
 
 
-def read_batches(context: TrainContext, state: TrainState) -> Prefetcher:
+def start_reading_batches(context: TrainContext, state: TrainState) -> Prefetcher:
     """Start reading batches from the present position of the state."""
     return prefetch_batches(
         context.dataset, reseed_after_rollback(context.run, state.rollbacks), context.device,
@@ -192,7 +199,7 @@ def train_rounds(
     """
     run, stats = reseed_after_rollback(context.run, state.rollbacks), StepStats(state.stat_sums)
     writer = services.writer
-    for start, stage in schedule.rounds(
+    for start, stage in schedule.iterate_rounds(
         run.growth, run.network, state.images_seen, state.round_images_seen
     ):
         state.round_images_seen = start
@@ -216,7 +223,7 @@ def train_rounds(
             stats.restart()
             services.progress.restart(state.images_seen)
         if writer and (due or stopping and not done):
-            snapshot = snapshot_of(state, stage, context.dataset)
+            snapshot = build_snapshot(state, stage, context.dataset)
             writer.save_interim(state, snapshot, stats.seconds)
         if stopping and not done:
             return False

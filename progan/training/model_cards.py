@@ -14,7 +14,7 @@ from progan.diagnosis.status import explain_status
 from progan.errors import UserError
 from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
 from progan.runtime.devices import describe_device
-from progan.runtime.files import read_json_lines, sha256_of
+from progan.runtime.files import hash_file_sha256, read_json_lines
 from progan.sampling.model_card import (
     Measurement,
     ModelCard,
@@ -57,14 +57,14 @@ class ModelCardWriter:
             software=f"{SOFTWARE}, torch {torch.__version__}",
             seconds=rows[-1]["progress/hours"] * 3600 if rows else None,
             measurements=tuple(read_measurements_until(self.directory, snapshot.images_seen)),
-            status=diagnosis_status(rows, self.run),
+            status=describe_diagnosis(rows, self.run),
         )
-        digest = sha256_of(network)
+        digest = hash_file_sha256(network)
         card = ModelCard(file=network.name, sha256=digest, snapshot=snapshot, training=training)
         write_card(card_path(network), render_card(card))
 
 
-def training_data_of(dataset: Dataset) -> TrainingData:
+def describe_training_data(dataset: Dataset) -> TrainingData:
     """Describe the part of a dataset that a training uses."""
     return TrainingData(
         name=dataset.info.name,
@@ -87,7 +87,7 @@ def read_rows_until(path: Path, images_seen: int) -> list[Row]:
         return []
 
 
-def diagnosis_status(rows: Sequence[Row], run: Run) -> str:
+def describe_diagnosis(rows: Sequence[Row], run: Run) -> str:
     """Return the training diagnosis after these ticks, with its meaning; '' without any."""
     if not rows:
         return ""
@@ -107,12 +107,12 @@ def read_measurements_until(directory: Path, images_seen: int) -> Iterator[Measu
         found = [
             each
             for line in read_json_lines(path)
-            if (each := _parse(line)) and each.images_seen <= images_seen
+            if (each := _parse_measurement(line)) and each.images_seen <= images_seen
         ]
         yield from found[-1:]
 
 
-def _parse(line: dict[str, object]) -> Measurement | None:
+def _parse_measurement(line: dict[str, object]) -> Measurement | None:
     """Parse a line of metric-*.jsonl; None unless training wrote it."""
     match line:
         case {"images_seen": int(seen), "values": dict(values), "reals": dict(reals)}:
@@ -120,13 +120,13 @@ def _parse(line: dict[str, object]) -> Measurement | None:
             return Measurement(
                 images_seen=seen,
                 num_images=count if isinstance(count, int) else None,
-                values=_numbers(values),
-                reals=_numbers(reals),
+                values=_select_numbers(values),
+                reals=_select_numbers(reals),
             )
     return None
 
 
-def _numbers(values: dict[object, object]) -> dict[str, float]:
+def _select_numbers(values: dict[object, object]) -> dict[str, float]:
     return {
         str(column): value for column, value in values.items() if isinstance(value, (int, float))
     }

@@ -8,16 +8,16 @@ import torch
 from progan import networks, schedule
 from progan.config import Run
 from progan.networks.inspection import multiply_adds
-from progan.option_fields import option_name
-from progan.runtime.files import human_bytes
+from progan.option_fields import format_option_name
+from progan.runtime.files import format_bytes
 from progan.runtime.text import format_count, format_table
 from progan.runtime.torch_settings import set_cpu_threads
-from progan.training.gradients import micro_batch_size
+from progan.training.gradients import largest_micro_batch
 from progan.training.memory import count_parameters, estimate_step_bytes
-from progan.training.precision import precision_note
+from progan.training.precision import format_precision_note
 from progan.training.preflight import cpu_note, estimate_seconds, is_gpu_preset_on_cpu
-from progan.training.progress import resolution_label
-from progan.training.run_length import lower_resolution_note, scaling_note, shortfall_note
+from progan.training.progress import format_resolution
+from progan.training.run_length import describe_scaling, explain_shortfall, suggest_shorter_total
 
 HEADINGS = (
     "phase", "resolution", "from kimg", "to kimg", "batch", "lr G", "lr D", "GMAC/image", "memory",
@@ -27,13 +27,13 @@ HEADINGS = (
 def describe_plan(run: Run) -> str:
     """Describe the networks and each phase: resolution, images, batch, rates, memory."""
     rows = [
-        _row(run, number, phase)
-        for number, phase in enumerate(schedule.phases(run.growth, run.network), start=1)
+        _format_phase_row(run, number, phase)
+        for number, phase in enumerate(schedule.iterate_phases(run.growth, run.network), start=1)
     ]
     with torch.device("meta"):
         g = count_parameters(networks.build_generator(run.network))
         d = count_parameters(networks.build_discriminator(run.network))
-    network, first = run.network, schedule.first_level(run.growth, run.network)
+    network, first = run.network, schedule.get_first_level(run.growth, run.network)
     return "\n".join(
         [
             f"Preset {run.preset}: {network.size(first)} to "
@@ -50,20 +50,20 @@ def describe_plan(run: Run) -> str:
     )
 
 
-def _row(run: Run, number: int, phase: schedule.Phase) -> tuple[str, ...]:
+def _format_phase_row(run: Run, number: int, phase: schedule.Phase) -> tuple[str, ...]:
     stage = phase.stage
     gmac = multiply_adds(run.network, stage.level) / 1e9
     return (
-        str(number), resolution_label(stage, run.network), f"{phase.start_kimg:g}",
+        str(number), format_resolution(stage, run.network), f"{phase.start_kimg:g}",
         f"{phase.end_kimg:g}", str(stage.batch), f"{stage.g_lr:g}", f"{stage.d_lr:g}",
         f"{gmac:.3g}",
-        human_bytes(
-            estimate_step_bytes(run, stage, micro_batch=micro_batch_size(run, stage.batch)),
+        format_bytes(
+            estimate_step_bytes(run, stage, micro_batch=largest_micro_batch(run, stage.batch)),
         ),
     )  # fmt: skip
 
 
-def startup_notes(
+def list_startup_notes(
     run: Run, explicit: Mapping[str, Any], device: torch.device, *, scaled: bool = False
 ) -> list[str]:
     """Return notes for the plan and the log.
@@ -73,19 +73,19 @@ def startup_notes(
         scaled: True with --scale-schedule.
     """
     lines = [
-        scaling_note(run) if scaled else "",
-        shortfall_note(run),
-        "" if scaled else lower_resolution_note(run),
-        precision_note(run, device),
+        describe_scaling(run) if scaled else "",
+        explain_shortfall(run),
+        "" if scaled else suggest_shorter_total(run),
+        format_precision_note(run, device),
     ]
-    return [*filter(None, lines), *ineffective_options(run, explicit)]
+    return [*filter(None, lines), *list_ineffective_options(run, explicit)]
 
 
-def plan_notes(
+def list_dry_run_notes(
     run: Run, explicit: Mapping[str, Any], device: torch.device, *, scaled: bool = False
 ) -> list[str]:
     """Return the notes of --dry-run, with an estimate of the time on a CPU."""
-    lines = startup_notes(run, explicit, device, scaled=scaled)
+    lines = list_startup_notes(run, explicit, device, scaled=scaled)
     if not is_gpu_preset_on_cpu(run, device):
         return lines
     set_cpu_threads(run.threads)
@@ -100,7 +100,7 @@ class Rule(NamedTuple):
     needs: str  # continues 'has no effect without …'
 
 
-def _with_losses(names: tuple[str, ...], *objectives: str) -> Rule:
+def _make_loss_rule(names: tuple[str, ...], *objectives: str) -> Rule:
     return Rule(
         names,
         lambda run: run.objective.objective in objectives,
@@ -108,11 +108,11 @@ def _with_losses(names: tuple[str, ...], *objectives: str) -> Rule:
     )
 
 
-def _with_kinds(names: tuple[str, ...], *kinds: str) -> Rule:
+def _make_network_kind_rule(names: tuple[str, ...], *kinds: str) -> Rule:
     return Rule(names, lambda run: run.network.kind in kinds, f"--kind {' or '.join(kinds)}")
 
 
-def _with_augmentations(names: tuple[str, ...], *kinds: str) -> Rule:
+def _make_augmentation_rule(names: tuple[str, ...], *kinds: str) -> Rule:
     return Rule(
         names,
         lambda run: not run.augment.kinds.isdisjoint(kinds),
@@ -127,27 +127,27 @@ AUGMENT_OPTIONS = (
 ADAPTIVE_OPTIONS = ("augment_accuracy", "augment_control", "augment_steps")
 # The first broken rule of an option is reported.
 RULES = (
-    _with_losses(("gp_weight",), "wgan-gp", "dragan", "r1", "relativistic"),
-    _with_losses(("gp_target",), "wgan-gp", "dragan"),
-    _with_losses(("gp_resolution",), "wgan-gp"),
-    _with_losses(("drift",), "wgan-gp", "wgan"),
-    _with_losses(("label_smoothing", "label_noise"), "gan", "dragan", "r1"),
-    _with_losses(("margin", "pulling_away"), "ebgan"),
-    _with_losses(("diversity", "balance_rate"), "began"),
-    _with_losses(("fake_weight",), "lsgan"),
+    _make_loss_rule(("gp_weight",), "wgan-gp", "dragan", "r1", "relativistic"),
+    _make_loss_rule(("gp_target",), "wgan-gp", "dragan"),
+    _make_loss_rule(("gp_resolution",), "wgan-gp"),
+    _make_loss_rule(("drift",), "wgan-gp", "wgan"),
+    _make_loss_rule(("label_smoothing", "label_noise"), "gan", "dragan", "r1"),
+    _make_loss_rule(("margin", "pulling_away"), "ebgan"),
+    _make_loss_rule(("diversity", "balance_rate"), "began"),
+    _make_loss_rule(("fake_weight",), "lsgan"),
     Rule(("label_weight",), lambda run: run.data.conditional, "--conditional"),
     Rule(AUGMENT_OPTIONS, lambda run: run.augment.augment != "none", "--augment fixed or adaptive"),
     Rule(ADAPTIVE_OPTIONS, lambda run: run.augment.augment == "adaptive", "--augment adaptive"),
-    _with_augmentations(("augment_translate",), "translate", "shift"),
-    _with_augmentations(("augment_zoom",), "zoom"),
-    _with_augmentations(("augment_stretch",), "stretch"),
-    _with_augmentations(("augment_rotate",), "rotate"),
-    _with_augmentations(("augment_color",), "color"),
-    _with_kinds(("energy", "code_size"), "autoencoder"),
-    _with_kinds(("kernel", "output_kernel"), "dcgan"),
-    _with_kinds(("minibatch_kernels",), "progressive"),
-    _with_kinds(("fused_scaling",), "progressive", "resnet", "stacked-mnist"),
-    _with_kinds(("initial_resolution",), "progressive", "stacked-mnist"),
+    _make_augmentation_rule(("augment_translate",), "translate", "shift"),
+    _make_augmentation_rule(("augment_zoom",), "zoom"),
+    _make_augmentation_rule(("augment_stretch",), "stretch"),
+    _make_augmentation_rule(("augment_rotate",), "rotate"),
+    _make_augmentation_rule(("augment_color",), "color"),
+    _make_network_kind_rule(("energy", "code_size"), "autoencoder"),
+    _make_network_kind_rule(("kernel", "output_kernel"), "dcgan"),
+    _make_network_kind_rule(("minibatch_kernels",), "progressive"),
+    _make_network_kind_rule(("fused_scaling",), "progressive", "resnet", "stacked-mnist"),
+    _make_network_kind_rule(("initial_resolution",), "progressive", "stacked-mnist"),
     Rule(
         ("stddev_group",),
         lambda run: run.network.kind != "autoencoder",
@@ -169,25 +169,29 @@ RULES = (
 RESOLUTION_TABLES = ("batch_at", "g_lr_at", "d_lr_at", "tick_kimg_at")
 
 
-def ineffective_options(run: Run, explicit: Mapping[str, Any]) -> list[str]:
+def list_ineffective_options(run: Run, explicit: Mapping[str, Any]) -> list[str]:
     """Return a line for each option that was passed and has no effect.
 
     Args:
         explicit: Values of the options passed, by the name of their setting.
     """
-    return [*_broken_rules(run, explicit), *_unused_rows(run, explicit), *_unused_precision(run)]
+    return [
+        *_find_ineffective_by_rules(run, explicit),
+        *_find_ineffective_table_rows(run, explicit),
+        *_find_ineffective_precision(run),
+    ]
 
 
-def _broken_rules(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
+def _find_ineffective_by_rules(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
     for name in explicit:
         broken = [rule for rule in RULES if name in rule.names and not rule.is_effective(run)]
         if broken:
-            yield f"{option_name(name)} has no effect without {broken[0].needs}."
+            yield f"{format_option_name(name)} has no effect without {broken[0].needs}."
 
 
-def _unused_rows(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
+def _find_ineffective_table_rows(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each table with rows for resolutions that the run does not train."""
-    first = 1 << schedule.first_level(run.growth, run.network)
+    first = 1 << schedule.get_first_level(run.growth, run.network)
     final = run.network.resolution
     for name in RESOLUTION_TABLES:
         unused = [
@@ -198,12 +202,12 @@ def _unused_rows(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
         if unused:
             trained = f"from {first} to {final}" if first < final else f"at {final} alone"
             yield (
-                f"{option_name(name)} has no effect at {', '.join(unused)}: the run trains "
+                f"{format_option_name(name)} has no effect at {', '.join(unused)}: the run trains "
                 f"{trained}."
             )
 
 
-def _unused_precision(run: Run) -> Iterator[str]:
+def _find_ineffective_precision(run: Run) -> Iterator[str]:
     if run.precision in ("bf16", "fp16") and run.low_precision_from > run.network.resolution:
         yield (
             f"--precision {run.precision} has no effect: --low-precision-from "

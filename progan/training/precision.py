@@ -61,7 +61,7 @@ class MetaAutocast(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def precision_note(run: Run, device: torch.device) -> str:
+def format_precision_note(run: Run, device: torch.device) -> str:
     """Return a line if the precision of a run has no benefit on a device, else ''."""
     if run.precision == "fp16" and device.type == "cpu":
         return (

@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from progan import schedule
-from progan.batch_split import UNSHARDED, Shard, shard_rows
+from progan.batch_split import UNSHARDED, Shard, select_shard_rows
 from progan.config import Run, override
 from progan.data.loader import Batch
 from progan.errors import UserError
 from progan.networks.inspection import multiply_adds
 from progan.runtime import devices
-from progan.runtime.files import human_bytes
-from progan.runtime.text import format_count, format_table, human_rate, human_seconds
+from progan.runtime.files import format_bytes
+from progan.runtime.text import format_count, format_duration, format_rate, format_table
 from progan.schedule import Stage
 from progan.sizes import MIN_LEVEL
 from progan.training.checkpoint import copy_to_cpu
@@ -57,7 +57,11 @@ def noise_batch(run: Run, stage: Stage, share: Shard) -> Batch:
     )
     labels = torch.zeros(n, run.network.label_size)
     labels[:, :1] = 1
-    rows = torch.from_numpy(shard_rows(run, stage.batch, share)) if share.num_shards > 1 else None
+    rows = (
+        torch.from_numpy(select_shard_rows(run, stage.batch, share))
+        if share.num_shards > 1
+        else None
+    )
     return Batch(images, labels, labels, rows, share)
 
 
@@ -168,7 +172,7 @@ class Preflight:
         raise UserError(
             f"Resolution {stage.resolution} does not fit into memory: "
             f"{format_count(smaller, 'image')} at once {'needs' if smaller == 1 else 'need'} about "
-            f"{human_bytes(needed)}, and there are {human_bytes(free or 0)}. "
+            f"{format_bytes(needed)}, and there are {format_bytes(free or 0)}. "
             f"{explain_smallest_size(self.run, n)} --preflight none trains nevertheless."
         )
 
@@ -197,7 +201,7 @@ class Preflight:
 def demanding_stages(run: Run, images_seen: int) -> dict[int, Stage]:
     """Return the most demanding stage of each level to come: its fade-in."""
     stages: dict[int, Stage] = {}
-    for phase in schedule.phases(run.growth, run.network):
+    for phase in schedule.iterate_phases(run.growth, run.network):
         if phase.end_kimg * 1000 > images_seen:
             stages.setdefault(phase.stage.level, phase.stage)
     return stages
@@ -208,7 +212,7 @@ def remaining_images(run: Run, level: int, images_seen: int) -> int:
     kimg = images_seen / 1000
     remaining_kimg = sum(
         max(phase.end_kimg - max(phase.start_kimg, kimg), 0)
-        for phase in schedule.phases(run.growth, run.network)
+        for phase in schedule.iterate_phases(run.growth, run.network)
         if phase.stage.level == level
     )
     return round(1000 * remaining_kimg)
@@ -248,9 +252,9 @@ def costs_table(costs: list[LevelCost], run: Run, how: str, processes: int = 1) 
             run.network.size(each.level).brief,
             str(each.batch),
             str(each.micro_batch) if each.micro_batch < each.batch // processes else "-",
-            human_bytes(each.memory_bytes),
-            human_rate(1 / each.seconds_per_image),
-            human_seconds(each.images * each.seconds_per_image),
+            format_bytes(each.memory_bytes),
+            format_rate(1 / each.seconds_per_image),
+            format_duration(each.images * each.seconds_per_image),
         )
         for each in costs
     ]
@@ -259,7 +263,7 @@ def costs_table(costs: list[LevelCost], run: Run, how: str, processes: int = 1) 
     return "\n".join(
         [
             format_table([HEADINGS, *rows]),
-            f"In all {human_seconds(total)}, beside samples, snapshots and metrics. {basis}.",
+            f"Total {format_duration(total)}, without samples, snapshots and metrics. {basis}.",
         ]
     )
 
@@ -284,7 +288,7 @@ def cpu_note(run: Run, device: torch.device, seconds: float | None) -> str:
     short = seconds is not None and seconds <= SHORT_SECONDS
     if short or not is_gpu_preset_on_cpu(run, device):
         return ""
-    time = "long" if seconds is None else f"{human_seconds(seconds)} (a rough estimate)"
+    time = "long" if seconds is None else f"{format_duration(seconds)} (a rough estimate)"
     smaller = " --resolution 32" * (run.network.resolution > 32)
     return (
         f"Preset {run.preset} is made for GPUs; on {devices.describe_device(device)} this run "
@@ -309,14 +313,14 @@ def estimate_seconds(run: Run, device: torch.device) -> float:
         steps=make_steps(BatchSplit(micro_batches)),
     )
     seconds = preflight.measure_seconds_per_image(stage, tries=1)
-    first = schedule.first_level(run.growth, run.network)
+    first = schedule.get_first_level(run.growth, run.network)
     seconds *= multiply_adds(run.network, first) / multiply_adds(small.network, stage.level)
     return remaining_seconds(run.growth, run.network, 0, {first: seconds}).run
 
 
 def _shrink_to_affordable(run: Run) -> Run:
     """Reduce a run to one resolution, at most its first, at which an iteration is affordable."""
-    first = schedule.first_level(run.growth, run.network)
+    first = schedule.get_first_level(run.growth, run.network)
     for level in range(first, MIN_LEVEL - 1, -1):
         resolution = 1 << level
         small = override(

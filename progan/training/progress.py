@@ -15,9 +15,9 @@ from tqdm import tqdm
 from progan import schedule
 from progan.config import Growth, Network, Run
 from progan.networks.inspection import multiply_adds
-from progan.runtime.text import human_seconds
+from progan.runtime.text import format_duration
 from progan.schedule import Stage
-from progan.sizes import growing_name, stage_name
+from progan.sizes import format_growing_size, format_stage
 
 EMPTY: Mapping[int, float] = MappingProxyType({})
 
@@ -183,18 +183,18 @@ def remaining_seconds(
     kimg = images_seen / 1000
     left = [
         (phase.end_kimg - max(phase.start_kimg, kimg), phase.stage)
-        for phase in schedule.phases(growth, network)
+        for phase in schedule.iterate_phases(growth, network)
         if phase.end_kimg > kimg
     ]
     seconds = [
         1000 * kimg_left * seconds_per_image(network, stage.level, measured, expected)
-        + kimg_left / _tick_kimg(growth, stage) * seconds_per_pause
+        + kimg_left / _compute_tick_kimg(growth, stage) * seconds_per_pause
         for kimg_left, stage in left
     ]
     return RemainingSeconds(seconds[0] if seconds else 0.0, sum(seconds))
 
 
-def _tick_kimg(growth: Growth, stage: Stage) -> float:
+def _compute_tick_kimg(growth: Growth, stage: Stage) -> float:
     """Return the length of a tick; it ends with a round."""
     return max(stage.tick_kimg, schedule.images_per_round(growth, stage) / 1000)
 
@@ -232,7 +232,7 @@ class Progress:
             total=run.growth.total_kimg,
             initial=images_seen / 1000,
             leave=False,
-            bar_format=LAYOUT.format(digits=_digits(run.growth.total_kimg)),
+            bar_format=LAYOUT.format(digits=_choose_kimg_decimals(run.growth.total_kimg)),
             disable=not (shown and sys.stderr.isatty()),
             dynamic_ncols=True,
         )
@@ -245,8 +245,8 @@ class Progress:
         if not self._bar.disable:
             phase, total = self.eta.remaining_seconds(images_seen)
             self._bar.n = min(images_seen / 1000, self._bar.total)
-            self._bar.unit = f"phase {human_seconds(phase)}, all {human_seconds(total)} left"
-            self._bar.set_description_str(stage_label(stage, self._network))
+            self._bar.unit = f"phase {format_duration(phase)}, all {format_duration(total)} left"
+            self._bar.set_description_str(describe_stage(stage, self._network))
 
     def restart(self, images_seen: int) -> None:
         """Count the time since the last update as a pause; continue from `images_seen`."""
@@ -263,18 +263,18 @@ def format_kimg(kimg: float, total: float) -> str:
 
     A run ends with a whole round of steps, and so may exceed its total a little.
     """
-    return f"{kimg:.{_digits(total)}f}"
+    return f"{kimg:.{_choose_kimg_decimals(total)}f}"
 
 
-def _digits(total: float) -> int:
+def _choose_kimg_decimals(total: float) -> int:
     return 3 if total < 10 else 1
 
 
-def stage_label(stage: Stage, network: Network) -> str:
+def describe_stage(stage: Stage, network: Network) -> str:
     """Return '128→256 fade 43%' or '192x128 stable'."""
-    return stage_name(network.base, stage.level, stage.alpha)
+    return format_stage(network.base, stage.level, stage.alpha)
 
 
-def resolution_label(stage: Stage, network: Network) -> str:
+def format_resolution(stage: Stage, network: Network) -> str:
     """Return '256', or '128→256' during a fade; '192x128' for images that are not square."""
-    return growing_name(network.base, stage.level, stage.alpha)
+    return format_growing_size(network.base, stage.level, stage.alpha)

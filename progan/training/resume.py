@@ -8,21 +8,21 @@ from typing import Any
 import torch
 
 from progan import run_directory, schedule
-from progan.config import Run, config_changes, override
+from progan.config import Run, list_config_changes, override
 from progan.data.reader import Dataset, open_dataset, open_dataset_of_run
 from progan.diagnosis.history import Row, parse_row
 from progan.errors import UserError
 from progan.interop.describe_file import unreadable_error
 from progan.interop.load import import_foreign
 from progan.invocation import command_line
-from progan.option_fields import section_changes
+from progan.option_fields import list_section_changes
 from progan.run_directory import (
     BEST_PREFIX,
     BEST_STATE_PREFIX,
     CONFIG_FILE,
     STATE_SUFFIX,
     STATISTICS_FILE,
-    quarantine,
+    rename_to_exclude,
 )
 from progan.run_directory import list_states as state_files
 from progan.runtime.files import PARTIAL, remove_partials
@@ -31,7 +31,7 @@ from progan.sampling.checkpoint_format import is_checkpoint, read_metadata
 from progan.sampling.snapshot_file import PREFIX, SUFFIX, read_images_seen
 from progan.training import state as states
 from progan.training.checkpoint import load_newest, load_state
-from progan.training.snapshot_metrics import unmeasured_metrics
+from progan.training.snapshot_metrics import list_unmeasured_metrics
 from progan.training.start import fit_to_dataset, require_same_image_shape
 from progan.training.state import TrainState
 
@@ -60,7 +60,7 @@ def resume_settings(
     )
     run = fit_to_dataset(run, dataset, ("resolution", "initial_resolution"))
     require_same_image_shape(saved, run, dataset)
-    if different := section_changes(saved.network, run.network):
+    if different := list_section_changes(saved.network, run.network):
         raise UserError(
             f"A run cannot be resumed with another architecture: "
             f"{'; '.join(different)}. Omit these options, or start a new run."
@@ -93,7 +93,9 @@ def load_resumed_state(
     elif files := state_files(path):
         state, file, damaged = load_newest(files, run, device)
         notes = [
-            _set_aside(each, "damaged", f"{error.what}. Resuming from {file.name} instead.")
+            _quarantine_and_explain(
+                each, "damaged", f"{error.what}. Resuming from {file.name} instead."
+            )
             for each, error in damaged.items()
         ]
     else:
@@ -101,12 +103,12 @@ def load_resumed_state(
             "No training state was saved yet: starting from the beginning."
         ]
     notes += [
-        _set_aside(each, "superseded", f"{each} is newer than {file.name}.")
+        _quarantine_and_explain(each, "superseded", f"{each} is newer than {file.name}.")
         for each in state_files(file.parent)
-        if each != file and _images_seen(each) > state.images_seen
+        if each != file and _read_images_seen_or_infinity(each) > state.images_seen
     ]
     trained = read_metadata(file)
-    if trained and (edited := config_changes(trained[1], saved)):
+    if trained and (edited := list_config_changes(trained[1], saved)):
         notes.append(
             f"{CONFIG_FILE} differs from the settings of {file.name}: "
             f"{'; '.join(edited)}. It applies from here on."
@@ -118,19 +120,24 @@ def require_unfinished(
     directory: Path, state: TrainState, run: Run, metrics: Iterable[str]
 ) -> None:
     """Raise UserError if there is nothing left to train or to measure."""
-    ahead = schedule.rounds(run.growth, run.network, state.images_seen, state.round_images_seen)
-    if next(ahead, None) is None and not unmeasured_metrics(directory, metrics, state.images_seen):
+    ahead = schedule.iterate_rounds(
+        run.growth, run.network, state.images_seen, state.round_images_seen
+    )
+    if next(ahead, None) is None and not list_unmeasured_metrics(
+        directory, metrics, state.images_seen
+    ):
         raise UserError(
             f"{directory} is finished, at kimg {state.kimg:g}. To continue, pass a larger "
             "--total-kimg."
         )
 
 
-def _set_aside(path: Path, why: str, reason: str) -> str:
-    return f"{reason} It was renamed to {quarantine(path, why).name}."
+def _quarantine_and_explain(path: Path, why: str, reason: str) -> str:
+    """Rename a state that is unusable; return the line for the log."""
+    return f"{reason} It was renamed to {rename_to_exclude(path, why).name}."
 
 
-def _images_seen(path: Path) -> float:
+def _read_images_seen_or_infinity(path: Path) -> float:
     """Return the images seen of a state file; infinity if it is unreadable."""
     found = read_metadata(path)
     return found[0] if found else float("inf")
@@ -170,8 +177,8 @@ def require_untrained(directory: Path, run: Run) -> None:
         for prefix in (BEST_PREFIX, PREFIX)
         for path in sorted(directory.glob(f"{prefix}*{SUFFIX}"))
     ]
-    rows = _trained_rows(directory / STATISTICS_FILE)
-    if not _were_saved(directory, networks, rows, run):
+    rows = _read_rows_after_start(directory / STATISTICS_FILE)
+    if not _must_have_saved_state(directory, networks, rows, run):
         return
     kimg = max(
         [(read_images_seen(path) or 0) / 1000 for path in networks]
@@ -180,16 +187,19 @@ def require_untrained(directory: Path, run: Run) -> None:
     found = [*(path.name for path in networks[-1:]), *([STATISTICS_FILE] if rows else [])]
     raise UserError(
         f"{directory} has no training state (state-<kimg>{STATE_SUFFIX}), but was trained to kimg "
-        f"{kimg:g} ({', '.join(found)}). Nothing was changed. {_remedies(directory, networks)}"
+        f"{kimg:g} ({', '.join(found)}). Nothing was changed. "
+        f"{_suggest_remedies(directory, networks)}"
     )
 
 
-def _trained_rows(path: Path) -> list[Row]:
+def _read_rows_after_start(path: Path) -> list[Row]:
     lines = path.read_text("utf-8", "replace").split("\n") if path.is_file() else []
     return [row for line in lines if (row := parse_row(line)) and row["images_seen"] > 0]
 
 
-def _were_saved(directory: Path, networks: list[Path], rows: list[Row], run: Run) -> bool:
+def _must_have_saved_state(
+    directory: Path, networks: list[Path], rows: list[Row], run: Run
+) -> bool:
     """True if there must have been a state; a process may have been killed before its first one.
 
     The network of a snapshot is written just before its state, and ticks go on meanwhile. The
@@ -199,7 +209,7 @@ def _were_saved(directory: Path, networks: list[Path], rows: list[Row], run: Run
     return len(networks) > was_cut or len(rows) > 2 * run.output.snapshot_ticks
 
 
-def _remedies(directory: Path, networks: list[Path]) -> str:
+def _suggest_remedies(directory: Path, networks: list[Path]) -> str:
     best = sorted(directory.glob(f"{BEST_STATE_PREFIX}*{STATE_SUFFIX}"))
     begin = command_line("train", "--init-from", networks[-1], "--data", "DIR") if networks else ""
     return "Restore a state from a backup, " + ", ".join(

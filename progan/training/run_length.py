@@ -22,9 +22,9 @@ class RequiredKimg(NamedTuple):
     trained: float
 
 
-def last_stage(run: Run) -> Stage:
+def find_last_stage(run: Run) -> Stage:
     """Return the stage of the last round of a run that begins at kimg 0."""
-    *_, (_, stage) = schedule.landmarks(run.growth, run.network)
+    *_, (_, stage) = schedule.iterate_boundary_rounds(run.growth, run.network)
     return stage
 
 
@@ -35,10 +35,12 @@ def required_kimg(growth: Growth, network: Network) -> RequiredKimg:
     """
     final = [
         (images / 1000, stage)
-        for images, stage in schedule.landmarks(replace(growth, total_kimg=UNLIMITED_KIMG), network)
+        for images, stage in schedule.iterate_boundary_rounds(
+            replace(growth, total_kimg=UNLIMITED_KIMG), network
+        )
         if stage.level == network.max_level
     ]
-    grown = schedule.fully_grown_kimg(growth, network)
+    grown = schedule.compute_fully_grown_kimg(growth, network)
 
     def correct(kimg: float, nominal: float) -> float:
         late = kimg - nominal > schedule.images_per_round(growth, final[0][1]) / 1000
@@ -53,40 +55,43 @@ def is_complete(run: Run) -> bool:
     """True if the final resolution is trained as long as the others, to within a round."""
     if not run.grows:
         return True
-    last = last_stage(run)
+    last = find_last_stage(run)
     if last.level < run.network.max_level or last.fading:
         return False
     round_kimg = schedule.images_per_round(run.growth, last) / 1000
     return required_kimg(run.growth, run.network).trained <= run.growth.total_kimg + round_kimg
 
 
-def shortfall_note(run: Run) -> str:
+def explain_shortfall(run: Run) -> str:
     """Return a line if a run ends before its final resolution is trained, else ''."""
     if is_complete(run):
         return ""
     network, total = run.network, run.growth.total_kimg
-    needed, last = required_kimg(run.growth, run.network), last_stage(run)
+    needed, last = required_kimg(run.growth, run.network), find_last_stage(run)
     final = network.size(network.max_level)
     advice = (
-        f"--total-kimg {_kimg(needed.trained)} trains it fully; for a new run, "
+        f"--total-kimg {_format_kimg(needed.trained)} trains it fully; for a new run, "
         "--scale-schedule shortens the phases instead."
     )
     if last.level == network.max_level and not last.fading:
         return (
-            f"The run ends at {final}, trained for {_kimg(total - needed.faded_in)} of "
+            f"The run ends at {final}, trained for {_format_kimg(total - needed.faded_in)} of "
             f"{run.growth.training_kimg:g} kimg (--training-kimg) once faded in. {advice}"
         )
-    fade = f", is faded in at kimg {_kimg(needed.faded_in)}" * (needed.start < needed.faded_in)
+    fade = f", is faded in at kimg {_format_kimg(needed.faded_in)}" * (
+        needed.start < needed.faded_in
+    )
     return (
         f"The run ends {describe_end(run)}, at kimg {total:g}: {final} starts at kimg "
-        f"{_kimg(needed.start)}{fade} and is fully trained at kimg {_kimg(needed.trained)}. "
+        f"{_format_kimg(needed.start)}{fade} and is fully trained at kimg "
+        f"{_format_kimg(needed.trained)}. "
         f"{advice}"
     )
 
 
 def describe_end(run: Run) -> str:
     """Describe where a run ends: 'at 4x4 of 32x32', 'in the fade to 16x16 of 32x32'."""
-    last, network = last_stage(run), run.network
+    last, network = find_last_stage(run), run.network
     size, final = network.size(last.level), network.size(network.max_level)
     of = f" of {final}" * (last.level < network.max_level)
     if last.fading:
@@ -94,13 +99,13 @@ def describe_end(run: Run) -> str:
     return f"at {size}{of}"
 
 
-def end_message(run: Run) -> str:
+def format_end_message(run: Run) -> str:
     """Return 'Done.', with a note if the final resolution is not fully trained."""
-    missing = shortfall_note(run)
+    missing = explain_shortfall(run)
     return f"Done, but the final resolution is not fully trained. {missing}" if missing else "Done."
 
 
-def lower_resolution_note(run: Run) -> str:
+def suggest_shorter_total(run: Run) -> str:
     """Return a line if the preset's total was made for larger images than the run's, else ''."""
     if run.preset not in presets.PRESETS:
         return ""
@@ -111,14 +116,14 @@ def lower_resolution_note(run: Run) -> str:
     lower = run.network.max_level < preset.network.max_level
     if changed or not (preset.grows and run.grows and lower):
         return ""
-    share = 1 - schedule.fully_grown_kimg(own, preset.network) / own.total_kimg
-    grown = schedule.fully_grown_kimg(now, run.network)
+    share = 1 - schedule.compute_fully_grown_kimg(own, preset.network) / own.total_kimg
+    grown = schedule.compute_fully_grown_kimg(now, run.network)
     final, made_for = (each.network.size(each.network.max_level) for each in (run, preset))
     return (
         f"The {own.total_kimg:g} kimg of preset {run.preset} are those of {made_for}, where "
         f"the final resolution gets {100 * share:.0f}% of them; {final} gets "
         f"{100 * (1 - grown / now.total_kimg):.0f}%. --total-kimg "
-        f"{_kimg(grown / (1 - share))} keeps that share, as --scale-schedule does within "
+        f"{_format_kimg(grown / (1 - share))} keeps that share, as --scale-schedule does within "
         "any total."
     )
 
@@ -128,7 +133,7 @@ def _ceil_to_images(kimg: float) -> float:
     return math.ceil(kimg * 1000 - 1e-6) / 1000
 
 
-def _kimg(kimg: float) -> str:
+def _format_kimg(kimg: float) -> str:
     return f"{_ceil_to_images(kimg):.10g}"
 
 
@@ -153,8 +158,8 @@ def scale_schedule(run: Run, explicit: Container[str]) -> Run:
     preset = presets.preset(run.preset)
     _require_scalable(run, preset, explicit)
     growth, own = run.growth, preset.growth
-    grown = schedule.fully_grown_kimg(growth, run.network)
-    share = schedule.fully_grown_kimg(own, preset.network) / own.total_kimg
+    grown = schedule.compute_fully_grown_kimg(growth, run.network)
+    share = schedule.compute_fully_grown_kimg(own, preset.network) / own.total_kimg
     factor = growth.total_kimg * min(share / grown, 1 / (grown + growth.training_kimg))
     scaled: dict[str, Any] = {
         name: _round_to_4_digits(getattr(growth, name) * factor) for name in PHASES
@@ -175,7 +180,7 @@ def scale_schedule(run: Run, explicit: Container[str]) -> Run:
     return result
 
 
-def scaling_note(run: Run) -> str:
+def describe_scaling(run: Run) -> str:
     """Return a line about the changes that --scale-schedule made to the preset."""
     old, new = presets.preset(run.preset).growth, run.growth
     if all(getattr(old, name) == getattr(new, name) for name in PHASES):
@@ -219,15 +224,17 @@ def _require_scalable(run: Run, preset: Run, explicit: Container[str]) -> None:
 def _require_all_trained(run: Run) -> None:
     """Raise UserError if phases are shorter than a round, so that resolutions are skipped."""
     trained = {
-        stage.level for _, stage in schedule.landmarks(run.growth, run.network) if not stage.fading
+        stage.level
+        for _, stage in schedule.iterate_boundary_rounds(run.growth, run.network)
+        if not stage.fading
     }
     levels = range(
-        schedule.first_level(run.growth, run.network) + run.growth.fade_first,
+        schedule.get_first_level(run.growth, run.network) + run.growth.fade_first,
         run.network.max_level + 1,
     )
     if trained >= set(levels):
         return
-    last = last_stage(run)
+    last = find_last_stage(run)
     raise UserError(
         f"--scale-schedule: --total-kimg {run.growth.total_kimg:g} is too short: phases would be "
         f"of {1000 * run.growth.training_kimg:g} images, and one round at resolution "

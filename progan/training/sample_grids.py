@@ -7,7 +7,7 @@ from pathlib import Path
 from progan.config import Network, Run
 from progan.data.loader import ShuffledRows
 from progan.data.reader import Dataset
-from progan.images import Pixels, arrange_grid, read_png_text, repeat_pixels
+from progan.images import Pixels, arrange_grid, enlarge_by_repeating_pixels, read_png_text
 from progan.networks import Generator
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import render
@@ -57,7 +57,7 @@ def fakes_grid(
         stage.level,
         stage.alpha,
     )
-    return arrange_grid(repeat_pixels(images, min(layout.cell)), layout.columns)
+    return arrange_grid(enlarge_by_repeating_pixels(images, min(layout.cell)), layout.columns)
 
 
 def reals_grid(dataset: Dataset, run: Run) -> Pixels:
@@ -66,7 +66,7 @@ def reals_grid(dataset: Dataset, run: Run) -> Pixels:
     training = dataset.training_rows
     order = ShuffledRows(len(training), run.seed).rows(0, min(layout.count, len(training)))
     images = dataset.images(run.network.max_level, training[order])
-    return arrange_grid(repeat_pixels(images, min(layout.cell)), layout.columns)
+    return arrange_grid(enlarge_by_repeating_pixels(images, min(layout.cell)), layout.columns)
 
 
 def read_images_seen(path: Path) -> int | None:

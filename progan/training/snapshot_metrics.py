@@ -13,7 +13,7 @@ from progan.run_directory import BEST_PREFIX, METRIC_PREFIX
 from progan.runtime.files import append_text, atomic_path, read_json_lines
 from progan.runtime.log import Log
 from progan.runtime.signals import StopSignal
-from progan.runtime.text import human_seconds
+from progan.runtime.text import format_duration
 from progan.sampling.snapshot_file import (
     PREFIX,
     SUFFIX,
@@ -68,7 +68,7 @@ class SnapshotMetrics:
 
         Its cards are rewritten in any case, since they may be incomplete.
         """
-        missing = unmeasured_metrics(self.directory, self.metrics, state.images_seen)
+        missing = list_unmeasured_metrics(self.directory, self.metrics, state.images_seen)
         for path in self.directory.glob(f"{PREFIX}*[0-9]{SUFFIX}") if self.metrics else ():
             if read_images_seen(path) == state.images_seen:
                 snapshot = load_network(path, next(state.g_ema.parameters()).device)
@@ -91,12 +91,15 @@ class SnapshotMetrics:
         start = time.monotonic()
         values, reals = metric.compute(snapshot)
         seconds = time.monotonic() - start
-        self.log(f"{name}  {_words(values)}  (reals: {_words(reals)}; {human_seconds(seconds)})")
+        self.log(
+            f"{name}  {_format_values(values)}  "
+            f"(reals: {_format_values(reals)}; {format_duration(seconds)})"
+        )
         self.stats.log_scalars(
             {f"metrics/{column}": value for column, value in values.items()}, state.images_seen
         )
-        path = _file(self.directory, name)
-        earlier = _lines(path)
+        path = _metric_path(self.directory, name)
+        earlier = _read_training_lines(path)
         line = {
             "images_seen": state.images_seen, "kimg": state.kimg, "hours": state.seconds / 3600,
             "seconds": seconds, "num_images": metric.num_images, "values": dict(values),
@@ -113,25 +116,28 @@ class SnapshotMetrics:
         plot_metric(path.with_suffix(".png"), name, [*earlier, line])
 
 
-def unmeasured_metrics(directory: Path, names: Iterable[str], images_seen: int) -> list[str]:
+def list_unmeasured_metrics(directory: Path, names: Iterable[str], images_seen: int) -> list[str]:
     """Return the metrics that have no line for the snapshot at `images_seen`."""
     return [
         name
         for name in names
-        if all(line["images_seen"] != images_seen for line in _lines(_file(directory, name)))
+        if all(
+            line["images_seen"] != images_seen
+            for line in _read_training_lines(_metric_path(directory, name))
+        )
     ]
 
 
-def _file(directory: Path, name: str) -> Path:
+def _metric_path(directory: Path, name: str) -> Path:
     return directory / f"{METRIC_PREFIX}{name}.jsonl"
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def _read_training_lines(path: Path) -> list[dict[str, Any]]:
     """Read the lines that trainings wrote; those of `python -m metrics` have other keys."""
     return [line for line in read_json_lines(path) if "metric" not in line]
 
 
-def _words(values: Values) -> str:
+def _format_values(values: Values) -> str:
     return "  ".join(f"{column} {value:.4g}" for column, value in values.items())
 
 

@@ -16,14 +16,14 @@ from progan.training.init_from import (
     Transfer,
     can_fade_first,
     find_init_source,
-    inherited_settings,
+    inherit_settings,
     load_init_source,
     plan_transfer,
 )
 from progan.training.run_length import scale_schedule
 
 
-def new_run_settings(
+def resolve_new_run(
     preset: str | None,
     data: Path | None,
     init_from: Path | None,
@@ -49,23 +49,23 @@ def new_run_settings(
             "--transition-kimg."
         )
     if init_from:
-        return _settings_from_source(init_from, preset, data, options)
+        return _resolve_from_source(init_from, preset, data, options)
     run = override(presets.preset(preset or presets.DEFAULT), options)
     dataset = open_dataset(data, run.data.subset) if data else None
     run = fit_to_dataset(run, dataset, options) if dataset else run
     return scale_schedule(run, options) if scaled else run, dataset, None
 
 
-def _settings_from_source(
+def _resolve_from_source(
     init_from: Path, preset: str | None, data: Path | None, options: dict[str, Any]
 ) -> tuple[Run, Dataset | None, Transfer]:
     """Return a run that is initialised from another one, with its settings by default."""
     source = load_init_source(find_init_source(init_from))
-    base = _base_settings(source, preset, data)
+    base = _choose_base_settings(source, preset, data)
     dataset = _open_dataset(source, data, options.get("subset", base.data.subset))
     own = dataset.resolution if data and dataset else source.network.resolution
     resolution = options.get("resolution", own)
-    run = override(base, inherited_settings(source, resolution) | options)
+    run = override(base, inherit_settings(source, resolution) | options)
     if dataset:
         run = fit_to_dataset(run, dataset, ("resolution", "initial_resolution"))
     run = override(run, {"fade_first": options.get("fade_first", can_fade_first(source, run))})
@@ -81,7 +81,7 @@ def _open_dataset(source: InitSource, data: Path | None, subset: str) -> Dataset
     return None
 
 
-def _base_settings(source: InitSource, preset: str | None, data: Path | None) -> Run:
+def _choose_base_settings(source: InitSource, preset: str | None, data: Path | None) -> Run:
     """Return the settings other than those of the networks: the preset's, or else the source's."""
     if preset or not source.run:
         return presets.preset(preset or presets.DEFAULT)
@@ -130,18 +130,18 @@ def require_same_image_shape(saved: Run, run: Run, dataset: Dataset) -> None:
     if (was.base, was.channels, was.label_size) != (now.base, now.channels, now.label_size):
         raise UserError(
             f"The run was trained on images of {was.size(was.max_level)}x"
-            f"{was.channels} with {_classes(was)}, and those of "
+            f"{was.channels} with {_describe_classes(was)}, and those of "
             f"{dataset.path} are {now.size(now.max_level)}x{now.channels} with "
-            f"{_classes(now)}. Pass the dataset of the run to --data, or "
+            f"{_describe_classes(now)}. Pass the dataset of the run to --data, or "
             "start a new run."
         )
 
 
-def _classes(network: Network) -> str:
+def _describe_classes(network: Network) -> str:
     return format_count(network.label_size, "class", "classes", none="no")
 
 
-def dataset_change_notes(saved: Run, run: Run) -> list[str]:
+def list_dataset_changes(saved: Run, run: Run) -> list[str]:
     """Return a line for the log if the dataset was changed or replaced since."""
     before, now = saved.data.fingerprint, run.data.fingerprint
     if before in ("", now):
@@ -155,6 +155,6 @@ def dataset_change_notes(saved: Run, run: Run) -> list[str]:
 def require_batch_split(run: Run, count: int) -> None:
     """Raise UserError unless every batch can be split among `count` processes, and into
     --micro-batch."""
-    stages = [phase.stage for phase in schedule.phases(run.growth, run.network)]
+    stages = [phase.stage for phase in schedule.iterate_phases(run.growth, run.network)]
     require_splittable(run, {stage.resolution: stage.batch for stage in stages}, count)
     require_micro_batch(run, {stage.level: stage.batch // count for stage in stages})

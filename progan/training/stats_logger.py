@@ -84,7 +84,7 @@ class StatsLogger:
             )
 
 
-def missing_ticks_notes(directory: Path, images_seen: int, num_ticks: int) -> list[str]:
+def describe_missing_ticks(directory: Path, images_seen: int, num_ticks: int) -> list[str]:
     """Return a line for the log if ticks before a resumption have no row in stats.jsonl."""
     path = directory / STATISTICS_FILE
     rows = [row for row in read_json_lines(path) if "metric" not in row]
@@ -141,10 +141,10 @@ def _remove_lines_after(path: Path, images_seen: int) -> str:
         return ""
     # Not splitlines(), which splits at more characters than JSON allows to end a line.
     *lines, last = path.read_text("utf-8", errors="replace").split("\n")
-    moments = [_line_images_seen(line) for line in lines]
+    moments = [_parse_images_seen(line) for line in lines]
     if last:  # cut short, unless a user has added it
         lines.append(last)
-        moments.append(_ADDED if _line_images_seen(last) == _ADDED else None)
+        moments.append(_ADDED if _parse_images_seen(last) == _ADDED else None)
     write_atomically(
         path,
         "".join(
@@ -165,7 +165,7 @@ def _remove_lines_after(path: Path, images_seen: int) -> str:
     )
 
 
-def _line_images_seen(line: str) -> float | None:
+def _parse_images_seen(line: str) -> float | None:
     """Return the images seen before a line; None if it is damaged.
 
     Rows of metrics that a user has added have none: they sort before all others.

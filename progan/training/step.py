@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from progan.augment import AugmentNoise, augment, update_probability
-from progan.batch_split import interleave_count
+from progan.augment import AugmentNoise, augment, compute_next_probability
+from progan.batch_split import count_interleavable_blocks
 from progan.config import Run
 from progan.losses import LossNoise, Only, discriminator_terms, generator_terms, summarize_terms
 from progan.losses.adversarial import adaptive_noise_strength
@@ -26,7 +26,7 @@ from progan.losses.penalties import GradientScale, Terms, final_norm_divisor
 from progan.losses.terms import next_loss_controllers
 from progan.networks import DiscriminatorOutput
 from progan.ops import upcast_half
-from progan.runtime.seeding import forked_rng
+from progan.runtime.seeding import temporarily_seeded_rng
 from progan.training.gradients import FULL_BATCH, BatchSplit
 from progan.training.optim import (
     Rate,
@@ -79,7 +79,7 @@ def discriminator_loss(
         partial(run_discriminator, state, run, position), run.objective, reals=batch.reals,
         fakes=batch.fakes, labels=batch.labels, noise=batch.loss_noise,
         controllers=state.controllers, only=only, with_penalty=batch.with_penalty,
-        interleave_count=interleave_count(run, len(batch.reals)),
+        interleave_count=count_interleavable_blocks(run, len(batch.reals)),
         gradient_scale=GradientScale(
             scale_of(state.controllers, DISCRIMINATOR, run, position.level),
             final_norm_divisor(run.objective, run.network.max_level - position.level),
@@ -240,7 +240,7 @@ def _seeded_layers(
     if not run.random_layers:
         return nullcontext()
     device = next(state.discriminator.parameters()).device
-    return forked_rng(device, run.seed, name, state.images_seen, *which)
+    return temporarily_seeded_rng(device, run.seed, name, state.images_seen, *which)
 
 
 def update_controllers(state: TrainState, run: Run, statistics: Statistics) -> None:
@@ -249,7 +249,7 @@ def update_controllers(state: TrainState, run: Run, statistics: Statistics) -> N
         run.objective, state.controllers, statistics["scores/real"], statistics["scores/fake"]
     )
     if run.augment.augment == "adaptive":
-        updated[AUGMENT_P] = update_probability(
+        updated[AUGMENT_P] = compute_next_probability(
             updated[AUGMENT_P], statistics["accuracy/real"], run.augment
         )
     for name, value in updated.items():

@@ -12,7 +12,7 @@ from progan.config import Run
 from progan.data.loader import Batch
 from progan.images import to_float
 from progan.losses import LOSSES, LossNoise, draw_loss_noise
-from progan.ops import fade_images
+from progan.ops import blend_with_half_resolution
 from progan.runtime.seeding import torch_generator as stream
 from progan.schedule import Stage
 
@@ -74,12 +74,12 @@ def discriminator_inputs(
     latents = torch.randn(n, run.network.latent_size, generator=random, device=device)
     shape = batch.images.permute(0, 3, 1, 2).shape[1:]
     loss_noise = draw_loss_noise(run.objective, torch.Size((n, *shape)), random)
-    mirror = _draw_mirror(run, n, random)
+    mirror = _draw_mirror_mask(run, n, random)
     latents, loss_noise, mirror, augment_noise = _select_own_rows(
         batch, (latents, loss_noise, mirror, _draw_augment_noise(run, n, random))
     )
     reals = preprocess_reals(batch.images, mirror=mirror, alpha=position.alpha)
-    due, part = has_penalty(run, n, images_seen), _part_of(batch)
+    due, part = has_penalty(run, n, images_seen), _part_indices(batch)
     return DiscriminatorInputs(reals, batch.labels, latents, loss_noise, augment_noise, due, part)
 
 
@@ -96,12 +96,12 @@ def generator_inputs(
     random = stream(device, run.seed, "generator", images_seen)
     latents = torch.randn(n, run.network.latent_size, generator=random, device=device)
     paired = LOSSES[run.objective.objective].paired
-    mirror = _draw_mirror(run, n, random) if paired else None
+    mirror = _draw_mirror_mask(run, n, random) if paired else None
     latents, mirror, augment_noise = _select_own_rows(
         batch, (latents, mirror, _draw_augment_noise(run, n, random))
     )
     reals = preprocess_reals(batch.images, mirror=mirror, alpha=position.alpha) if paired else None
-    return GeneratorInputs(latents, batch.drawn_labels, reals, augment_noise, _part_of(batch))
+    return GeneratorInputs(latents, batch.drawn_labels, reals, augment_noise, _part_indices(batch))
 
 
 def _select_own_rows(batch: Batch, drawn: T) -> T:
@@ -112,11 +112,11 @@ def _select_own_rows(batch: Batch, drawn: T) -> T:
     return own
 
 
-def _part_of(batch: Batch) -> tuple[int, ...]:
+def _part_indices(batch: Batch) -> tuple[int, ...]:
     return (batch.share.number,) if batch.share.num_shards > 1 else ()
 
 
-def _draw_mirror(run: Run, n: int, random: torch.Generator) -> Tensor | None:
+def _draw_mirror_mask(run: Run, n: int, random: torch.Generator) -> Tensor | None:
     return torch.rand(n, generator=random, device=random.device) < 0.5 if run.data.mirror else None
 
 
@@ -140,4 +140,4 @@ def preprocess_reals(
     x = to_float(images.permute(0, 3, 1, 2))
     if mirror is not None:
         x = x.where(~mirror.reshape(-1, 1, 1, 1), x.flip(3))
-    return x if alpha is None else fade_images(x, alpha)
+    return x if alpha is None else blend_with_half_resolution(x, alpha)

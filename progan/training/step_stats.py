@@ -58,6 +58,6 @@ class StepStats:
         return means, self._images, self.seconds
 
     def restart(self) -> None:
-        """Start the next tick; the time between `take` and here is not counted."""
+        """Reset images and clock; `take` resets the sums. The time between is not counted."""
         self._images = 0
         self._start = time.perf_counter()

@@ -60,7 +60,7 @@ def match_layers(
     """
     source_layers, target_layers = _shapes_by_layer(source), _shapes_by_layer(target)
     return [
-        _match(layer, source_layers.get(layer, {}), target_layers.get(layer, {}), overlap)
+        _match_layer(layer, source_layers.get(layer, {}), target_layers.get(layer, {}), overlap)
         for layer in {**target_layers, **source_layers}
     ]
 
@@ -76,7 +76,7 @@ def merge_weights(
     return result
 
 
-def _match(
+def _match_layer(
     layer: str, source: Mapping[str, Shape], target: Mapping[str, Shape], overlap: Overlap | None
 ) -> LayerMatch:
     common = {

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progan.augment import update_probability
+from progan.augment import compute_next_probability
 from progan.config import Augment
 
 SHARES = st.floats(0, 1)
@@ -22,7 +22,7 @@ def test_proportional_control(p: float, real: float, target: float, steps: int) 
     config = Augment(augment_accuracy=target, augment_steps=steps)
     expected = min(max(p + (real - target) / steps, 0), 1)
     assert math.isclose(
-        update_probability(double(p), double(real), config).item(), expected, abs_tol=1e-12
+        compute_next_probability(double(p), double(real), config).item(), expected, abs_tol=1e-12
     )
 
 
@@ -31,7 +31,7 @@ def test_constant_control(p: float, real: float, target: float, steps: int) -> N
     config = Augment(augment_accuracy=target, augment_steps=steps, augment_control="constant")
     expected = min(max(p + ((real > target) - (real < target)) / steps, 0), 1)
     assert math.isclose(
-        update_probability(double(p), double(real), config).item(), expected, abs_tol=1e-12
+        compute_next_probability(double(p), double(real), config).item(), expected, abs_tol=1e-12
     )
 
 
@@ -41,7 +41,7 @@ def test_more_accuracy_never_means_less_augmentation(
 ) -> None:
     config = Augment(augment_accuracy=target, augment_steps=7, augment_control=control)
     low, high = (
-        update_probability(double(p), double(real), config) for real in sorted((one, other))
+        compute_next_probability(double(p), double(real), config) for real in sorted((one, other))
     )
     assert 0 <= low <= high <= 1
 
@@ -51,7 +51,7 @@ def test_a_whole_error_takes_as_many_steps_as_set() -> None:
     p, ones = torch.tensor(0.0), torch.tensor(1.0)
     history = []
     for _ in range(60):
-        p = update_probability(p, ones, config)
+        p = compute_next_probability(p, ones, config)
         history.append(p.item())
     assert history[48] < 0.99 < history[49] + 1e-4 and history[-1] == 1
     assert p.dim() == 0 and p.dtype == torch.float32
@@ -63,5 +63,5 @@ def test_it_settles_where_the_accuracy_is_as_wanted(control: str) -> None:
     config = Augment(augment_control=control, augment_steps=20)
     p = torch.tensor(0.0)
     for _ in range(400):
-        p = update_probability(p, 1 - p / 2, config)
+        p = compute_next_probability(p, 1 - p / 2, config)
     assert abs(p.item() - 0.3) <= 1 / 20

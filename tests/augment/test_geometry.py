@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from progan.augment import inverse_map, transform_geometry
+from progan.augment import compute_inverse_map, transform_geometry
 from progan.config import Augment
 from tests.augment.numbers import chosen, drawn
 
@@ -41,7 +41,7 @@ def test_the_inverse_map_is_that_of_the_matrices() -> None:
     random = np.random.RandomState(0)
     wider, taller = random.uniform(0.5, 2, (2, 5))
     angle, right, down = random.uniform(-3, 3, (3, 5))
-    found = inverse_map(*map(torch.from_numpy, (wider, taller, angle, right, down)))
+    found = compute_inverse_map(*map(torch.from_numpy, (wider, taller, angle, right, down)))
     for i in range(5):
         cos, sin = np.cos(angle[i]), np.sin(angle[i])
         scale = np.diag([wider[i], taller[i], 1])

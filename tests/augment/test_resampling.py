@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from progan.augment import DOUBLING, HALVING, resample
+from progan.augment import DOUBLING, HALVING, resample_at_inverse
 
 Array = npt.NDArray[np.float64]
 
@@ -74,8 +74,8 @@ def test_the_two_filters_undo_each_other() -> None:
 def test_nothing_to_do_changes_nothing(h: int, w: int) -> None:
     images = noise(2, 3, h, w)
     identity = rotation(0).expand(2, 2, 3)
-    np.testing.assert_allclose(resample(images, identity), images, rtol=0, atol=1e-14)
-    found = resample(images.float(), identity.float())
+    np.testing.assert_allclose(resample_at_inverse(images, identity), images, rtol=0, atol=1e-14)
+    found = resample_at_inverse(images.float(), identity.float())
     np.testing.assert_allclose(found, images, rtol=0, atol=4e-6)
 
 
@@ -83,13 +83,13 @@ def test_nothing_to_do_changes_nothing(h: int, w: int) -> None:
 @pytest.mark.parametrize("size", [4, 5, 16])
 def test_quarter_turns_are_exact(size: int, quarter: int) -> None:
     images = noise(1, 3, size, size)
-    found = resample(images, rotation(quarter * math.pi / 2))
+    found = resample_at_inverse(images, rotation(quarter * math.pi / 2))
     np.testing.assert_allclose(found, np.rot90(images, -quarter, (2, 3)), rtol=0, atol=1e-12)
 
 
 def test_pixels_stay_square_where_images_are_not() -> None:
     images = noise(1, 2, 8, 16)
-    found = resample(images, rotation(math.pi / 2))[..., 4:12]
+    found = resample_at_inverse(images, rotation(math.pi / 2))[..., 4:12]
     np.testing.assert_allclose(found, np.rot90(images[..., 4:12], -1, (2, 3)), rtol=0, atol=1e-12)
 
 
@@ -97,7 +97,7 @@ def test_pixels_stay_square_where_images_are_not() -> None:
 def test_whole_shifts_are_exact(right: int, down: int) -> None:
     images = noise(1, 1, 8, 6)
     padded = np.pad(images, [(0, 0), (0, 0), (20, 20), (20, 20)], mode="reflect")
-    found = resample(images, affine(1, 0, -right, 0, 1, -down))
+    found = resample_at_inverse(images, affine(1, 0, -right, 0, 1, -down))
     expected = padded[:, :, 20 - down : 28 - down, 20 - right : 26 - right]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
@@ -115,7 +115,9 @@ def test_whole_shifts_are_exact(right: int, down: int) -> None:
 def test_any_map_is_that_of_the_slow_reference(inverse: Tensor, h: int, w: int) -> None:
     images = noise(1, 1, h, w)
     expected = reference(images[0, 0].numpy(), inverse[0].numpy())
-    np.testing.assert_allclose(resample(images, inverse)[0, 0], expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        resample_at_inverse(images, inverse)[0, 0], expected, rtol=0, atol=1e-12
+    )
 
 
 def blob(h: int, w: int, x: float, y: float, deviation: float = 2.0) -> Tensor:
@@ -129,7 +131,7 @@ def blob(h: int, w: int, x: float, y: float, deviation: float = 2.0) -> Tensor:
 def test_a_round_spot_stays_round_and_comes_where_it_should(angle: float, h: int, w: int) -> None:
     cos, sin = math.cos(angle), math.sin(angle)
     expected = blob(h, w, 5 * cos - 2 * sin, 5 * sin + 2 * cos)  # clockwise, as y points down
-    found = resample(blob(h, w, 5, 2), rotation(angle))
+    found = resample_at_inverse(blob(h, w, 5, 2), rotation(angle))
     middle = (..., slice(h // 2 - 10, h // 2 + 10), slice(w // 2 - 10, w // 2 + 10))
     np.testing.assert_allclose(found[middle], expected[middle], rtol=0, atol=0.015)
 
@@ -137,13 +139,16 @@ def test_a_round_spot_stays_round_and_comes_where_it_should(angle: float, h: int
 def test_zooming_out_does_not_alias() -> None:
     """Stripes that are finer than the smaller picture can show fade to a third or less."""
     stripes = torch.cos(2 * math.pi * 0.45 * torch.arange(64).double()).expand(1, 1, 64, 64)
-    found = resample(stripes, rotation(0, 1.4))[..., 16:48, 16:48]
+    found = resample_at_inverse(stripes, rotation(0, 1.4))[..., 16:48, 16:48]
     assert found.square().mean().sqrt() < 0.35 * stripes.square().mean().sqrt()
 
 
 @pytest.mark.parametrize(
     "function",
-    [lambda x: resample(x, rotation(0.4)), lambda x: resample(x, rotation(1.0, 0.8)).pow(3)],
+    [
+        lambda x: resample_at_inverse(x, rotation(0.4)),
+        lambda x: resample_at_inverse(x, rotation(1.0, 0.8)).pow(3),
+    ],
 )
 def test_derivatives_are_those_of_finite_differences(function: Callable[[Tensor], Tensor]) -> None:
     images = noise(1, 2, 4, 5).requires_grad_()

@@ -29,7 +29,7 @@ def test_a_step_costs_what_its_passes_do() -> None:
     run = override(presets.preset("v2-1gpu"), {"batch": 32, "batch_at": ()})
     (stage,) = (
         phase.stage
-        for phase in schedule.phases(run.growth, run.network)
+        for phase in schedule.iterate_phases(run.growth, run.network)
         if phase.stage.resolution == 64 and not phase.stage.fading
     )
     flops, _ = step_cost(run, stage)

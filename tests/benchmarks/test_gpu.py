@@ -171,7 +171,7 @@ def test_a_schedule_fits_the_time() -> None:
     speeds = {4: 4000.0, 8: 3000.0, 16: 2000.0, 32: 1000.0, 64: 500.0}
     kimg = affordable_kimg(run, speeds, 60)
     assert 54 < estimate_seconds(run, kimg, speeds) <= 60
-    phases = list(schedule.phases(scale_to_kimg(run, kimg).growth, run.network))
+    phases = list(schedule.iterate_phases(scale_to_kimg(run, kimg).growth, run.network))
     assert phases[-1].stage.resolution == 64 and not phases[-1].stage.fading
 
 
@@ -180,7 +180,7 @@ def test_a_schedule_too_long_for_the_time_trains_every_resolution_all_the_same()
     kimg = affordable_kimg(run, {4: 1.0, 8: 1.0, 16: 1.0, 32: 1.0}, 0.001)
     assert 0 < kimg < 1 and {
         phase.stage.resolution
-        for phase in schedule.phases(scale_to_kimg(run, kimg).growth, run.network)
+        for phase in schedule.iterate_phases(scale_to_kimg(run, kimg).growth, run.network)
     } == {4, 8, 16, 32}
 
 

@@ -103,13 +103,13 @@ def test_the_site_lists_every_command_and_option(site: Path) -> None:
 
 def test_the_site_lists_every_setting_and_the_public_api(site: Path) -> None:
     from progan.config import SECTIONS, Run
-    from progan.option_fields import option_fields
+    from progan.option_fields import list_option_fields
 
     text = (site / "reference" / "settings.html").read_text("utf-8")
     fields = [
         f"progan.config.{section.__name__}.{field.name}"
         for section in (Run, *SECTIONS.values())
-        for field in option_fields(section)
+        for field in list_option_fields(section)
     ]
     assert [name for name in fields if f'id="{name}"' not in text] == []
     assert 'id="progan.load"' in (site / "reference" / "python.html").read_text("utf-8")

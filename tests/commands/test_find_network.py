@@ -145,7 +145,7 @@ def test_a_damaged_state_is_called_so(runs: Path, tmp_path: Path) -> None:
     middle = len(whole) // 2
     state.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
     assert "is damaged: its checksum differs" in message(call(generate, *words)) or (
-        "is not a whole training state" in message(call(generate, *words))
+        "is not a complete training state" in message(call(generate, *words))
     )
 
 

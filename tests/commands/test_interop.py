@@ -17,8 +17,8 @@ from progan.cli.train import main as train
 from progan.images import to_pixels
 from progan.interop.cli import main as interop
 from progan.run_directory import load_config
-from progan.runtime.files import sha256_of
-from progan.sampling.snapshot_file import fingerprint, load_network, save_network
+from progan.runtime.files import hash_file_sha256
+from progan.sampling.snapshot_file import compute_fingerprint, load_network, save_network
 from tests.builders import message, noise_dataset, tiny_snapshot
 from tests.interop import official_files, zoo_files
 from tests.runtime import attacks
@@ -133,11 +133,13 @@ def test_exports_of_a_lower_resolution_draw_its_pictures(official: Path, tmp_pat
     for path in (target, lower):
         result = call(interop, official, "--to", path, "--resolution", 8)
         assert (result.exit_code, result.output) == (0, f"{path}\n")
+    # Layers above it are left out.
+    assert load_network(lower, torch.device("cpu")).generator.config.resolution == 8
     latents = np.random.RandomState(3).randn(1, 8).astype(np.float32)
     said = {"command": "", "network": "", "images": ""}
     images = torch.jit.load(str(target), _extra_files=said)(torch.from_numpy(latents))
     assert said["command"].decode().endswith(f"{official} --to {target} --resolution 8")
-    assert said["network"].decode() == f"{official.name} {fingerprint(official)}"
+    assert said["network"].decode() == f"{official.name} {compute_fingerprint(official)}"
     for source, words in ((official, ("--resolution", 8)), (lower, ())):
         assert (
             call(
@@ -258,7 +260,7 @@ def test_what_is_converted_has_a_card(official: Path, tmp_path: Path, name: str)
     (path,) = target.parent.glob("*.md")
     assert path.name == ("b.md" if name == "b.safetensors" else f"{name}.md")
     text = path.read_text()
-    assert f"`{official.name}`, SHA-256 `{sha256_of(official)}`" in text
-    assert sha256_of(target) in text and str(tmp_path) not in text
+    assert f"`{official.name}`, SHA-256 `{hash_file_sha256(official)}`" in text
+    assert hash_file_sha256(target) in text and str(tmp_path) not in text
     assert call(interop, official, "--to", tmp_path / name).exit_code == 0
     assert (tmp_path / "b.md").read_text() == "my notes"

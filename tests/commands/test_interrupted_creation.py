@@ -83,7 +83,7 @@ def test_without_room_for_a_first_file_nothing_is_left(
 def test_a_disk_that_fills_on_the_way_keeps_what_can_be_continued(source: Path) -> None:
     growing = source.parent / ".out.partial"
     at_once = (
-        "from progan.data.journal import PeriodicFlush as P; P.flush_if_due = P.flush; "
+        "from progan.data.journal import PeriodicFlush as P; P.flush_if_due = P.flush_or_clear; "
         "from progan.cli.dataset import main; main()"
     )
 

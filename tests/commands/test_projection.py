@@ -54,7 +54,7 @@ def test_latents_draw_what_was_found(network: Path, pictures: list[Path], tmp_pa
     assert "me: the best of 8 seeds, and from there 6 steps" in result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].startswith(f"{tmp_path / 'me-projected.png'}  ")
-    assert lines[0].endswith(" of 255 off, class dog")
+    assert lines[0].endswith(" of 255 from the target, class dog")
     assert lines[-1] == str(tmp_path / "projected.npy")
     latents = np.load(tmp_path / "projected.npy")
     assert latents.shape == (2, 8) and latents.dtype == np.float32
@@ -143,7 +143,7 @@ def test_a_network_without_classes_names_none(pictures: list[Path], tmp_path: Pa
     network = tmp_path / "plain.safetensors"
     save_network(network, tiny_snapshot())
     result = project(pictures[0], "--network", network, "--outdir", tmp_path, *QUICK)
-    assert result.stdout.splitlines()[0].endswith(" of 255 off")
+    assert result.stdout.splitlines()[0].endswith(" of 255 from the target")
 
 
 def test_what_was_found_before_an_interruption_stays(

@@ -24,7 +24,7 @@ from progan.cli.train import main
 from progan.run_directory import list_states
 from progan.runtime.log import Log
 from progan.runtime.signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, SIGNALS
-from progan.runtime.weights_file import content_hash
+from progan.runtime.weights_file import hash_content
 from progan.sampling.checkpoint_format import read_checkpoint
 from progan.sampling.find_network import find_network
 from progan.sampling.snapshot_file import find_interim_networks, load_network
@@ -94,7 +94,7 @@ def assert_same_run(one: Path, other: Path) -> None:
     for content in (first, second):
         del content["seconds"], content["config"]
     for name in first:
-        assert content_hash(first[name]) == content_hash(second[name]), name
+        assert hash_content(first[name]) == hash_content(second[name]), name
     curves = sorted(path.name for path in one.glob("*.jsonl"))
     assert curves == sorted(path.name for path in other.glob("*.jsonl")) and curves
     for name in curves:
@@ -566,7 +566,7 @@ def test_a_run_that_was_killed_between_its_first_network_and_state_begins_again(
 ) -> None:
     program = (
         "import os, sys, progan.training.checkpoint_writer as writer\n"
-        "writer.write_state = lambda *_: os._exit(9)\n"
+        "writer.write_state_and_delete_oldest = lambda *_: os._exit(9)\n"
         "from progan.cli.train import main\nmain()"
     )
     words = ["--data", data, "--outdir", tmp_path / "runs", *OPTIONS]

@@ -399,7 +399,7 @@ class TestMistakes:
         assert "fmap_max: 8 -> 4" in text and "g_norm: pixel -> none" in text
 
     def test_resume_with_a_preset(self, whole: Path) -> None:
-        assert "leave --preset demo away" in message(train("--resume", whole, "--preset", "demo"))
+        assert "omit --preset demo" in message(train("--resume", whole, "--preset", "demo"))
 
     def test_resume_where_every_state_is_damaged(self, whole: Path, tmp_path: Path) -> None:
         run = crashed_copy(whole, tmp_path, 2)
@@ -476,7 +476,7 @@ def test_measuring_leaves_lines_plots_and_curves_and_the_training_as_it_is(
     [
         (("--metrics", "swd,fidd"), "no such metric: 'fidd'. Choose from swd, ms-ssim, fid"),
         (("--metrics", "swd16k"), "--metrics swd16k: .* has 40 images, and 16384 are asked for"),
-        (("--metrics", "swd", "--best", "kid"), "--best kid is none of --metrics 'swd'"),
+        (("--metrics", "swd", "--best", "kid"), "--best kid is not in --metrics 'swd'"),
         (("--metrics", "ms-ssim", "--best", "ms-ssim"), "--best ms-ssim is none of"),
         (
             ("--metrics", "swd", "--resolution", 8),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from progan.data import loader, writer
-from progan.data.loader import DeviceImageCache, ReadingCancelled, cache_budget_bytes
+from progan.data.loader import DeviceImageCache, ReadingCancelled, compute_cache_budget_bytes
 from progan.data.reader import Dataset, Rows, select_class
 from tests.builders import noise_dataset
 
@@ -181,10 +181,10 @@ def test_reading_a_level_ends_when_nobody_waits_any_more(
 
 
 def test_what_was_asked_for_is_the_budget() -> None:
-    assert [cache_budget_bytes(gib, CPU) for gib in (0.0, 0.5, 2.0)] == [0, 2**29, 2**31]
+    assert [compute_cache_budget_bytes(gib, CPU) for gib in (0.0, 0.5, 2.0)] == [0, 2**29, 2**31]
 
 
 def test_the_budget_is_a_quarter_of_what_a_gpu_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (60 * 2**30, 80 * 2**30))
-    assert cache_budget_bytes(-1.0, torch.device("cuda")) == 15 * 2**30
-    assert cache_budget_bytes(-1.0, CPU) == 0
+    assert compute_cache_budget_bytes(-1.0, torch.device("cuda")) == 15 * 2**30
+    assert compute_cache_budget_bytes(-1.0, CPU) == 0

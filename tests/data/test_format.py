@@ -20,7 +20,7 @@ from progan.data.format import (
     require_array_files,
 )
 from progan.errors import UserError
-from progan.sizes import LONGEST_BASE, SQUARE, Size, level_of, size_at
+from progan.sizes import LONGEST_BASE, SQUARE, Size, level_of, size_at_level
 
 TEXT = st.text(max_size=8)
 
@@ -49,7 +49,7 @@ def infos(draw: st.DrawFn) -> DatasetInfo:
     count, num_files = draw(st.integers(1, 10**6)), draw(st.integers(1, 20))
     sides = [draw(st.integers(4, 7)), draw(st.integers(4, LONGEST_BASE))]
     base = Size(*draw(st.permutations(sides)))
-    num_pixels = size_at(base, level_of(resolution)).pixels
+    num_pixels = size_at_level(base, level_of(resolution)).pixels
     max_bytes = HEADER_BYTES + num_pixels * channels * -(-count // num_files)
     plain = info_of(resolution, channels, count, max_bytes, base)
     return replace(
@@ -77,7 +77,7 @@ def test_json_brings_back_the_same_info(info: DatasetInfo) -> None:
 @given(infos())
 def test_the_files_of_a_level_hold_each_row_once(info: DatasetInfo) -> None:
     for level in info.levels:
-        files = info.level_files(level)
+        files = info.list_level_files(level)
         assert sum(file.shape[0] for file in files) == info.count
         assert all(file.shape[1:] == (*info.size(level), info.channels) for file in files)
         assert all(file.shape[0] == info.rows_per_shard[level] for file in files[:-1])
@@ -98,14 +98,16 @@ def test_no_file_exceeds_the_limit_and_none_is_split_without_need(
     max_bytes = HEADER_BYTES + 4**level * channels * -(-count // num_files) + surplus
     info = info_of(2**level, channels, count, max_bytes)
     for each in info.levels:
-        files = info.level_files(each)
+        files = info.list_level_files(each)
         assert all(file.num_bytes <= max_bytes for file in files)
         whole = HEADER_BYTES + count * 4**each * channels
         assert (len(files) == 1) == (whole <= max_bytes)
 
 
 def test_file_names() -> None:
-    assert [file.name for level in range(2, 11) for file in info_of(1024).level_files(level)] == [
+    assert [
+        file.name for level in range(2, 11) for file in info_of(1024).list_level_files(level)
+    ] == [
         "level-02.npy",
         "level-03.npy",
         "level-04.npy",
@@ -117,13 +119,13 @@ def test_file_names() -> None:
         "level-10.npy",
     ]
     large = info_of(1024, 3, 30000)  # 94 GB at 8 GiB each
-    assert [file.name for file in large.level_files(10)][:2] == [
+    assert [file.name for file in large.list_level_files(10)][:2] == [
         "level-10.000.npy",
         "level-10.001.npy",
     ]
-    assert len(large.level_files(10)) == 11
+    assert len(large.list_level_files(10)) == 11
     labelled = replace(info_of(4), label_names=("a", "b"), has_landmarks=True, holdout_count=2)
-    assert [file.name for file in labelled.array_files()] == [
+    assert [file.name for file in labelled.list_array_files()] == [
         "level-02.npy",
         "labels.npy",
         "landmarks.npy",
@@ -254,7 +256,7 @@ def test_a_broken_dataset_json_is_named(tmp_path: Path, content: bytes) -> None:
 
 def test_missing_and_short_files_are_named(tmp_path: Path) -> None:
     info = info_of(resolution=16)
-    for file in info.array_files():
+    for file in info.list_array_files():
         (tmp_path / file.name).write_bytes(bytes(file.num_bytes))
     require_array_files(tmp_path, info)
     (tmp_path / "level-02.npy").unlink()

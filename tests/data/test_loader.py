@@ -157,12 +157,12 @@ def test_batches_follow_the_schedule_and_the_shuffle(dataset: Dataset) -> None:
     batches = list(read_batches(dataset, RUN, 0))
     sizes = [
         stage.batch
-        for _, stage in schedule.rounds(RUN.growth, RUN.network, 0)
+        for _, stage in schedule.iterate_rounds(RUN.growth, RUN.network, 0)
         for _ in range(2 * 2)  # two repeats of two discriminator steps
     ]
     levels = [
         stage.level
-        for _, stage in schedule.rounds(RUN.growth, RUN.network, 0)
+        for _, stage in schedule.iterate_rounds(RUN.growth, RUN.network, 0)
         for _ in range(2 * 2)
     ]
     assert [len(batch.images) for batch in batches] == sizes
@@ -178,7 +178,7 @@ def test_batches_follow_the_schedule_and_the_shuffle(dataset: Dataset) -> None:
 
 def test_a_resumed_run_sees_the_same_batches(dataset: Dataset) -> None:
     whole = list(read_batches(dataset, RUN, 0))
-    starts = [images_seen for images_seen, _ in schedule.rounds(RUN.growth, RUN.network, 0)]
+    starts = [images_seen for images_seen, _ in schedule.iterate_rounds(RUN.growth, RUN.network, 0)]
     assert len(starts) > 5
     for number, images_seen in enumerate(starts):
         assert_same(list(read_batches(dataset, RUN, images_seen)), whole[4 * number :])
@@ -186,7 +186,7 @@ def test_a_resumed_run_sees_the_same_batches(dataset: Dataset) -> None:
 
 def test_a_run_that_is_resumed_inside_of_a_round_sees_the_same_batches(dataset: Dataset) -> None:
     whole, number = list(read_batches(dataset, RUN, 0)), 0
-    for start, stage in schedule.rounds(RUN.growth, RUN.network, 0):
+    for start, stage in schedule.iterate_rounds(RUN.growth, RUN.network, 0):
         for step in range(2 * 2):
             images_seen = start + step * stage.batch
             assert_same(list(read_batches(dataset, RUN, images_seen, start)), whole[number:])
@@ -251,7 +251,7 @@ def test_levels_that_stay_on_the_device_change_nothing(
 ) -> None:
     """Nor does it matter where a run is resumed: at the start, inside of a round, at a level."""
     run = override(RUN, {"batch_at": ((8, 4),), "stddev_group": 2})
-    rounds = list(schedule.rounds(run.growth, run.network, 0))
+    rounds = list(schedule.iterate_rounds(run.growth, run.network, 0))
     steps = [(start + step * stage.batch, start) for start, stage in rounds for step in range(4)]
     for seen, start in (steps[0], steps[5], steps[len(steps) // 2]):
         lines: list[str] = []

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from progan.data.pyramid import build_pyramid
-from progan.sizes import Size, size_at
+from progan.sizes import Size, size_at_level
 
 
 def box_average(images: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[np.int64]:
@@ -37,7 +37,7 @@ def test_every_level_is_the_rounded_mean_of_the_original(
     level: int, base: tuple[int, int], channels: int, count: int, seed: int
 ) -> None:
     random = np.random.RandomState(seed)
-    shape = (count, *size_at(Size(*base), level), channels)
+    shape = (count, *size_at_level(Size(*base), level), channels)
     images = random.randint(0, 256, shape).astype(np.uint8)
     levels = build_pyramid(images)
     assert sorted(levels) == list(range(2, level + 1))

@@ -76,7 +76,7 @@ def require_consistent(path: Path, rows: list[int], resolution: int, channels: i
     }
     assert dataset.info.checksums == hashes
     assert {file.name for file in path.iterdir()} == {*hashes, "dataset.json"}
-    for file in dataset.info.array_files():
+    for file in dataset.info.list_array_files():
         array = np.load(path / file.name)
         assert (array.shape, array.dtype.str) == (file.shape, file.dtype)
 
@@ -387,7 +387,8 @@ def test_a_full_disk_is_noticed_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exact = sum(
-        file.num_bytes for file in write_dataset(source_of(10), tmp_path / "first").array_files()
+        file.num_bytes
+        for file in write_dataset(source_of(10), tmp_path / "first").list_array_files()
     )
     real = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: real._replace(free=exact))

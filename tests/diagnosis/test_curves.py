@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from progan.diagnosis.curves import FADE_SHADE, GrowthPhase, growth_phases, plot_curves
+from progan.diagnosis.curves import FADE_SHADE, GrowthPhase, list_growth_phases, plot_curves
 from progan.diagnosis.diagnose import diagnose
 from progan.diagnosis.history import History
 from tests.diagnosis.synthetic import after, history, steps
@@ -19,7 +19,7 @@ GROWING = steps(
 
 
 def test_spans_follow_the_phases_without_gaps() -> None:
-    assert growth_phases(history(GROWING).rows) == [
+    assert list_growth_phases(history(GROWING).rows) == [
         GrowthPhase(0.0, 3.072, 4.0, False),
         GrowthPhase(3.072, 5.12, 8.0, True),
         GrowthPhase(5.12, 6.144, 8.0, False),

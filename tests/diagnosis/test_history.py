@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from progan.diagnosis.history import WINDOW, History, join_windows, lasting_streak, read_rows
+from progan.diagnosis.history import WINDOW, History, find_lasting_streak, join_windows, read_rows
 from progan.errors import UserError
 from tests.diagnosis.synthetic import after, history, steps
 
@@ -70,11 +70,11 @@ def test_a_window_ends_where_the_resolution_changes() -> None:
 def test_gaps_end_a_streak_and_unknown_windows_do_not() -> None:
     found = join_windows(history(steps(320, loss__generator=after(160, 2.0, 1.0))))
     loss = ["loss/generator"]
-    streak = lasting_streak(found, loss, lambda w: w.means["loss/generator"] > 1.5)
+    streak = find_lasting_streak(found, loss, lambda w: w.means["loss/generator"] > 1.5)
     assert (streak[0].start, streak[-1].end) == (160, 320)
-    gap = lasting_streak(found, loss, lambda w: w.start != 240)
+    gap = find_lasting_streak(found, loss, lambda w: w.start != 240)
     assert gap[0].start == 256
     unknown = [replace(w, means={}) if w.start == 240 else w for w in found]
-    assert lasting_streak(unknown, loss, lambda w: w.start >= 200)[0].start == 208
-    assert lasting_streak(found, loss, lambda w: w.start >= 288) == []  # too short to count
-    assert lasting_streak([], loss, lambda w: True) == [] == join_windows(History([]))
+    assert find_lasting_streak(unknown, loss, lambda w: w.start >= 200)[0].start == 208
+    assert find_lasting_streak(found, loss, lambda w: w.start >= 288) == []  # too short to count
+    assert find_lasting_streak([], loss, lambda w: True) == [] == join_windows(History([]))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from progan import presets
-from progan.diagnosis.diagnose import status_history
+from progan.diagnosis.diagnose import diagnose_after_each_tick
 from progan.diagnosis.history import History, read_rows
 
 FOLDER = Path(__file__).parent / "histories"
@@ -28,7 +28,7 @@ RIGHT = [
 def test_the_first_status_is_right_early_and_stays(file: str, preset: str, name: str) -> None:
     run = presets.preset(preset)
     rows = read_rows(FOLDER / f"{file}.jsonl")
-    told = status_history(History(rows, run.objective, run.growth.d_repeats))
+    told = diagnose_after_each_tick(History(rows, run.objective, run.growth.d_repeats))
     assert {status.name for _, status in told if status.is_conclusive or status.findings} == {name}
     first = next(kimg for kimg, status in told if status.name == name)
     assert first < run.growth.total_kimg / 2

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from progan.config import LossConfig
-from progan.diagnosis.balance import LOSS_SCALES, loss_limits
-from progan.diagnosis.diagnose import SYMPTOMS, diagnose, status_history
+from progan.diagnosis.balance import LOSS_SCALES, interpolate_loss_limits
+from progan.diagnosis.diagnose import SYMPTOMS, diagnose, diagnose_after_each_tick
 from progan.diagnosis.history import History
 from progan.diagnosis.status import Status
 from tests.diagnosis.synthetic import Steps, after, history, steps
@@ -176,7 +176,9 @@ def test_the_status_does_not_depend_on_the_length_of_the_ticks(name: str, tick: 
 def test_good_trainings_never_alarm(
     name: str, noise: float, seed: int, tick: int, objective: str
 ) -> None:
-    for _, status in status_history(history(GOOD[name](noise, seed), tick * 8, objective)):
+    for _, status in diagnose_after_each_tick(
+        history(GOOD[name](noise, seed), tick * 8, objective)
+    ):
         assert not status.findings, status
     assert diagnose(history(GOOD[name](noise, seed), tick, objective)).name == "ok"
 
@@ -225,7 +227,7 @@ def test_numbers_that_are_none_are_said_at_once() -> None:
 
 def test_iterations_are_those_of_the_generator() -> None:
     """Five critic steps each: it takes five times the images until something can be said."""
-    one, five = (status_history(history(steps(400), 16, d_repeats=n)) for n in (1, 5))
+    one, five = (diagnose_after_each_tick(history(steps(400), 16, d_repeats=n)) for n in (1, 5))
     first_one, first_five = (
         next(kimg for kimg, status in all_ if status.is_conclusive) for all_ in (one, five)
     )
@@ -235,7 +237,8 @@ def test_iterations_are_those_of_the_generator() -> None:
 def test_nothing_is_said_too_early() -> None:
     assert diagnose(History([])).name == "too early to tell"
     names = [
-        status.name for _, status in status_history(history(CASES["mode collapse"][0][ILL_FROM:]))
+        status.name
+        for _, status in diagnose_after_each_tick(history(CASES["mode collapse"][0][ILL_FROM:]))
     ]
     assert names[:8] == ["too early to tell"] * 8 and names[-1] == "mode collapse"
     assert names[8] == "mode collapse"  # as soon as any status is given
@@ -244,7 +247,7 @@ def test_nothing_is_said_too_early() -> None:
 def test_a_generator_on_its_way_to_many_pictures_has_not_collapsed() -> None:
     for speed in (1 / 500, 1 / 2000):
         each = steps(700, diversity__nearest=lambda n: min(0.01 + n * speed, 0.9))  # noqa: B023
-        assert all(not status.findings for _, status in status_history(history(each)))
+        assert all(not status.findings for _, status in diagnose_after_each_tick(history(each)))
 
 
 def test_diversity_that_falls_by_half_is_a_collapse_before_it_is_deep() -> None:
@@ -277,8 +280,10 @@ def test_older_histories_without_some_statistics_can_be_read() -> None:
 def test_soft_targets_keep_a_loss_away_from_zero(
     options: dict[str, Any], real: float, fake: float
 ) -> None:
-    assert loss_limits(LossConfig(**options), 0.07) == pytest.approx((real, fake), abs=0.01)
-    assert loss_limits(LossConfig(objective="wgan-gp"), 0.07) is None
+    assert interpolate_loss_limits(LossConfig(**options), 0.07) == pytest.approx(
+        (real, fake), abs=0.01
+    )
+    assert interpolate_loss_limits(LossConfig(objective="wgan-gp"), 0.07) is None
 
 
 def test_every_objective_has_a_scale() -> None:

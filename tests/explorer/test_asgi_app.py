@@ -11,13 +11,13 @@ from progan.explorer.view_state import (
     NamedLatent,
     ViewState,
     format_query,
-    start_at_seed,
+    restart_at_seed,
 )
 from tests.explorer.test_renderer import make_renderer
 
 pytest.importorskip("gradio", reason="gradio is not installed: there is no site")
 
-FIRST = start_at_seed(ViewState(latent=NamedLatent(7), target=8, level=4), 7)
+FIRST = restart_at_seed(ViewState(latent=NamedLatent(7), target=8, level=4), 7)
 
 
 def answer(here: Renderer, path: str, query: str, *, leaves: bool = False) -> tuple[int, bytes]:

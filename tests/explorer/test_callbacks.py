@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from progan.explorer.callbacks import TabSession, parse_bounded_int
-from progan.explorer.view_state import NamedLatent, ViewState, start_at_seed
+from progan.explorer.view_state import NamedLatent, ViewState, restart_at_seed
 
 FIRST = ViewState(latent=NamedLatent(7), target=8, level=4)
 
@@ -40,11 +40,11 @@ def test_no_change_is_lost() -> None:
     session = TabSession(FIRST)
     with ThreadPoolExecutor(4) as pool:
         for _ in range(200):
-            pool.submit(session.change, lambda view: start_at_seed(view, view.latent.seed + 1))
+            pool.submit(session.change, lambda view: restart_at_seed(view, view.latent.seed + 1))
     assert session.view.latent == NamedLatent(207)
 
 
 def test_each_tab_has_its_own() -> None:
     session = TabSession(FIRST)
-    copy.deepcopy(session).change(lambda view: start_at_seed(view, 3))
+    copy.deepcopy(session).change(lambda view: restart_at_seed(view, 3))
     assert session.view == FIRST

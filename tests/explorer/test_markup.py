@@ -4,11 +4,11 @@ from pathlib import Path
 
 from progan.explorer import markup
 from progan.explorer.renderer import SavedFiles
-from progan.explorer.view_state import MAX_STEPS, NamedLatent, PathStep, ViewState, start_at_seed
+from progan.explorer.view_state import MAX_STEPS, NamedLatent, PathStep, ViewState, restart_at_seed
 from tests.explorer.test_renderer import make_renderer
 
 HOSTILE = "<script>alert(1)</script>\"'&{{x}}${y}`"
-FIRST = start_at_seed(ViewState(latent=NamedLatent(7), target=8, level=4), 7)
+FIRST = restart_at_seed(ViewState(latent=NamedLatent(7), target=8, level=4), 7)
 
 
 def test_names_are_text() -> None:
@@ -24,8 +24,10 @@ def test_names_are_text() -> None:
 
 
 def test_a_caption_says_all() -> None:
-    assert markup.caption(make_renderer(("cat", "dog")), FIRST.spec) == "Seed 7 · dog · 16x16"
-    assert markup.caption(make_renderer(), FIRST.spec) == "Seed 7 · 16x16"
+    assert (
+        markup.format_caption(make_renderer(("cat", "dog")), FIRST.spec) == "Seed 7 · dog · 16x16"
+    )
+    assert markup.format_caption(make_renderer(), FIRST.spec) == "Seed 7 · 16x16"
 
 
 def test_long_names_of_classes_are_cut_but_in_the_title() -> None:

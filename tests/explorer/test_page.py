@@ -31,14 +31,16 @@ def test_a_failure_is_said(
     words: str,
 ) -> None:
     from progan.explorer import page
-    from progan.explorer.page import _save
+    from progan.explorer.page import _save_and_render_message
 
     def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(page, "save_image_and_latent", fail)
     here = make_renderer()
-    html = _save(here, ViewState(latent=NamedLatent(7), target=8, level=4), here.file, {})
+    html = _save_and_render_message(
+        here, ViewState(latent=NamedLatent(7), target=8, level=4), here.file, {}
+    )
     assert f"Not saved. {words}" in html or f"Not saved. This is {words}" in html
     assert "Errno" not in html
     assert ("Traceback" in capsys.readouterr().err) is isinstance(error, ValueError)

@@ -14,7 +14,7 @@ from progan.cli.generate import main as generate
 from progan.errors import UserError
 from progan.explorer import renderer
 from progan.explorer.renderer import Renderer, file_stem, save_image_and_latent
-from progan.explorer.view_state import ImageSpec, NamedLatent, PathStep, add_step, latent_at
+from progan.explorer.view_state import ImageSpec, NamedLatent, PathStep, add_step, compute_latent
 from progan.sampling.snapshot_file import save_network
 from tests.builders import tiny_snapshot
 
@@ -96,7 +96,7 @@ def test_the_latent_is_a_row(tmp_path: Path) -> None:
     assert found.latent.name == "seed0007-2steps-latent.npy"  # seed0007-2steps.npy: a picture
     latent = np.load(found.latent)
     assert latent.dtype == np.float32
-    np.testing.assert_array_equal(latent, latent_at(WALK, 8).numpy())
+    np.testing.assert_array_equal(latent, compute_latent(WALK, 8).numpy())
 
 
 def test_pictures_say_where_they_are(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from progan.explorer import server
 from progan.explorer.server import (
     HEADERS,
     bind_port,
-    refusal_status,
+    choose_refusal_status,
     restrict_to_local_page,
     server_url,
 )
@@ -40,7 +40,7 @@ FOLLOWED = {
     ],
 )
 def test_our_page_is_answered(path: str, headers: dict[str, str]) -> None:
-    assert refusal_status(path, OURS | headers) is None
+    assert choose_refusal_status(path, OURS | headers) is None
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_our_page_is_answered(path: str, headers: dict[str, str]) -> None:
     ],
 )
 def test_others_are_refused(path: str, headers: dict[str, str]) -> None:
-    assert refusal_status(path, OURS | headers) == 403
+    assert choose_refusal_status(path, OURS | headers) == 403
 
 
 @pytest.mark.parametrize(
@@ -78,11 +78,11 @@ def test_others_are_refused(path: str, headers: dict[str, str]) -> None:
     ],
 )
 def test_only_so_much_is_read(headers: dict[str, str], status: int | None) -> None:
-    assert refusal_status("/gradio_api/run/predict", OURS | headers) == status
+    assert choose_refusal_status("/gradio_api/run/predict", OURS | headers) == status
 
 
 def test_a_request_without_a_host_is_refused() -> None:
-    assert refusal_status("/", {}) == 403
+    assert choose_refusal_status("/", {}) == 403
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_request_without_a_host_is_refused() -> None:
     ],
 )
 def test_what_the_page_does_not_need_is_not_there(path: str) -> None:
-    assert refusal_status(path, OURS) == 404
+    assert choose_refusal_status(path, OURS) == 404
 
 
 def asked(kind: str, path: str, host: str) -> list[dict[str, Any]]:

@@ -16,19 +16,19 @@ from progan.explorer.view_state import (
     PathStep,
     ViewState,
     add_step,
+    compute_latent,
     describe_latent,
     drop_last_step,
     format_latent,
     format_query,
-    latent_at,
-    next_seeds,
+    list_neighbour_seeds,
+    move_slider_and_reset_page,
     parse_latent,
     parse_query,
-    set_percent,
-    set_target,
-    start_at_seed,
-    step_back,
+    restart_at_seed,
+    set_target_and_reset_page,
     step_to_neighbour,
+    undo_slider_or_last_step,
 )
 from progan.sampling.latents import seed_latents
 
@@ -48,12 +48,14 @@ def seed(number: int) -> np.ndarray:
 
 
 def test_a_seed_is_what_it_is_everywhere() -> None:
-    np.testing.assert_array_equal(latent_at(NamedLatent(7), SIZE).numpy(), seed_latents([7], SIZE))
+    np.testing.assert_array_equal(
+        compute_latent(NamedLatent(7), SIZE).numpy(), seed_latents([7], SIZE)
+    )
 
 
 def test_a_step_is_a_turn_towards_a_seed() -> None:
     """Independently: a fifth of the angle, in the plane of both, and a fifth of the length."""
-    found = latent_at(add_step(NamedLatent(7), 12, 20), SIZE).numpy()[0].astype(float)
+    found = compute_latent(add_step(NamedLatent(7), 12, 20), SIZE).numpy()[0].astype(float)
     one, other = seed(7), seed(12)
     along = one / np.linalg.norm(one)
     across = other - (other @ along) * along
@@ -68,25 +70,26 @@ def test_a_step_is_a_turn_towards_a_seed() -> None:
 def test_the_ends_of_a_way_are_exact() -> None:
     assert add_step(NamedLatent(7), 12, 0) == NamedLatent(7)
     np.testing.assert_array_equal(
-        latent_at(add_step(NamedLatent(7), 12, 100), SIZE).numpy(),
-        latent_at(NamedLatent(12), SIZE).numpy(),
+        compute_latent(add_step(NamedLatent(7), 12, 100), SIZE).numpy(),
+        compute_latent(NamedLatent(12), SIZE).numpy(),
     )
 
 
 def test_steps_follow_each_other() -> None:
     latent = add_step(add_step(NamedLatent(7), 12, 100), 13, 40)
     np.testing.assert_array_equal(
-        latent_at(latent, SIZE).numpy(), latent_at(add_step(NamedLatent(12), 13, 40), SIZE).numpy()
+        compute_latent(latent, SIZE).numpy(),
+        compute_latent(add_step(NamedLatent(12), 13, 40), SIZE).numpy(),
     )
     assert drop_last_step(latent) == add_step(NamedLatent(7), 12, 100)
     assert drop_last_step(NamedLatent(7)) == NamedLatent(7)
 
 
 def test_every_step_opens_other_directions() -> None:
-    assert next_seeds(NamedLatent(7), 0, 3) == (8, 9, 10)
-    assert next_seeds(NamedLatent(7), 1, 3) == (11, 12, 13)
-    assert next_seeds(add_step(NamedLatent(7), 12, 5), 0, 3) == (13, 14, 15)
-    assert next_seeds(NamedLatent(NUM_SEEDS - 2), 0, 3) == (NUM_SEEDS - 1, 0, 1)
+    assert list_neighbour_seeds(NamedLatent(7), 0, 3) == (8, 9, 10)
+    assert list_neighbour_seeds(NamedLatent(7), 1, 3) == (11, 12, 13)
+    assert list_neighbour_seeds(add_step(NamedLatent(7), 12, 5), 0, 3) == (13, 14, 15)
+    assert list_neighbour_seeds(NamedLatent(NUM_SEEDS - 2), 0, 3) == (NUM_SEEDS - 1, 0, 1)
 
 
 def test_words() -> None:
@@ -99,7 +102,7 @@ def test_words() -> None:
 @given(PLACES)
 def test_a_brief_name_leads_back(latent: NamedLatent) -> None:
     assert parse_latent(format_latent(latent)) == latent
-    latent = latent_at(latent, SIZE)
+    latent = compute_latent(latent, SIZE)
     assert latent.shape == (1, SIZE) and bool(latent.isfinite().all())
 
 
@@ -132,29 +135,40 @@ def parsed(text: str) -> dict[str, str]:
 
 
 def test_a_seed_begins_anew() -> None:
-    view = start_at_seed(
-        replace(set_percent(set_target(FIRST, 12), 30), neighbour_page=2, class_index=1, level=3),
+    view = restart_at_seed(
+        replace(
+            move_slider_and_reset_page(set_target_and_reset_page(FIRST, 12), 30),
+            neighbour_page=2,
+            class_index=1,
+            level=3,
+        ),
         20,
     )
     assert view.current_latent == NamedLatent(20) and view.target == 21
     assert (view.neighbour_page, view.class_index, view.level) == (0, 1, 3)
-    assert start_at_seed(FIRST, -1).current_latent == NamedLatent(NUM_SEEDS - 1)
-    assert start_at_seed(FIRST, NUM_SEEDS).current_latent == NamedLatent(0)
+    assert restart_at_seed(FIRST, -1).current_latent == NamedLatent(NUM_SEEDS - 1)
+    assert restart_at_seed(FIRST, NUM_SEEDS).current_latent == NamedLatent(0)
 
 
 def test_the_slider_goes_to_and_fro() -> None:
-    assert set_percent(set_target(FIRST, 12), 30).current_latent == NamedLatent(
-        7, (PathStep(30, 12),)
-    )
-    assert set_percent(set_percent(set_target(FIRST, 12), 30), 0).current_latent == NamedLatent(7)
+    assert move_slider_and_reset_page(
+        set_target_and_reset_page(FIRST, 12), 30
+    ).current_latent == NamedLatent(7, (PathStep(30, 12),))
+    assert move_slider_and_reset_page(
+        move_slider_and_reset_page(set_target_and_reset_page(FIRST, 12), 30), 0
+    ).current_latent == NamedLatent(7)
 
 
 def test_what_is_touched_at_once_may_come_in_any_order() -> None:
-    assert set_percent(set_target(FIRST, 12), 30) == set_target(set_percent(FIRST, 30), 12)
+    assert move_slider_and_reset_page(
+        set_target_and_reset_page(FIRST, 12), 30
+    ) == set_target_and_reset_page(move_slider_and_reset_page(FIRST, 30), 12)
 
 
 def test_a_step_starts_where_the_slider_is() -> None:
-    view = step_to_neighbour(set_percent(set_target(FIRST, 12), 30), 13)
+    view = step_to_neighbour(
+        move_slider_and_reset_page(set_target_and_reset_page(FIRST, 12), 30), 13
+    )
     assert view.current_latent == NamedLatent(
         7, (PathStep(30, 12), PathStep(view.step_percent, 13))
     )
@@ -169,18 +183,20 @@ def test_neighbours_are_where_a_step_leads() -> None:
 
 
 def test_the_way_back_is_the_way_here() -> None:
-    view = set_percent(set_target(step_to_neighbour(FIRST, 9), 12), 30)
+    view = move_slider_and_reset_page(
+        set_target_and_reset_page(step_to_neighbour(FIRST, 9), 12), 30
+    )
     ways = [
         view.current_latent,
-        step_back(view).current_latent,
-        step_back(step_back(view)).current_latent,
+        undo_slider_or_last_step(view).current_latent,
+        undo_slider_or_last_step(undo_slider_or_last_step(view)).current_latent,
     ]
     assert ways == [
         NamedLatent(7, (PathStep(25, 9), PathStep(30, 12))),
         NamedLatent(7, (PathStep(25, 9),)),
         NamedLatent(7),
     ]
-    assert step_back(FIRST) == FIRST
+    assert undo_slider_or_last_step(FIRST) == FIRST
 
 
 @pytest.mark.parametrize("percent", [0, 30])
@@ -188,13 +204,14 @@ def test_no_way_is_so_long_that_it_has_no_pictures(percent: int) -> None:
     view = FIRST
     while view.can_step:
         assert all(parse_query(parsed(format_query(spec))) for spec in view.neighbours.values())
-        view = set_percent(step_to_neighbour(view, 9), percent)
+        view = move_slider_and_reset_page(step_to_neighbour(view, 9), percent)
     assert step_to_neighbour(view, 9) == view and view.neighbours == {}
     assert MAX_STEPS - 1 <= len(view.current_latent.steps) <= MAX_STEPS
     assert (
-        parse_query(parsed(format_query(set_percent(view, 50).spec))) == set_percent(view, 50).spec
+        parse_query(parsed(format_query(move_slider_and_reset_page(view, 50).spec)))
+        == move_slider_and_reset_page(view, 50).spec
     )
-    assert step_back(step_back(view)).can_step
+    assert undo_slider_or_last_step(undo_slider_or_last_step(view)).can_step
 
 
 @given(PLACES, st.none() | st.integers(0, 99), st.integers(2, 10))

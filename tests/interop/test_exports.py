@@ -19,7 +19,7 @@ from progan.config import Network
 from progan.errors import UserError
 from progan.interop import exports
 from progan.interop.cli import ONNX_PACKAGES, main
-from progan.interop.exports import FORMATS, ExportableGenerator, export, truncate
+from progan.interop.exports import FORMATS, ExportableGenerator, export, truncate_to_level
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import render_single
 from progan.sampling.snapshot_file import Snapshot, load_network, save_network
@@ -140,7 +140,7 @@ def test_images_that_are_no_squares(tmp_path: Path) -> None:
 @pytest.mark.parametrize("level", [2, 3])
 def test_a_lower_level_is_a_network_of_its_own(tmp_path: Path, kind: str, level: int) -> None:
     snapshot = snapshot_of(**KINDS[kind])
-    lower = truncate(snapshot, level, 1.0)
+    lower = truncate_to_level(snapshot, level, 1.0)
     assert lower.generator.config.resolution == 1 << level
     save_network(tmp_path / "x.safetensors", lower)
     loaded = load_network(tmp_path / "x.safetensors", torch.device("cpu"))

@@ -24,8 +24,8 @@ from progan.interop.official import (
     official_arguments,
     official_names,
     require_official,
-    to_official,
-    to_ours,
+    transpose_from_official,
+    transpose_to_official,
 )
 from progan.sampling.snapshot_file import load_network, save_network
 from progan.sizes import MAX_LEVEL, MIN_LEVEL
@@ -178,9 +178,11 @@ def test_names_are_those_of_the_reference(max_level: int, fused: bool, role: str
 )
 def test_layouts_go_there_and_back(name: str, shape: list[int]) -> None:
     array = np.random.RandomState(0).randn(*shape).astype(np.float32)
-    np.testing.assert_array_equal(to_official(name, to_ours(name, array)), array)
     np.testing.assert_array_equal(
-        to_float_tensor(to_ours(name, array)), official.our_layout(name, array)
+        transpose_to_official(name, transpose_from_official(name, array)), array
+    )
+    np.testing.assert_array_equal(
+        to_float_tensor(transpose_from_official(name, array)), official.our_layout(name, array)
     )
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from metrics.cli import main
 from metrics.evaluation import METRICS
 from metrics.options import DESCRIPTIONS
-from metrics.sources import mirror_source, open_network_source, open_source, resize_source
+from metrics.sources import flip_half_of_source, open_network_source, open_source, resize_source
 from progan import networks as nets
 from progan.cli.dataset import main as dataset_tool
 from progan.config import Network
@@ -284,7 +284,7 @@ def test_what_was_enlarged_is_itself_when_brought_back(place, network):
 def test_reals_are_mirrored_for_networks_that_mirror(place):
     source = open_source(place / "dataset", CPU)
     rows = np.arange(source.count)
-    plain, flipped = (kind.sample(rows) for kind in (source, mirror_source(source)))
+    plain, flipped = (kind.sample(rows) for kind in (source, flip_half_of_source(source)))
     images, found = plain.read(rows), flipped.read(rows)
     is_flipped = (found == images[:, :, ::-1]).all((1, 2, 3))
     assert 0 < is_flipped.sum() < len(rows)

@@ -11,13 +11,13 @@ import torch
 from metrics.comparison import (
     compare,
     comparison_sheet,
+    compute_sort_key,
     describe_mixed_reals,
     find_column,
     format_csv,
     format_markdown,
-    rank_value,
+    make_distinct_run_names,
     render_samples,
-    run_names,
 )
 from metrics.options import GOALS, LOWER_IS_BETTER
 from metrics.run_record import (
@@ -26,7 +26,7 @@ from metrics.run_record import (
     add_results,
     read_record,
     read_results,
-    statistics_at,
+    read_statistics_at,
 )
 from progan.errors import UserError
 from progan.run_directory import save_config
@@ -66,13 +66,13 @@ def write_lines(path: Path, *lines: object) -> None:
     ],
 )
 def test_ranks_put_the_best_first(column, order):
-    assert sorted([1, 2, 3], key=lambda value: rank_value(column, value, 1.9)) == order
+    assert sorted([1, 2, 3], key=lambda value: compute_sort_key(column, value, 1.9)) == order
 
 
 def test_what_is_not_known_has_no_rank():
-    assert rank_value("FID", None, 0) is None
-    assert rank_value("FID", float("nan"), 0) is None
-    assert rank_value("MS-SSIM", 0.3, None) is None
+    assert compute_sort_key("FID", None, 0) is None
+    assert compute_sort_key("FID", float("nan"), 0) is None
+    assert compute_sort_key("MS-SSIM", 0.3, None) is None
 
 
 def test_every_metric_that_has_a_least_value_has_it_as_its_goal():
@@ -143,8 +143,8 @@ def test_a_column_that_is_not_there_is_named():
 
 def test_runs_of_one_name_are_told_apart():
     one, other, third = record("x/00000-a"), record("y/00000-a"), record("x/00001-a")
-    assert run_names([one, third]) == ["00000-a", "00001-a"]
-    assert run_names([one, other]) == [str(one.path), str(other.path)]
+    assert make_distinct_run_names([one, third]) == ["00000-a", "00001-a"]
+    assert make_distinct_run_names([one, other]) == [str(one.path), str(other.path)]
 
 
 def test_names_of_runs_are_text_and_no_markup():
@@ -185,13 +185,13 @@ def test_the_statistics_are_those_of_the_snapshot(tmp_path):
     )
     with (tmp_path / "stats.jsonl").open("a") as file:
         file.write('{"images_seen": 20')
-    assert statistics_at(tmp_path, 2500) == {
+    assert read_statistics_at(tmp_path, 2500) == {
         "loss/critic": 2,
         "progress/hours": 2,
         "accuracy/real": 0.5,
         "speed/images-per-second": 9,
     }
-    assert statistics_at(tmp_path, 500) == {} == statistics_at(tmp_path / "none", 500)
+    assert read_statistics_at(tmp_path, 500) == {} == read_statistics_at(tmp_path / "none", 500)
 
 
 def test_metrics_are_found_in_both_formats(tmp_path):

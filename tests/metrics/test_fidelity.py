@@ -345,3 +345,16 @@ def test_logits_are_kept_with_the_features(reals):
     assert (
         fidelity.inception_score(replace(sample, rows=sample.rows[:20]), sample, context) != first
     )
+
+
+@pytest.mark.parametrize("count", [300, 256])
+def test_kid75_is_the_mean_over_whole_batches_of_128(count):
+    first, second = cloud(1, count), 1.2 * cloud(2, count)
+    expected = np.mean(
+        [
+            feature_metrics.squared_mmd(first[start : start + 128], second[start : start + 128])
+            for start in (0, 128)
+        ]
+    )
+    pair = torch.from_numpy(first), torch.from_numpy(second)
+    assert fidelity.kernel_distance_of_batches(*pair) == pytest.approx(expected, rel=1e-5)

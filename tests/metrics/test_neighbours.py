@@ -17,11 +17,11 @@ from metrics.neighbours import (
     NeighbourSearch,
     find_nearest,
     neighbour_sheet,
-    parse_crop,
+    parse_crop_or_whole,
 )
 from metrics.samples import ImageSample, Size, split_batches
 from progan.errors import UserError
-from progan.images import Pixels, repeat_pixels
+from progan.images import Pixels, enlarge_by_repeating_pixels
 from tests.builders import image_sample, source_of
 
 CPU = torch.device("cpu")
@@ -130,15 +130,15 @@ def test_copies_are_at_no_distance():
 
 def test_windows_are_read():
     size = Size(20, 30, 3)
-    assert parse_crop(None, size) == CropBox(0, 0, 30, 20)
-    assert parse_crop("4,2,8x6", size) == CropBox(left=4, top=2, width=8, height=6)
-    assert parse_crop("0,0,30x20", size) == CropBox(0, 0, 30, 20)
+    assert parse_crop_or_whole(None, size) == CropBox(0, 0, 30, 20)
+    assert parse_crop_or_whole("4,2,8x6", size) == CropBox(left=4, top=2, width=8, height=6)
+    assert parse_crop_or_whole("0,0,30x20", size) == CropBox(0, 0, 30, 20)
 
 
 @pytest.mark.parametrize("text", ["", "1,2,3", "1,2,3x", "1,2,3x4x5", "a,b,cxd", "1.5,2,3x4"])
 def test_what_is_no_window_is_answered_with_one(text):
     with pytest.raises(UserError, match=f"--crop '{text}' is not X,Y,WIDTHxHEIGHT such as 16,8"):
-        parse_crop(text, Size(20, 30, 3))
+        parse_crop_or_whole(text, Size(20, 30, 3))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_what_is_no_window_is_answered_with_one(text):
 )
 def test_windows_outside_of_the_images_are_refused(text):
     with pytest.raises(UserError, match=f"--crop {text} does not lie inside of images of 30x20x3"):
-        parse_crop(text, Size(20, 30, 3))
+        parse_crop_or_whole(text, Size(20, 30, 3))
 
 
 def looked_up(images: np.ndarray, training: np.ndarray, k: int) -> NeighbourSearch:
@@ -188,7 +188,9 @@ def test_the_most_suspicious_images_come_first_beside_their_neighbours():
     third = [place for place in np.argsort(found.nearest) if place not in (4, 2)][0]
     for line, place in zip(cells, (4, 2, third), strict=True):
         shown = np.concatenate([images[place : place + 1], training[found.neighbours.rows[place]]])
-        np.testing.assert_array_equal(line, repeat_pixels(shown.transpose(0, 2, 3, 1), MIN_CELL))
+        np.testing.assert_array_equal(
+            line, enlarge_by_repeating_pixels(shown.transpose(0, 2, 3, 1), MIN_CELL)
+        )
 
 
 def test_a_sheet_has_no_more_rows_than_images():
@@ -250,5 +252,6 @@ def test_grey_and_transparent_images_are_shown_as_they_are_compared(channels):
     )
     shown = {cell.tobytes() for cell in cells[:, 0]}
     assert shown == {
-        cell.tobytes() for cell in repeat_pixels(expected.transpose(0, 2, 3, 1), MIN_CELL)
+        cell.tobytes()
+        for cell in enlarge_by_repeating_pixels(expected.transpose(0, 2, 3, 1), MIN_CELL)
     }

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from metrics.detector import is_vgg16, open_detector
+from metrics.detector import has_vgg16_convolutions, open_detector
 
 CPU = torch.device("cpu")
 PLAN = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512)  # 0: pooling
@@ -98,7 +98,9 @@ def test_only_vgg16_fits():
             ("features." + name, tensor) for name, tensor in sequential().state_dict().items()
         )
     }
-    assert is_vgg16(shapes)
-    assert not is_vgg16({**shapes, "features.7.weight": torch.zeros(128)})
+    assert has_vgg16_convolutions(shapes)
+    assert not has_vgg16_convolutions({**shapes, "features.7.weight": torch.zeros(128)})
     for name in shapes:
-        assert not is_vgg16({other: shapes[other] for other in shapes if other != name})
+        assert not has_vgg16_convolutions(
+            {other: shapes[other] for other in shapes if other != name}
+        )

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from progan.ops import fade, fade_images
+from progan.ops import blend_with_half_resolution, fade
 
 
 def number(value: float) -> Tensor:
@@ -29,7 +29,9 @@ def test_images_become_blocks_as_alpha_goes_to_zero(alpha: float) -> None:
     means = x.numpy().reshape(2, 3, 2, 2, 2, 2).mean(axis=(3, 5))
     blocks = means.repeat(2, axis=2).repeat(2, axis=3)
     expected = alpha * x.numpy() + (1 - alpha) * blocks
-    np.testing.assert_allclose(fade_images(x, number(alpha)), expected, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(
+        blend_with_half_resolution(x, number(alpha)), expected, rtol=0, atol=1e-14
+    )
 
 
 def test_it_is_twice_differentiable_in_all_of_its_arguments() -> None:

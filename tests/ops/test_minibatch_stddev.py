@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from progan.ops import largest_divisor, minibatch_stddev
+from progan.ops import append_minibatch_stddev, find_largest_divisor
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -27,7 +27,7 @@ def test_members_of_a_group_share_the_mean_of_their_deviations(
     n: int, group_size: int, groups: list[list[int]]
 ) -> None:
     x = noise(n, 3, 2, 2)
-    out = minibatch_stddev(x, group_size)
+    out = append_minibatch_stddev(x, group_size)
     assert out.shape == (n, 4, 2, 2)
     np.testing.assert_array_equal(out[:, :3], x)
     for members in groups:
@@ -41,7 +41,7 @@ def test_members_of_a_group_share_the_mean_of_their_deviations(
 
 def test_equal_images_have_no_spread_but_a_finite_gradient() -> None:
     x = torch.ones(4, 2, 2, 2, dtype=torch.float64, requires_grad=True)
-    spread = minibatch_stddev(x, 4)[:, -1]
+    spread = append_minibatch_stddev(x, 4)[:, -1]
     np.testing.assert_allclose(spread.detach(), 1e-4, rtol=1e-12)  # sqrt(1e-8)
     spread.sum().backward()
     assert torch.isfinite(x.grad).all()
@@ -50,13 +50,13 @@ def test_equal_images_have_no_spread_but_a_finite_gradient() -> None:
 @pytest.mark.parametrize("group_size", [2, 3, 4])
 def test_it_is_twice_differentiable(group_size: int) -> None:
     x = noise(4, 1, 2, 1).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: minibatch_stddev(x, group_size), x)
-    assert torch.autograd.gradgradcheck(lambda x: minibatch_stddev(x, group_size), x)
+    assert torch.autograd.gradcheck(lambda x: append_minibatch_stddev(x, group_size), x)
+    assert torch.autograd.gradgradcheck(lambda x: append_minibatch_stddev(x, group_size), x)
 
 
 def test_divisors() -> None:
     for n in range(1, 40):
         for limit in range(1, 40):
-            size = largest_divisor(n, limit)
+            size = find_largest_divisor(n, limit)
             assert n % size == 0 and size <= limit
             assert all(n % larger for larger in range(size + 1, min(n, limit) + 1))

@@ -5,18 +5,18 @@ import math
 import pytest
 import torch
 
-from progan.ops import multiplicative_noise
+from progan.ops import apply_multiplicative_noise
 
 
 def disturbed(x: torch.Tensor, strength: float) -> torch.Tensor:
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        return multiplicative_noise(x, torch.tensor(strength, dtype=x.dtype))
+        return apply_multiplicative_noise(x, torch.tensor(strength, dtype=x.dtype))
 
 
 def test_without_a_strength_nothing_happens_and_nothing_is_drawn() -> None:
     x, state = torch.ones(2, 3, 4, 4), torch.random.get_rng_state()
-    assert multiplicative_noise(x, None) is x
+    assert apply_multiplicative_noise(x, None) is x
     assert torch.equal(torch.random.get_rng_state(), state)
 
 

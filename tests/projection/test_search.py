@@ -8,7 +8,7 @@ from progan.projection.search import (
     LEARNING_RATE,
     Distance,
     SearchBudget,
-    _gradients,
+    _compute_distance_gradients,
     learning_rate_at,
     make_distance,
     normalize_latents,
@@ -105,7 +105,9 @@ def test_gradients_are_those_of_each_picture_alone(snapshot: Snapshot) -> None:
         latents = seed_latents([1, 2], config.latent_size).double()
         labels = torch.zeros(2, 0).double()
         distance = plain(torch.zeros(1, config.channels, 16, 16).double())
-        found = _gradients(double, distance, latents.clone().requires_grad_(), labels)
+        found = _compute_distance_gradients(
+            double, distance, latents.clone().requires_grad_(), labels
+        )
         step = 1e-6
         for row in range(2):
             for column in range(config.latent_size):

@@ -11,7 +11,7 @@ from progan.report.metrics import (
     Series,
     choose_best_network,
     find_network_at,
-    network_ages,
+    read_images_seen_by_network,
     read_measurements,
 )
 from tests.builders import tiny_run
@@ -92,7 +92,7 @@ def test_both_kinds_of_lines_are_one_series(tmp_path: Path) -> None:
         ),
     )
     (directory / "network-snapshot-000009.safetensors").write_text("damaged")
-    assert network_ages(directory) == {
+    assert read_images_seen_by_network(directory) == {
         "network-snapshot-000002": 2000,
         "network-snapshot-000005": 5000,
     }

@@ -8,7 +8,7 @@ import pytest
 
 from progan.diagnosis.curves import GrowthPhase
 from progan.report.curves import Chart, build_section, chart_data, downsample, make_charts
-from progan.report.facts import hours_at, shaded_phases
+from progan.report.facts import interpolate_hours, list_shaded_phases
 from progan.report.metrics import read_measurements
 from progan.report.page import render_section
 from progan.report.run_data import read_rows, read_run
@@ -64,14 +64,14 @@ def test_what_is_not_finite_is_a_gap(tmp_path: Path) -> None:
 def test_phases_are_shaded_as_far_as_the_run_is(tmp_path: Path) -> None:
     directory = made_run(tmp_path)
     data = read_run(directory)
-    assert shaded_phases(data) == [
+    assert list_shaded_phases(data) == [
         GrowthPhase(0, 1.5, 4, False),
         GrowthPhase(1.5, 3, 8, True),
         GrowthPhase(3, 4.5, 8, False),
         GrowthPhase(4.5, data.kimg, 16, True),
     ]
     (directory / "config.json").write_text("{")
-    assert shaded_phases(read_run(directory))[0].resolution == 32  # as the ticks say
+    assert list_shaded_phases(read_run(directory))[0].resolution == 32  # as the ticks say
 
 
 def test_time_is_shared_out_between_ticks() -> None:
@@ -79,8 +79,8 @@ def test_time_is_shared_out_between_ticks() -> None:
         {"images_seen": 1000.0, "progress/hours": 1.0},
         {"images_seen": 3000.0, "progress/hours": 2.0},
     ]
-    assert [hours_at(kimg, rows) for kimg in (0, 0.5, 2, 3)] == [0, 0.5, 1.5, 2]
-    assert hours_at(4, rows) is None and hours_at(1, []) is None
+    assert [interpolate_hours(kimg, rows) for kimg in (0, 0.5, 2, 3)] == [0, 0.5, 1.5, 2]
+    assert interpolate_hours(4, rows) is None and interpolate_hours(1, []) is None
 
 
 @pytest.mark.parametrize(

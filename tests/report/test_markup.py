@@ -3,7 +3,7 @@
 import pytest
 
 from progan.errors import UserError
-from progan.report.page import json_for_script, render_section
+from progan.report.page import dump_json_for_script, render_section
 from tests.report.pages import Page
 
 HOSTILE = """</script><script>alert(1)</script><img src=x onerror=alert(1)> "'&\\u003c"""
@@ -44,4 +44,4 @@ def test_text_stays_text(macro, build) -> None:
 
 def test_json_cannot_end_its_script() -> None:
     for text in (HOSTILE, "<!--"):
-        assert "<" not in json_for_script({"x": text})
+        assert "<" not in dump_json_for_script({"x": text})

@@ -11,10 +11,10 @@ import torch
 from progan.command import DEVICES
 from progan.errors import UserError
 from progan.runtime.devices import (
+    call_or_none_if_out_of_memory,
     choose_device,
     describe_device,
     is_out_of_memory,
-    none_if_out_of_memory,
     peak_memory_bytes,
     set_deterministic,
     set_precision,
@@ -153,7 +153,7 @@ def test_the_cpu_really_says_it_so() -> None:
 
 
 def test_work_that_memory_is_too_small_for_returns_nothing() -> None:
-    assert none_if_out_of_memory(lambda: torch.empty(2**60)) is None
-    assert none_if_out_of_memory(lambda: "done") == "done"
+    assert call_or_none_if_out_of_memory(lambda: torch.empty(2**60)) is None
+    assert call_or_none_if_out_of_memory(lambda: "done") == "done"
     with pytest.raises(RuntimeError, match="size"):
-        none_if_out_of_memory(lambda: torch.ones(2) + torch.ones(3))
+        call_or_none_if_out_of_memory(lambda: torch.ones(2) + torch.ones(3))

@@ -19,7 +19,7 @@ from progan.errors import UserError
 from progan.runtime.files import (
     append_text,
     atomic_path,
-    human_bytes,
+    format_bytes,
     make_folder,
     remove_partials,
     require_folder_or_nothing,
@@ -47,13 +47,13 @@ def names(folder: Path) -> list[str]:
     ],
 )
 def test_human_bytes(num_bytes: int, text: str) -> None:
-    assert human_bytes(num_bytes) == text
+    assert format_bytes(num_bytes) == text
 
 
 @settings(deadline=None)
 @given(st.integers(0, 2**60))
 def test_human_bytes_is_right_to_a_tenth_of_its_unit(num_bytes: int) -> None:
-    number, unit = human_bytes(num_bytes).split()
+    number, unit = format_bytes(num_bytes).split()
     size = 1024 ** ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB").index(unit)
     assert abs(float(number) * size - num_bytes) <= 0.0501 * size
 

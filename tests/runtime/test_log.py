@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progan.runtime.log import Log
-from progan.runtime.text import human_percent, human_rate, human_seconds
+from progan.runtime.text import format_duration, format_percent, format_rate
 
 STAMPED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  (.*)")
 UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -89,7 +89,7 @@ def test_a_training_outlives_its_reader(tmp_path: Path, ended: str) -> None:
     [(0.02341, "0.0234"), (5.6, "5.6"), (99.94, "99.9"), (213.4, "213"), (1774.2, "1774")],
 )
 def test_speeds_are_written_without_powers_of_ten(speed: float, text: str) -> None:
-    assert human_rate(speed) == text
+    assert format_rate(speed) == text
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ def test_speeds_are_written_without_powers_of_ten(speed: float, text: str) -> No
     ],
 )
 def test_times_are_written_in_two_units(seconds: float, text: str) -> None:
-    assert human_seconds(seconds) == text
+    assert format_duration(seconds) == text
 
 
 @given(st.floats(0, 10**8))
 def test_no_more_than_the_last_unit_is_lost(seconds: float) -> None:
-    parts = [(int(part[:-1]), UNIT_SECONDS[part[-1]]) for part in human_seconds(seconds).split()]
+    parts = [(int(part[:-1]), UNIT_SECONDS[part[-1]]) for part in format_duration(seconds).split()]
     shown = sum(number * unit for number, unit in parts)
     assert shown <= seconds < shown + parts[-1][1]
 
@@ -130,11 +130,11 @@ def test_no_more_than_the_last_unit_is_lost(seconds: float) -> None:
     ],
 )
 def test_times_are_bounded(seconds: float, words: str) -> None:
-    assert human_seconds(seconds) == words
+    assert format_duration(seconds) == words
 
 
 def test_percentages_are_within_0_and_100() -> None:
-    assert [human_percent(share) for share in (-0.1, 0.0, 0.4304, 1.0, 1.07)] == [
+    assert [format_percent(share) for share in (-0.1, 0.0, 0.4304, 1.0, 1.07)] == [
         "0.0%",
         "0.0%",
         "43.0%",

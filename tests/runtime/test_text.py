@@ -4,7 +4,12 @@ import unicodedata
 
 import pytest
 
-from progan.runtime.text import distinct_file_names, format_count, pluralize, safe_file_name
+from progan.runtime.text import (
+    format_count,
+    make_distinct_file_names,
+    make_safe_file_name,
+    pluralize,
+)
 from tests.for_each import for_each
 
 
@@ -36,7 +41,7 @@ def test_other_plurals_are_given() -> None:
 
 @pytest.mark.parametrize("name", ["cat", "red bird", "日本", "a-b", "x" * 240, "a.b", "_", "nulls"])
 def test_safe_names_stay_as_they_are(name: str) -> None:
-    assert safe_file_name(name, "x") == name
+    assert make_safe_file_name(name, "x") == name
 
 
 @for_each(
@@ -73,7 +78,7 @@ def test_safe_names_stay_as_they_are(name: str) -> None:
     ],
 )
 def test_unsafe_names_are_changed(name: str, safe: str) -> None:
-    assert safe_file_name(name, "x") == safe
+    assert make_safe_file_name(name, "x") == safe
 
 
 @pytest.mark.parametrize(
@@ -92,14 +97,16 @@ def test_unsafe_names_are_changed(name: str, safe: str) -> None:
 )
 def test_distinct_names_stay_distinct_without_case_and_normalization(names: list[str]) -> None:
     for given in (names, names[::-1]):
-        found = distinct_file_names(given, "class")
+        found = make_distinct_file_names(given, "class")
         keys = {unicodedata.normalize("NFC", name.casefold()) for name in found}
         assert len(keys) == len(names)
-        assert all(len(name.encode()) <= 255 and safe_file_name(name[:200], "") for name in found)
+        assert all(
+            len(name.encode()) <= 255 and make_safe_file_name(name[:200], "") for name in found
+        )
 
 
 def test_names_that_are_safe_come_first() -> None:
-    assert distinct_file_names(["a/b", "a-b", "Cat", "cat", "CAT-2"], "class") == [
+    assert make_distinct_file_names(["a/b", "a-b", "Cat", "cat", "CAT-2"], "class") == [
         "a-b-2",
         "a-b",
         "Cat",

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from progan.runtime.weights_file import (
-    content_hash,
+    hash_content,
     is_weights_file,
     load_weights,
     read_header,
@@ -27,20 +27,20 @@ HEADER = {"format": "test", "version": 1, "names": ["é"]}
 
 def test_different_contents_have_different_hashes() -> None:
     for one, other in combinations(DIFFERENT, 2):
-        assert content_hash(one) != content_hash(other), (one, other)
+        assert hash_content(one) != hash_content(other), (one, other)
 
 
 def test_equal_contents_have_equal_hashes() -> None:
-    assert content_hash((1, 2)) == content_hash([1, 2]), "files of torch hold both as they like"
+    assert hash_content((1, 2)) == hash_content([1, 2]), "files of torch hold both as they like"
     picture = torch.rand(2, 3, 4, 5)
     laid_out = picture.contiguous(memory_format=torch.channels_last)
-    assert content_hash(picture) == content_hash(laid_out)
-    assert content_hash(NUMBERS) == content_hash(torch.stack([NUMBERS, NUMBERS], 1)[:, 0])
+    assert hash_content(picture) == hash_content(laid_out)
+    assert hash_content(NUMBERS) == hash_content(torch.stack([NUMBERS, NUMBERS], 1)[:, 0])
 
 
 def test_the_hash_is_the_same_for_ever() -> None:
     """Files hold it."""
-    assert content_hash({"a": [1, None], "b": torch.tensor([1.5])}) == (
+    assert hash_content({"a": [1, None], "b": torch.tensor([1.5])}) == (
         "82e32e1ee853b83bc0bcf2b99f26aa62c9ab458dc27614e3dfe2c0bd65eea96e"
     )
 

@@ -12,7 +12,7 @@ from progan.runtime.workers import (
     BackgroundJob,
     JobAbandoned,
     call_interruptibly,
-    in_order,
+    map_in_order,
     worker_pool,
 )
 from tests.builders import in_foreground
@@ -31,7 +31,7 @@ def test_a_job_runs_beside_and_the_next_one_waits_for_it() -> None:
 
     with BackgroundJob() as background:
         background.submit(first)
-        background.check()
+        background.raise_if_failed()
         assert not done
         go_on.set()
         background.submit(lambda: done.append("second"))
@@ -47,7 +47,7 @@ def test_an_error_is_raised_at_the_next_call_and_once(ask: object) -> None:
     background.submit(fail)
     with pytest.raises(OSError, match="disk is full"):
         ask(background)  # type: ignore[operator]
-    background.check()
+    background.raise_if_failed()
 
 
 def test_check_raises_what_has_failed_without_waiting() -> None:
@@ -58,11 +58,11 @@ def test_check_raises_what_has_failed_without_waiting() -> None:
         fail()
 
     background.submit(fail_later)
-    background.check()
+    background.raise_if_failed()
     go_on.set()
     background._join()
     with pytest.raises(OSError, match="disk is full"):
-        background.check()
+        background.raise_if_failed()
 
 
 def test_the_end_waits_and_raises() -> None:
@@ -115,7 +115,7 @@ def test_results_come_in_order_and_only_a_few_ahead(workers: int) -> None:
         return task * task
 
     with worker_pool(workers, in_processes=False) as pool:
-        results = in_order(pool, slow_when_even, range(20), ahead=4)
+        results = map_in_order(pool, slow_when_even, range(20), ahead=4)
         assert next(results) == 0
         time.sleep(0.1)
         assert sorted(started) == [0, 1, 2, 3, 4]
@@ -130,7 +130,7 @@ def test_waiting_jobs_are_dropped_when_the_work_ends_early() -> None:
         time.sleep(0.05)
 
     with suppress(ZeroDivisionError), worker_pool(1, in_processes=False) as pool:
-        next(in_order(pool, slow, range(100), ahead=50))
+        next(map_in_order(pool, slow, range(100), ahead=50))
         raise ZeroDivisionError
     assert len(started) < 10
 
@@ -145,12 +145,12 @@ def test_processes_leave_ctrl_c_and_closed_terminals_to_their_parent(name: str) 
 
 def test_processes_work_too() -> None:
     with worker_pool(2, in_processes=True) as pool:
-        assert list(in_order(pool, abs, range(-5, 0), ahead=2)) == [5, 4, 3, 2, 1]
+        assert list(map_in_order(pool, abs, range(-5, 0), ahead=2)) == [5, 4, 3, 2, 1]
 
 
 BLOCKED = r"""
 import os, signal, sys, threading
-from progan.runtime.workers import call_interruptibly, in_order, worker_pool
+from progan.runtime.workers import call_interruptibly, map_in_order, worker_pool
 
 read, write = os.pipe()
 
@@ -163,7 +163,7 @@ try:
     if sys.argv[1] == "call":
         call_interruptibly(lambda: block(0))
     with worker_pool(2, in_processes=sys.argv[1] == "processes") as pool:
-        list(in_order(pool, block, range(3), ahead=2))
+        list(map_in_order(pool, block, range(3), ahead=2))
 except KeyboardInterrupt:
     sys.exit(130)
 """

@@ -80,5 +80,7 @@ def test_the_oldest_states_know_no_dials() -> None:
 
 def test_what_was_migrated_is_what_is_saved_today(tmp_path: Path) -> None:
     state = create_state(VERSION_1, CPU)
-    today = checkpoint.read_checkpoint(checkpoint.save_state(tmp_path, state, VERSION_1))
+    today = checkpoint.read_checkpoint(
+        checkpoint.save_state_and_delete_oldest(tmp_path, state, VERSION_1)
+    )
     assert checkpoint.read_checkpoint(GOLDEN / "state-version-1.pt").keys() == today.keys()

@@ -16,18 +16,18 @@ from progan.sampling.image_files import (
     IMAGE_SUFFIXES,
     NPY,
     ImageOutput,
+    format_seed_caption,
     provenance,
     require_image_format,
     save_array,
     save_image,
-    seed_caption,
     write_grid,
     write_images,
     write_sheet,
 )
 from progan.sampling.latents import batch_from_seeds, select_resolution
 from progan.sampling.render import render
-from progan.sampling.snapshot_file import Snapshot, fingerprint
+from progan.sampling.snapshot_file import Snapshot, compute_fingerprint
 from progan.sizes import Size
 from tests.builders import tiny_snapshot
 
@@ -201,7 +201,7 @@ def test_a_contact_sheet_has_all_images_and_room_for_words(
     ],
 )
 def test_names_in_words(name: str, words: str) -> None:
-    assert seed_caption(name) == words
+    assert format_seed_caption(name) == words
 
 
 def test_other_kinds_of_files(snapshot: Snapshot, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_image_says_where_it_comes_from(tmp_path: Path) -> None:
     assert provenance(tmp_path / "n.safetensors", "generate.py --seeds 0") == {
         "Software": f"progan {__version__}",
         "Command": "generate.py --seeds 0",
-        "Network": f"n.safetensors {fingerprint(tmp_path / 'n.safetensors')}",
+        "Network": f"n.safetensors {compute_fingerprint(tmp_path / 'n.safetensors')}",
     }
 
 

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from progan.sampling.interpolation import (
     blend_labels,
-    default_smoothing,
+    choose_smoothing,
     random_walk,
     slerp,
     slerp_tour,
@@ -68,8 +68,8 @@ def test_the_slower_the_smoother() -> None:
 
 @pytest.mark.parametrize("seconds", [0.5, 2.0, 4.5, 60.0])
 def test_short_videos_move_too(seconds: float) -> None:
-    assert default_smoothing(60) == 0.75  # 45 frames at 60 Hz
-    video = random_walk(0, round(30 * seconds), 64, 30 * default_smoothing(seconds))
+    assert choose_smoothing(60) == 0.75  # 45 frames at 60 Hz
+    video = random_walk(0, round(30 * seconds), 64, 30 * choose_smoothing(seconds))
     half = len(video) // 2
     assert np.corrcoef(video[0], video[half])[0, 1] < 0.8
 

@@ -15,11 +15,11 @@ from progan.networks import build_generator
 from progan.sampling.latents import (
     batch_from_file,
     batch_from_seeds,
-    class_of_seed,
+    choose_class_of_seed,
+    replace_class,
     seed_labels,
     seed_latents,
     select_resolution,
-    with_class,
 )
 from progan.sampling.options import parse_seeds
 from progan.sampling.snapshot_file import Snapshot
@@ -99,7 +99,7 @@ def test_seeds_show_no_class_without_training_images(
     untrained: tuple[int, ...], shown: list[int]
 ) -> None:
     assert seed_labels(range(5), 4, untrained).argmax(dim=1).tolist() == shown
-    assert [class_of_seed(seed, 4, untrained) for seed in range(5)] == shown
+    assert [choose_class_of_seed(seed, 4, untrained) for seed in range(5)] == shown
     assert seed_labels(range(5), 0).shape == (5, 0)
 
 
@@ -216,7 +216,7 @@ def test_missing_and_foreign_files_are_named(
 def test_a_class_is_a_name_first_and_else_an_index(
     with_classes: Snapshot, name: str, index: int
 ) -> None:
-    latent_batch = with_class(with_classes, batch_from_seeds(with_classes, "0-4"), name)
+    latent_batch = replace_class(with_classes, batch_from_seeds(with_classes, "0-4"), name)
     assert latent_batch.labels.argmax(dim=1).tolist() == [index] * 5
     assert latent_batch.labels.sum().item() == 5
 
@@ -224,7 +224,7 @@ def test_a_class_is_a_name_first_and_else_an_index(
 @pytest.mark.parametrize("name", ["4", "-1", "three", "", "1.0"])
 def test_an_unknown_class_is_answered_with_all(with_classes: Snapshot, name: str) -> None:
     with pytest.raises(UserError) as caught:
-        with_class(with_classes, batch_from_seeds(with_classes, "0"), name)
+        replace_class(with_classes, batch_from_seeds(with_classes, "0"), name)
     assert str(caught.value) == f"No such class: {name!r}. Classes: 0 3, 1 7, 2 1."
 
 
@@ -232,7 +232,7 @@ def test_names_of_classes_are_quoted_in_a_few_words() -> None:
     names = ("a\n--- yaml: [x]", "x" * 3000, *map(str, range(100, 140)))
     snapshot = tiny_snapshot(names)
     with pytest.raises(UserError) as caught:
-        with_class(snapshot, batch_from_seeds(snapshot, "0"), "c\nat")
+        replace_class(snapshot, batch_from_seeds(snapshot, "0"), "c\nat")
     said = str(caught.value)
     assert said.startswith(f"No such class: 'c at'. Classes: 0 a --- yaml: [x], 1 {'x' * 79}…, ")
     assert said.endswith(", 19 117, and 22 more, to 41.")
@@ -240,7 +240,7 @@ def test_names_of_classes_are_quoted_in_a_few_words() -> None:
 
 def test_a_network_without_labels_has_no_classes(snapshot: Snapshot) -> None:
     with pytest.raises(UserError, match="--class 3: this network was trained without labels"):
-        with_class(snapshot, batch_from_seeds(snapshot, "0"), "3")
+        replace_class(snapshot, batch_from_seeds(snapshot, "0"), "3")
 
 
 def test_images_are_as_large_as_was_trained_or_smaller() -> None:

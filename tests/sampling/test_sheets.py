@@ -9,12 +9,12 @@ from progan.errors import UserError
 from progan.sampling.image_files import (
     GAP,
     caption_below,
-    caption_in_corner,
     contact_sheet,
     full_grid,
     require_sheet_size,
-    sheet_cell,
+    scale_to_sheet_cell,
     sheet_layout,
+    write_caption_in_corner,
 )
 from progan.sampling.options import parse_grid
 from progan.sizes import Size
@@ -76,10 +76,10 @@ def test_cells_of_a_contact_sheet_are_neither_tiny_nor_huge(channels: int) -> No
     small = NOISE[0, ..., :channels]
     large = np.full((512, 1024, channels), 7, np.uint8)
     large[..., 3:] = 255
-    assert sheet_cell(small).shape == (64, 96, channels)
-    np.testing.assert_array_equal(sheet_cell(small)[::8, ::8], small)
-    assert sheet_cell(large).shape == (128, 256, channels)
-    np.testing.assert_array_equal(sheet_cell(large), large[::4, ::4])
+    assert scale_to_sheet_cell(small).shape == (64, 96, channels)
+    np.testing.assert_array_equal(scale_to_sheet_cell(small)[::8, ::8], small)
+    assert scale_to_sheet_cell(large).shape == (128, 256, channels)
+    np.testing.assert_array_equal(scale_to_sheet_cell(large), large[::4, ::4])
 
 
 def test_each_image_of_a_contact_sheet_has_its_words_below() -> None:
@@ -117,7 +117,7 @@ def test_all_lines_are_equally_high() -> None:
 
 
 def test_words_in_the_corner_cover_no_more_than_that() -> None:
-    stamped = caption_in_corner(GREY[3], "16→32 fade 43%   kimg 12.3   1h 02m")
+    stamped = write_caption_in_corner(GREY[3], "16→32 fade 43%   kimg 12.3   1h 02m")
     changed = np.argwhere((stamped != 120).any(-1))
     (top, left), (bottom, right) = changed.min(0), changed.max(0)
     assert (left, bottom) == (0, 299) and top > 260 and 150 < right < 390

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from progan.errors import UserError
-from progan.images import repeat_pixels
+from progan.images import enlarge_by_repeating_pixels
 from progan.sampling.find_network import find_networks
 from progan.sampling.interpolation import MAX_IMAGES, random_walk_path, seed_tour_path
 from progan.sampling.latents import batch_from_seeds
 from progan.sampling.options import VideoTiming
-from progan.sampling.render import as_pixels, render_single
+from progan.sampling.render import render_single, to_uint8_pixels
 from progan.sampling.snapshot_file import Snapshot, save_network
 from progan.sampling.video import (
     GROWTH_SEEDS,
@@ -98,7 +98,7 @@ def test_a_frame_is_what_the_images_are(snapshot: Snapshot) -> None:
     video = list(interpolation_frames(snapshot, script, 2, 1))
     assert len(video) == 12
     first = [
-        as_pixels(image)
+        to_uint8_pixels(image)
         for image in render_single(
             snapshot, batch_from_seeds(snapshot, "0-1").latents, torch.zeros(2, 0)
         )
@@ -143,10 +143,10 @@ def run(tmp_path: Path) -> list[Path]:
 def shown(snapshot: Snapshot) -> np.ndarray:
     """Six images as the video has them: 3 columns and 2 rows, 16x16 px as 128x128."""
     latent_batch = batch_from_seeds(snapshot, GROWTH_SEEDS)
-    images = repeat_pixels(
+    images = enlarge_by_repeating_pixels(
         np.stack(
             [
-                as_pixels(image)
+                to_uint8_pixels(image)
                 for image in render_single(snapshot, latent_batch.latents, latent_batch.labels)
             ]
         ),

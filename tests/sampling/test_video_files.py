@@ -10,7 +10,12 @@ from PIL import Image
 
 from progan.errors import UserError
 from progan.sampling.options import VideoTiming, require_video_format
-from progan.sampling.video import VIDEO_FORMATS, frame_durations, require_encodable, write_video
+from progan.sampling.video import (
+    VIDEO_FORMATS,
+    require_encodable,
+    split_frame_durations,
+    write_video,
+)
 from progan.sizes import Size
 
 TEXT = {"Software": "progan 9", "Command": "generate.py --video a.mp4"}
@@ -159,7 +164,7 @@ def test_equal_frames_are_one_and_similar_ones_are_not(tmp_path: Path, suffix: s
 def test_frames_are_shown_in_whole_units_without_drift(
     fps: float, unit: int, expected: list[int]
 ) -> None:
-    assert frame_durations(VideoTiming(6 / fps, fps), unit) == expected
+    assert split_frame_durations(VideoTiming(6 / fps, fps), unit) == expected
 
 
 def test_animations_say_where_they_come_from(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from progan import schedule
-from progan.batch_split import UNSHARDED, Shard, shard_rows
+from progan.batch_split import UNSHARDED, Shard, select_shard_rows
 from progan.config import Run
 from progan.data.loader import Batch
 from progan.runtime.distributed import Group
@@ -71,7 +71,7 @@ def batch_of(run: Run, number: int, share: Shard = UNSHARDED) -> Batch:
         256, (n, *size, run.network.channels), generator=random, dtype=torch.uint8
     )
     labels, drawn = torch.eye(3)[torch.randint(3, (2, n), generator=random)]
-    rows = torch.from_numpy(shard_rows(run, n, share))
+    rows = torch.from_numpy(select_shard_rows(run, n, share))
     return Batch(images[rows], labels[rows], drawn[rows], rows, share)
 
 

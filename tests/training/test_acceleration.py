@@ -113,7 +113,7 @@ def test_steps_are_recorded_where_that_can_be(
     words: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(acceleration, "_no_compiler", lambda device: "")
+    monkeypatch.setattr(acceleration, "_explain_no_compiler", lambda device: "")
     run = tiny_run(acceleration="graph", **settings)
     found = choose_acceleration(run, torch.device(device), processes)
     assert (found.compiled, found.captured) == (True, recorded)
@@ -121,7 +121,7 @@ def test_steps_are_recorded_where_that_can_be(
 
 
 def test_what_is_recorded_need_not_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acceleration, "_no_compiler", lambda device: "there is no Triton")
+    monkeypatch.setattr(acceleration, "_explain_no_compiler", lambda device: "there is no Triton")
     found = choose_acceleration(tiny_run(acceleration="graph"), torch.device("cuda"))
     assert (found.compiled, found.captured) == (False, True)
     assert "there is no Triton. Recorded code takes its place" in found.report
@@ -133,14 +133,14 @@ def test_what_is_recorded_need_not_be_compiled(monkeypatch: pytest.MonkeyPatch) 
 def test_eager_steps_are_recorded_without_a_compiler(
     device: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acceleration, "_no_compiler", lambda device: "there is no Triton")
+    monkeypatch.setattr(acceleration, "_explain_no_compiler", lambda device: "there is no Triton")
     found = choose_acceleration(tiny_run(acceleration="eager-graph"), torch.device(device))
     assert (found.compiled, found.captured) == (False, device == "cuda")
     assert words in found.report and bool(words) == bool(found.report)
 
 
 def test_auto_is_what_was_fastest_at_each_level(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acceleration, "_no_compiler", lambda device: "")
+    monkeypatch.setattr(acceleration, "_explain_no_compiler", lambda device: "")
     monkeypatch.setattr(acceleration, "FASTEST_ON_CUDA", {4: "eager-graph", 16: "graph"})
     run = tiny_run(acceleration="auto", resolution=16)
     found = choose_acceleration(run, torch.device("cuda"))

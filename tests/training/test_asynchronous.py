@@ -21,7 +21,7 @@ from progan.runtime.distributed import Group
 from progan.schedule import Stage
 from progan.training import guard, preflight
 from progan.training.cuda_graph import WARM_UP_STEPS, CapturedGraph, cuda_graph_steps
-from progan.training.gradients import BatchSplit, MicroBatchSizes, part_rows
+from progan.training.gradients import BatchSplit, MicroBatchSizes, split_rows_on_device
 from progan.training.guard import CHECK_ROUNDS, Guard
 from progan.training.loop import train_round
 from progan.training.state import create_state
@@ -66,7 +66,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 def stages(run: Run) -> list[Stage]:
     """The last level, as it is faded in and after that."""
-    return [phase.stage for phase in schedule.phases(run.growth, run.network)][-2:]
+    return [phase.stage for phase in schedule.iterate_phases(run.growth, run.network)][-2:]
 
 
 def train_asynchronously(
@@ -96,9 +96,9 @@ def test_no_option_makes_a_step_wait(options: dict[str, Any]) -> None:
 @pytest.fixture
 def no_cached_rows() -> Iterator[None]:
     """Tensors of one fake GPU are strange to the next one."""
-    part_rows.cache_clear()
+    split_rows_on_device.cache_clear()
     yield
-    part_rows.cache_clear()
+    split_rows_on_device.cache_clear()
 
 
 @pytest.mark.usefixtures("no_cached_rows")

@@ -10,7 +10,7 @@ import torch
 
 from progan.errors import UserError
 from progan.run_directory import list_states
-from progan.runtime.weights_file import content_hash
+from progan.runtime.weights_file import hash_content
 from progan.sampling.checkpoint_format import read_metadata
 from progan.training import checkpoint, state
 from tests.builders import descend, tiny_run
@@ -24,7 +24,7 @@ def test_round_trip(tmp_path: Path) -> None:
     saved.images_seen, saved.phase, saved.tick, saved.seconds = 4321, 3, 17, 12.5
     saved.round_images_seen, saved.rollbacks = 4225, 2
     saved.stat_sums.sums, saved.stat_sums.counts = {"loss": torch.tensor(0.1)}, {"loss": 3}
-    path = checkpoint.save_state(tmp_path, saved, run)
+    path = checkpoint.save_state_and_delete_oldest(tmp_path, saved, run)
     assert path.name == "state-000004.pt"
     loaded = checkpoint.load_state(path, run, CPU)
     counters = [getattr(loaded, name) for name in checkpoint.COUNTERS]
@@ -43,13 +43,13 @@ def test_only_the_newest_states_are_kept(tmp_path: Path) -> None:
     current = state.create_state(run, CPU)
     for kimg in range(1, 5):
         current.images_seen = 1000 * kimg
-        checkpoint.save_state(tmp_path, current, run)
+        checkpoint.save_state_and_delete_oldest(tmp_path, current, run)
     assert [path.name for path in list_states(tmp_path)] == ["state-000003.pt", "state-000004.pt"]
 
 
 def test_another_architecture_is_refused_by_name(tmp_path: Path) -> None:
     run = tiny_run()
-    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
+    path = checkpoint.save_state_and_delete_oldest(tmp_path, state.create_state(run, CPU), run)
     with pytest.raises(UserError, match="latent_size: 8 -> 9"):
         checkpoint.load_state(path, tiny_run(latent_size=9), CPU)
 
@@ -73,7 +73,7 @@ def rewritten(path: Path, **values: object) -> None:
 
 def test_a_younger_format_version_is_refused_and_both_are_named(tmp_path: Path) -> None:
     run = tiny_run()
-    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
+    path = checkpoint.save_state_and_delete_oldest(tmp_path, state.create_state(run, CPU), run)
     rewritten(path, version=99)
     with pytest.raises(UserError, match="version 99.*up to version 2") as caught:
         checkpoint.load_state(path, run, CPU)
@@ -94,15 +94,15 @@ def test_a_younger_format_version_is_refused_and_both_are_named(tmp_path: Path) 
 )
 def test_a_state_that_is_wrong_inside_is_refused(tmp_path: Path, name: str, value: object) -> None:
     run = tiny_run()
-    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
+    path = checkpoint.save_state_and_delete_oldest(tmp_path, state.create_state(run, CPU), run)
     rewritten(path, **{name: value})
-    with pytest.raises(UserError, match="is not a whole training state"):
+    with pytest.raises(UserError, match="is not a complete training state"):
         checkpoint.load_state(path, run, CPU)
 
 
 def test_another_content_under_the_old_checksum_is_refused(tmp_path: Path) -> None:
     run = tiny_run()
-    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
+    path = checkpoint.save_state_and_delete_oldest(tmp_path, state.create_state(run, CPU), run)
     torch.save(torch.load(path, weights_only=True) | {"images_seen": 1}, path)
     with pytest.raises(checkpoint.DamagedCheckpoint, match="its checksum differs"):
         checkpoint.load_state(path, run, CPU)
@@ -111,7 +111,7 @@ def test_another_content_under_the_old_checksum_is_refused(tmp_path: Path) -> No
 def test_a_flipped_bit_is_noticed_or_makes_no_difference(tmp_path: Path) -> None:
     """One bit after the other, all over the file; the gaps of a zip file mean nothing."""
     run = tiny_run(resolution=4, fmap_max=2, latent_size=2)
-    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
+    path = checkpoint.save_state_and_delete_oldest(tmp_path, state.create_state(run, CPU), run)
     whole, expected = path.read_bytes(), checkpoint.read_checkpoint(path)
     noticed = 0
     for place in range(0, 8 * len(whole), 8 * len(whole) // 400):
@@ -120,7 +120,7 @@ def test_a_flipped_bit_is_noticed_or_makes_no_difference(tmp_path: Path) -> None
         path.write_bytes(damaged)
         try:
             found = checkpoint.read_checkpoint(path)
-            assert content_hash(found) == content_hash(expected), f"bit {place}"
+            assert hash_content(found) == hash_content(expected), f"bit {place}"
         except checkpoint.DamagedCheckpoint as error:
             assert str(path) in str(error)
             noticed += 1
@@ -130,7 +130,7 @@ def test_a_flipped_bit_is_noticed_or_makes_no_difference(tmp_path: Path) -> None
 def test_a_flipped_bit_of_a_weight_is_noticed(tmp_path: Path) -> None:
     run = tiny_run()
     current = state.create_state(run, CPU)
-    path = checkpoint.save_state(tmp_path, current, run)
+    path = checkpoint.save_state_and_delete_oldest(tmp_path, current, run)
     whole = path.read_bytes()
     weight = current.generator.to_rgb["4x4"].weight.detach().numpy().tobytes()
     for bit in range(0, 32, 5):
@@ -144,9 +144,9 @@ def test_a_flipped_bit_of_a_weight_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("left", [0.0, 0.01, 0.5, 0.99, 0.9999])
 def test_a_cut_file_is_noticed(tmp_path: Path, left: float) -> None:
     run = tiny_run()
-    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
+    path = checkpoint.save_state_and_delete_oldest(tmp_path, state.create_state(run, CPU), run)
     path.write_bytes(path.read_bytes()[: int(left * path.stat().st_size)])
-    with pytest.raises(checkpoint.DamagedCheckpoint, match="is not a whole training state"):
+    with pytest.raises(checkpoint.DamagedCheckpoint, match="is not a complete training state"):
         checkpoint.load_state(path, run, CPU)
 
 
@@ -154,7 +154,7 @@ def test_the_newest_whole_state_is_taken_and_the_damaged_ones_named(tmp_path: Pa
     run = tiny_run()
     current = state.create_state(run, CPU)
     for current.images_seen in (1000, 2000, 3000, 4000):
-        checkpoint.save_state(tmp_path, current, run)
+        checkpoint.save_state_and_delete_oldest(tmp_path, current, run)
     files = list_states(tmp_path)
     for path in files[2:]:
         path.write_bytes(path.read_bytes()[:-1000])
@@ -172,7 +172,7 @@ def test_a_state_that_does_not_fit_is_not_passed_over(tmp_path: Path) -> None:
     run = tiny_run()
     current = state.create_state(run, CPU)
     for current.images_seen in (1000, 2000):
-        checkpoint.save_state(tmp_path, current, run)
+        checkpoint.save_state_and_delete_oldest(tmp_path, current, run)
     rewritten(list_states(tmp_path)[-1], version=99)
     with pytest.raises(UserError, match="version 99"):
         checkpoint.load_newest(list_states(tmp_path), run, CPU)
@@ -182,7 +182,7 @@ def test_states_of_one_thousand_of_images_have_names_in_their_order(tmp_path: Pa
     run = tiny_run(keep_states=2)
     current, names = state.create_state(run, CPU), []
     for current.images_seen in (999, 1100, 1400, 1900, 2300):
-        checkpoint.save_state(tmp_path, current, run)
+        checkpoint.save_state_and_delete_oldest(tmp_path, current, run)
         names.append([path.stem.removeprefix("state-") for path in list_states(tmp_path)])
     assert names == [
         ["000000"],
@@ -197,7 +197,7 @@ def test_a_write_that_is_given_up_changes_nothing(tmp_path: Path) -> None:
     run = tiny_run(keep_states=1)
     current = state.create_state(run, CPU)
     current.images_seen = 1000
-    first = checkpoint.save_state(tmp_path, current, run)
+    first = checkpoint.save_state_and_delete_oldest(tmp_path, current, run)
     before = first.read_bytes()
     current.images_seen = 2000
     calls = []
@@ -208,7 +208,9 @@ def test_a_write_that_is_given_up_changes_nothing(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        checkpoint.write_state(tmp_path, checkpoint.copy_to_cpu(current, run), 1, give_up)
+        checkpoint.write_state_and_delete_oldest(
+            tmp_path, checkpoint.copy_to_cpu(current, run), 1, give_up
+        )
     assert [*tmp_path.iterdir()] == [first] and first.read_bytes() == before
 
 
@@ -230,7 +232,7 @@ def test_a_pickle_that_wants_to_run_code_is_refused_and_does_not_run(
 ) -> None:
     path, trace = tmp_path / "state-000001.pt", tmp_path / "it-ran"
     save({"format": "progan state", "version": 1, "evil": Exploit(trace)}, path)
-    with pytest.raises(UserError, match="not a whole training state"):
+    with pytest.raises(UserError, match="not a complete training state"):
         checkpoint.load_state(path, tiny_run(), CPU)
     assert read_metadata(path) is None
     assert not trace.exists()
@@ -265,7 +267,9 @@ def test_controllers_are_restored_to_the_last_bit(
     (name,) = saved.controllers
     for value in (0.0, 0.1, 1 / 3, 0.9999999, 1e-30, 1.0):
         saved.controllers = {name: torch.tensor(value)}
-        loaded = checkpoint.load_state(checkpoint.save_state(tmp_path, saved, run), run, CPU)
+        loaded = checkpoint.load_state(
+            checkpoint.save_state_and_delete_oldest(tmp_path, saved, run), run, CPU
+        )
         assert loaded.controllers.keys() == {name}
         assert loaded.controllers[name].dtype == torch.float32
         assert torch.equal(loaded.controllers[name], saved.controllers[name])
@@ -274,7 +278,7 @@ def test_controllers_are_restored_to_the_last_bit(
 def test_a_dial_that_the_file_does_not_know_starts_at_its_beginning(tmp_path: Path) -> None:
     """A run may be resumed with --adaptive-noise."""
     run = tiny_run(objective="lsgan")
-    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
+    path = checkpoint.save_state_and_delete_oldest(tmp_path, state.create_state(run, CPU), run)
     noisy = tiny_run(objective="lsgan", adaptive_noise=True)
     assert checkpoint.load_state(path, noisy, CPU).controllers == {"confidence": 0}
 
@@ -282,16 +286,16 @@ def test_a_dial_that_the_file_does_not_know_starts_at_its_beginning(tmp_path: Pa
 @pytest.mark.parametrize("controllers", [{"confidence": "x"}, {"confidence": None}, 3])
 def test_broken_controllers_are_refused(tmp_path: Path, controllers: object) -> None:
     run = tiny_run(objective="lsgan", adaptive_noise=True)
-    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
+    path = checkpoint.save_state_and_delete_oldest(tmp_path, state.create_state(run, CPU), run)
     rewritten(path, dials=controllers)
-    with pytest.raises(UserError, match="is not a whole training state"):
+    with pytest.raises(UserError, match="is not a complete training state"):
         checkpoint.load_state(path, run, CPU)
 
 
 def test_another_optimizer_starts_without_moments(tmp_path: Path) -> None:
     """Adam's mean nothing to RMSProp."""
     run, other = tiny_run(), tiny_run(optimizer="rmsprop", beta2=0.9)
-    path = checkpoint.save_state(tmp_path, state.create_state(run, CPU), run)
+    path = checkpoint.save_state_and_delete_oldest(tmp_path, state.create_state(run, CPU), run)
     loaded = checkpoint.load_state(path, other, CPU)
     descend(loaded.g_optimizer, loaded.generator.to_rgb["4x4"].bias.sum(), 0.1)
     assert loaded.g_optimizer.param_groups[0]["alpha"] == 0.9
@@ -304,7 +308,7 @@ def test_settings_of_the_optimizer_are_those_of_the_run_that_goes_on(tmp_path: P
     bias = saved.generator.to_rgb["4x4"].bias
     descend(saved.g_optimizer, bias.sum(), 0.1)
     loaded = checkpoint.load_state(
-        checkpoint.save_state(tmp_path, saved, run), tiny_run(beta2=0.5), CPU
+        checkpoint.save_state_and_delete_oldest(tmp_path, saved, run), tiny_run(beta2=0.5), CPU
     )
     assert loaded.g_optimizer.param_groups[0]["betas"] == (0.0, 0.5)
     before = saved.g_optimizer.state[bias]

@@ -48,13 +48,13 @@ def train_on(state: TrainState) -> None:
 @pytest.fixture
 def slow_disk(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """States are written once this is set."""
-    go_on, write = threading.Event(), checkpoint.write_state
+    go_on, write = threading.Event(), checkpoint.write_state_and_delete_oldest
 
     def wait_and_write(*args: object) -> Path:
         go_on.wait()
         return write(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(checkpoint_writer, "write_state", wait_and_write)
+    monkeypatch.setattr(checkpoint_writer, "write_state_and_delete_oldest", wait_and_write)
     return go_on
 
 
@@ -82,7 +82,7 @@ def test_a_full_disk_is_heard_of_at_the_next_chance(
     def fail(*args: object) -> Path:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint_writer, "write_state", fail)
+    monkeypatch.setattr(checkpoint_writer, "write_state_and_delete_oldest", fail)
     with pytest.raises(OSError, match="No space left"), CheckpointWriter(tmp_path, RUN) as writer:
         save(writer, born(1000))
         save(writer, born(2000))

@@ -9,7 +9,11 @@ import torch
 from progan import schedule
 from progan.data.reader import Dataset
 from progan.training import state
-from progan.training.diagnostics import flatten_downsampled, mean_distances, measure_diversity
+from progan.training.diagnostics import (
+    flatten_downsampled,
+    measure_diversity,
+    measure_mean_distances,
+)
 from tests.builders import noise_dataset, tiny_run
 
 CPU = torch.device("cpu")
@@ -24,7 +28,7 @@ def test_distances_are_those_of_numpy() -> None:
     places = np.random.RandomState(0).randn(9, 5)
     between = np.linalg.norm(places[:, None] - places[None], axis=-1)
     others = between[~np.eye(9, dtype=bool)].reshape(9, 8)
-    assert mean_distances(torch.from_numpy(places)) == pytest.approx(
+    assert measure_mean_distances(torch.from_numpy(places)) == pytest.approx(
         (others.mean(), others.min(axis=1).mean()), rel=1e-12
     )
 

@@ -11,8 +11,8 @@ from progan.data.loader import read_batches
 from progan.data.reader import Dataset
 from progan.networks import NETWORKS
 from progan.networks.inspection import tensor_levels
-from progan.schedule import rounds, stage_at
-from progan.training.checkpoint import load_state, save_state
+from progan.schedule import iterate_rounds, stage_at
+from progan.training.checkpoint import load_state, save_state_and_delete_oldest
 from progan.training.loop import train_round
 from progan.training.memory import estimate_step_bytes
 from progan.training.optim import build_optimizer, clip_weights
@@ -33,7 +33,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def train(state: TrainState, run: Run, dataset: Dataset) -> None:
     batches = read_batches(dataset, run, state.images_seen)
-    for _, stage in rounds(run.growth, run.network, state.images_seen):
+    for _, stage in iterate_rounds(run.growth, run.network, state.images_seen):
         train_round(run, state, stage, batches, StepStats())
 
 
@@ -98,12 +98,12 @@ def test_a_state_can_thaw_and_freeze_where_it_is_resumed(dataset: Dataset, tmp_p
         "blocks.16x16" in name and weight in state.d_optimizer.state
         for name, weight in state.discriminator.named_parameters()
     )
-    path = save_state(tmp_path, state, frozen)
+    path = save_state_and_delete_oldest(tmp_path, state, frozen)
     thawed = load_state(path, tiny_run(**(SETTINGS | dict(total_kimg=0.048))), CPU)
     before = weights_of(thawed)
     train(thawed, tiny_run(**(SETTINGS | dict(total_kimg=0.048))), dataset)
     assert {"blocks.16x16.conv.weight", "from_rgb.16x16.weight"} <= moved(thawed, before)
-    again = load_state(save_state(tmp_path, thawed, free), frozen, CPU)
+    again = load_state(save_state_and_delete_oldest(tmp_path, thawed, free), frozen, CPU)
     assert not again.discriminator.from_rgb["16x16"].weight.requires_grad
 
 

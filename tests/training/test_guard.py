@@ -19,8 +19,8 @@ from progan.sampling.snapshot_file import load_network
 from progan.training import guard, loop, state
 from progan.training.checkpoint import copy_to_cpu
 from progan.training.guard import (
-    find_divergence,
-    find_nonfinite_weights,
+    describe_divergence,
+    describe_nonfinite_weights,
     reseed_after_rollback,
     restore,
 )
@@ -204,10 +204,10 @@ def test_a_restored_state_is_the_one_that_was_remembered() -> None:
 
 def test_weights_that_the_last_step_spoilt_are_noticed() -> None:
     live = state.create_state(tiny_run(), CPU)
-    assert find_nonfinite_weights(live) == ""
+    assert describe_nonfinite_weights(live) == ""
     with torch.no_grad():
         live.g_ema.to_rgb["8x8"].bias[1] = math.inf
-    assert find_nonfinite_weights(live) == "not finite: average.to_rgb.8x8.bias"
+    assert describe_nonfinite_weights(live) == "not finite: average.to_rgb.8x8.bias"
 
 
 @pytest.mark.parametrize(
@@ -222,8 +222,8 @@ def test_weights_that_the_last_step_spoilt_are_noticed() -> None:
     ],
 )
 def test_what_counts_as_a_fault(means: dict[str, float], said: str) -> None:
-    assert find_divergence(means, 1e6).startswith(said) and bool(
-        find_divergence(means, 1e6)
+    assert describe_divergence(means, 1e6).startswith(said) and bool(
+        describe_divergence(means, 1e6)
     ) == bool(said)
 
 

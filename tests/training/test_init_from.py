@@ -13,18 +13,18 @@ from progan.networks import NETWORKS
 from progan.run_directory import save_config
 from progan.sampling.checkpoint_format import with_checksum
 from progan.sampling.snapshot_file import Snapshot, save_network
-from progan.training.checkpoint import save_state
+from progan.training.checkpoint import save_state_and_delete_oldest
 from progan.training.init_from import (
     InitSource,
     Transfer,
     apply_transfer,
     can_fade_first,
     find_init_source,
-    inherited_settings,
+    format_transfer_table,
+    inherit_settings,
+    list_transfer_warnings,
     load_init_source,
     plan_transfer,
-    transfer_table,
-    transfer_warnings,
 )
 from progan.training.resume import require_resumable
 from progan.training.state import TrainState, create_state
@@ -49,7 +49,7 @@ def trained(run: Run, images_seen: int = END) -> TrainState:
 
 def saved(directory: Path, run: Run, images_seen: int = END) -> tuple[TrainState, InitSource]:
     state = trained(run, images_seen)
-    return state, load_init_source(save_state(directory, state, run))
+    return state, load_init_source(save_state_and_delete_oldest(directory, state, run))
 
 
 def begun(origin: InitSource, run: Run) -> tuple[TrainState, Transfer]:
@@ -85,7 +85,7 @@ def test_a_run_like_its_origin_begins_with_all_of_it(
     assert found.shares == {"generator": 1, "discriminator": 1}
     assert state.images_seen == state.tick == state.seconds == 0
     assert not state.g_optimizer.state and not state.d_optimizer.state
-    assert not transfer_warnings(found)
+    assert not list_transfer_warnings(found)
 
 
 @pytest.mark.parametrize(("classes", "here"), [(0, 3), (3, 0), (3, 5), (5, 3)])
@@ -203,7 +203,7 @@ def test_a_network_file_gives_the_average_to_generator_and_average(tmp_path: Pat
     for name, weight in born.discriminator.state_dict().items():
         assert torch.equal(state.discriminator.state_dict()[name], weight)
     assert found.shares == {"generator": 1, "discriminator": 0}
-    (warning,) = transfer_warnings(found)
+    (warning,) = list_transfer_warnings(found)
     assert "holds no discriminator" in warning and "state-*.pt" in warning
     assert not any(weight.requires_grad for weight in state.g_ema.parameters())
     assert all(weight.requires_grad for weight in state.generator.parameters())
@@ -223,7 +223,7 @@ def test_other_widths_are_skipped_where_they_matter_and_warned_of(tmp_path: Path
     _, found = begun(origin, run)
     assert fates(found, "generator")["blocks.4x4.conv"] == "copied"
     assert fates(found, "generator")["blocks.16x16.conv"] == "skipped"
-    assert "fmap_base: 32 -> 64" in transfer_warnings(found)[0]
+    assert "fmap_base: 32 -> 64" in list_transfer_warnings(found)[0]
 
 
 def test_another_latent_size_renews_the_first_layer(tmp_path: Path) -> None:
@@ -271,13 +271,13 @@ def test_layers_that_are_copied_can_be_frozen(tmp_path: Path) -> None:
 
 def test_settings_are_those_of_the_origin_from_where_it_had_arrived(tmp_path: Path) -> None:
     _, origin = saved(tmp_path, tiny_run(g_activation="relu"))
-    settings = inherited_settings(origin, 32)
+    settings = inherit_settings(origin, 32)
     assert (settings["resolution"], settings["initial_resolution"]) == (32, 16)
     assert (settings["g_activation"], settings["freeze_d"]) == ("relu", 0)
     assert settings["init_from"] == str(tmp_path.resolve() / "state-000007.pt")
-    assert inherited_settings(origin, 8)["initial_resolution"] == 8
+    assert inherit_settings(origin, 8)["initial_resolution"] == 8
     _, fading = saved(tmp_path, tiny_run(), images_seen=5000)
-    assert (fading.level, inherited_settings(fading, 16)["initial_resolution"]) == (4, 8)
+    assert (fading.level, inherit_settings(fading, 16)["initial_resolution"]) == (4, 8)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_a_run_that_goes_on_growing_begins_with_the_fade(
 
 def test_the_table_names_each_layer_with_both_shapes(tmp_path: Path) -> None:
     _, origin = saved(tmp_path, tiny_run(label_size=3, stddev_group=0))
-    text = transfer_table(plan_transfer(origin, tiny_run(resolution=8)))
+    text = format_transfer_table(plan_transfer(origin, tiny_run(resolution=8)))
     assert "state-000007.pt, 16x16 at kimg 7" in text
     rows = [" ".join(line.split()) for line in text.splitlines()]
     assert {
@@ -323,7 +323,7 @@ class TestFiles:
         run = tiny_run()
         for images_seen in (1000, 7000):
             state = trained(run, images_seen)
-            path = save_state(tmp_path, state, run)
+            path = save_state_and_delete_oldest(tmp_path, state, run)
         snapshot = Snapshot(generator=state.g_ema, level=4, alpha=1.0, images_seen=9000)
         newest = tmp_path / "network-snapshot-000009.safetensors"
         save_network(newest, snapshot)
@@ -344,7 +344,7 @@ class TestFiles:
                 directory / "network-snapshot-000007.safetensors",
                 Snapshot(generator=state.g_ema, level=4, alpha=1.0, images_seen=END),
             )
-            path = save_state(directory, state, run)
+            path = save_state_and_delete_oldest(directory, state, run)
         assert find_init_source(tmp_path) == path
 
     def test_nothing_there(self, tmp_path: Path) -> None:
@@ -390,7 +390,7 @@ class TestFiles:
 
     @pytest.mark.parametrize("part", ["generator", "discriminator", "average"])
     def test_a_state_whose_networks_are_others_is_refused(self, part: str, tmp_path: Path) -> None:
-        path = save_state(tmp_path, trained(tiny_run()), tiny_run())
+        path = save_state_and_delete_oldest(tmp_path, trained(tiny_run()), tiny_run())
         content = torch.load(path, weights_only=True)
         for wrong in ({"x": torch.zeros(3)}, {}, {3: 4}, content[part] | {"to_rgb.4x4.bias": 3}):
             torch.save(with_checksum(content | {part: wrong}), path)

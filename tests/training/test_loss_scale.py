@@ -16,7 +16,7 @@ from progan.training import checkpoint, precision
 from progan.training import gradients as module
 from progan.training import state as states
 from progan.training.gradients import BatchSplit, Gradients, MicroBatchSizes, all_reduce
-from progan.training.guard import find_divergence
+from progan.training.guard import describe_divergence
 from progan.training.precision import (
     DISCRIMINATOR,
     GENERATOR,
@@ -115,12 +115,12 @@ def test_a_skipped_step_is_no_fault_and_what_is_lost_otherwise_is() -> None:
     run = fp16_run()
     found = iterations(run, with_scales(run, 40.0), 1)
     assert found["gradient/norm"] == found["loss/penalty"] == found["loss/critic"] == 0
-    assert find_divergence({name: value.item() for name, value in found.items()}, 1e6) == ""
+    assert describe_divergence({name: value.item() for name, value in found.items()}, 1e6) == ""
     state = with_scales(run, 10.0)
     with torch.no_grad():
         state.discriminator.blocks["4x4"].hidden.bias[0] = math.nan
     found = iterations(run, state, 1)
-    words = find_divergence({name: value.item() for name, value in found.items()}, 1e6)
+    words = describe_divergence({name: value.item() for name, value in found.items()}, 1e6)
     assert "scores/real" in words and "loss/generator" in words
 
 
@@ -187,10 +187,12 @@ def test_all_processes_skip_what_overflows_in_one(monkeypatch: pytest.MonkeyPatc
 def test_checkpoints_carry_the_scales(tmp_path: Path) -> None:
     run = fp16_run()
     saved = with_scales(run, 1 / 3)
-    loaded = checkpoint.load_state(checkpoint.save_state(tmp_path, saved, run), run, CPU)
+    loaded = checkpoint.load_state(
+        checkpoint.save_state_and_delete_oldest(tmp_path, saved, run), run, CPU
+    )
     assert all(torch.equal(loaded.controllers[name], saved.controllers[name]) for name in SCALES)
     plain = tiny_run(**COMMON)
-    path = checkpoint.save_state(tmp_path, states.create_state(plain, CPU), plain)
+    path = checkpoint.save_state_and_delete_oldest(tmp_path, states.create_state(plain, CPU), plain)
     assert checkpoint.load_state(path, run, CPU).controllers == dict.fromkeys(
         SCALES, INITIAL_LOG2_SCALE
     )

@@ -53,7 +53,7 @@ def test_activations_grow_with_the_batch_and_weights_do_not() -> None:
 def test_the_paper_networks_keep_their_weights_seven_times() -> None:
     """G: weights, two moments, average; D: weights, two moments; and gradients of one of them."""
     run = preset("v2-1gpu")
-    first = next(iter(schedule.phases(run.growth, run.network))).stage
+    first = next(iter(schedule.iterate_phases(run.growth, run.network))).stage
     weights = 23_100_000 * 4
     assert 7 * weights < estimate_step_bytes(run, first) < 10 * weights
 
@@ -81,7 +81,8 @@ def test_the_paper_networks_keep_their_weights_seven_times() -> None:
 def test_every_kind_and_objective_can_be_estimated(overrides: dict[str, str]) -> None:
     run = tiny_run(**overrides)
     bytes_at = [
-        estimate_step_bytes(run, phase.stage) for phase in schedule.phases(run.growth, run.network)
+        estimate_step_bytes(run, phase.stage)
+        for phase in schedule.iterate_phases(run.growth, run.network)
     ]
     assert len(bytes_at) == (5 if run.network.grows else 1) and min(bytes_at) > 0
 
@@ -109,7 +110,9 @@ def test_estimates_are_those_of_real_steps(precision: str, overrides: dict[str, 
     """But for 3 %: real autocast lowers dense layers, too."""
     run = tiny_run(**overrides, precision=precision, batch=32)
     stage = next(
-        phase.stage for phase in schedule.phases(run.growth, run.network) if phase.stage.level == 4
+        phase.stage
+        for phase in schedule.iterate_phases(run.growth, run.network)
+        if phase.stage.level == 4
     )
     state, batch = create_state(run, CPU), noise_batch(run, stage, UNSHARDED)
     run_dummy_iteration(state, run, stage, batch, EAGER_STEPS)  # makes the moments

@@ -13,8 +13,8 @@ from progan.training import gradients as module
 from progan.training.gradients import (
     BatchSplit,
     MicroBatchSizes,
-    gradients_of_part,
-    images_of_part,
+    compute_gradients_at_once,
+    generate_images_at_once,
     require_micro_batch,
 )
 from tests.builders import tiny_run
@@ -80,7 +80,7 @@ def test_a_smaller_group_is_another_gradient(monkeypatch: pytest.MonkeyPatch) ->
     whole, broken = Recorded(), in_parts(run, 4)
     iterations(run, born(run), 1, whole)
     neighbours = torch.arange(8).reshape(2, 4)  # where groups are strided
-    monkeypatch.setattr(module, "part_rows", lambda *arguments: neighbours)
+    monkeypatch.setattr(module, "split_rows_on_device", lambda *arguments: neighbours)
     iterations(run, born(run), 1, broken)
     assert relative_error(broken.seen[:1], whole.seen[:1]) > 1e-3
 
@@ -92,15 +92,15 @@ class Memory:
         self.most, self.failures, self.sizes = most, 0, set[int]()
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> "Memory":
-        monkeypatch.setattr(module, "images_of_part", self._images)
-        monkeypatch.setattr(module, "gradients_of_part", self._gradients)
+        monkeypatch.setattr(module, "generate_images_at_once", self._images)
+        monkeypatch.setattr(module, "compute_gradients_at_once", self._gradients)
         return self
 
     def _images(self, generate: Callable[[Any], Any], inputs: Any) -> Any:
-        return self._fitting(inputs, images_of_part(generate, inputs))
+        return self._fitting(inputs, generate_images_at_once(generate, inputs))
 
     def _gradients(self, loss_of: Callable[[Any], Any], inputs: Any, weights: Any) -> Any:
-        return self._fitting(inputs, gradients_of_part(loss_of, inputs, weights))
+        return self._fitting(inputs, compute_gradients_at_once(loss_of, inputs, weights))
 
     def _fitting(self, inputs: Any, result: Any) -> Any:
         n = len(inputs.labels)

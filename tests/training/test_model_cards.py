@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from progan.runtime.files import sha256_of
+from progan.runtime.files import hash_file_sha256
 from progan.sampling.snapshot_file import save_network
 from progan.training.checkpoint_writer import CheckpointWriter
-from progan.training.model_cards import ModelCardWriter, read_measurements_until, training_data_of
+from progan.training.model_cards import (
+    ModelCardWriter,
+    describe_training_data,
+    read_measurements_until,
+)
 from tests.builders import noise_dataset, tiny_run, tiny_snapshot
 from tests.training.test_checkpoint_writer import born, snapshot_of
 
@@ -23,7 +27,11 @@ def cards(tmp_path: Path) -> ModelCardWriter:
     dataset = noise_dataset(tmp_path / "secret-place" / "mine", holdout=0.25)
     SAID.clear()
     return ModelCardWriter(
-        run=RUN, data=training_data_of(dataset), machine="cpu", directory=directory, log=SAID.append
+        run=RUN,
+        data=describe_training_data(dataset),
+        machine="cpu",
+        directory=directory,
+        log=SAID.append,
     )
 
 
@@ -49,7 +57,7 @@ def test_a_card_is_written_beside_each_network(cards: ModelCardWriter) -> None:
             writer.save(born(images_seen), snapshot_of(born(images_seen)))
     for name in ("network-snapshot-000001", "network-snapshot-000001_400"):
         text = (cards.directory / f"{name}.md").read_text()
-        assert sha256_of(cards.directory / f"{name}.safetensors") in text
+        assert hash_file_sha256(cards.directory / f"{name}.safetensors") in text
         assert "`mine`, 30 images of 16x16; 10 more were held out" in text
         assert "secret-place" not in text
 

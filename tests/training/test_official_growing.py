@@ -15,7 +15,7 @@ from torch import Tensor
 from progan import schedule
 from progan.config import Run
 from progan.losses import LossNoise
-from progan.ops import fade_images
+from progan.ops import blend_with_half_resolution
 from progan.schedule import Stage
 from progan.training.optim import enter_phase
 from progan.training.state import TrainState
@@ -168,7 +168,7 @@ def our_reals(images: Tensor, position: LevelAlpha) -> Tensor:
     """uint8 [N, H, W, C] -> what `process_reals` gives, with float64 instead of float32."""
     x = images.permute(0, 3, 1, 2).double() / 127.5 - 1
     assert_close(x, preprocess_reals(images), 1e-6)
-    return x if position.alpha is None else fade_images(x, position.alpha)
+    return x if position.alpha is None else blend_with_half_resolution(x, position.alpha)
 
 
 def assert_close(ours: Tensor, theirs: Tensor, tolerance: float, name: str = "") -> None:
@@ -194,7 +194,7 @@ def test_a_training_that_grows(label_size: int, target: float) -> None:
         target=target,
     )
     random, levels = torch.Generator().manual_seed(1), set()
-    for start, stage in schedule.rounds(run.growth, run.network, 0):
+    for start, stage in schedule.iterate_rounds(run.growth, run.network, 0):
         lod = official.lod_at(start, 0.016, 0.024, MAX_LEVEL - 2)
         theirs.set_lod(lod)
         enter_phase(state, stage, run)

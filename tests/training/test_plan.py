@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from progan.config import SECTIONS, Run, override
-from progan.option_fields import option_fields
+from progan.option_fields import list_option_fields
 from progan.presets import PRESETS, preset
-from progan.training.plan import RESOLUTION_TABLES, RULES, ineffective_options
+from progan.training.plan import RESOLUTION_TABLES, RULES, list_ineffective_options
 from tests.for_each import for_each
 
 
 def lines(name: str = "cpu", **values: Any) -> list[str]:
-    return ineffective_options(override(preset(name), values), values)
+    return list_ineffective_options(override(preset(name), values), values)
 
 
 @for_each(
@@ -93,11 +93,11 @@ def test_what_has_an_effect_is_not(values: dict[str, Any]) -> None:
 
 @for_each("name", PRESETS)
 def test_settings_of_a_preset_were_not_named(name: str) -> None:
-    assert ineffective_options(preset(name), {}) == []
+    assert list_ineffective_options(preset(name), {}) == []
 
 
 def test_rules_name_settings() -> None:
     known = {
-        field.name for section in (Run, *SECTIONS.values()) for field in option_fields(section)
+        field.name for section in (Run, *SECTIONS.values()) for field in list_option_fields(section)
     }
     assert {name for rule in RULES for name in rule.names} | set(RESOLUTION_TABLES) <= known

@@ -6,7 +6,7 @@ import torch
 from progan import networks
 from progan.errors import UserError
 from progan.networks.layers import Conv
-from progan.ops import minibatch_stddev, pixel_norm
+from progan.ops import append_minibatch_stddev, pixel_norm
 from progan.training.precision import HALF_DTYPES, autocast_for, require_precision
 from progan.training.state import initialize
 from tests.builders import tiny_run
@@ -62,7 +62,7 @@ def test_a_step_is_that_of_float32_but_for_rounding(precision: str, error: float
     assert any(not torch.equal(found[name], expected[name]) for name in names)
 
 
-@pytest.mark.parametrize("op", [pixel_norm, lambda x: minibatch_stddev(x, 4)])
+@pytest.mark.parametrize("op", [pixel_norm, lambda x: append_minibatch_stddev(x, 4)])
 def test_sums_are_taken_in_float32(op) -> None:
     """Of numbers whose squares have more digits than bfloat16."""
     x = torch.randn(4, 512, 2, 2, generator=torch.Generator().manual_seed(0)) + 3

@@ -169,7 +169,7 @@ def test_the_report_adds_up() -> None:
         ["4", "64", "-", "1.0", "GiB", "100", "1h", "00m"],
         ["8", "64", "16", "1.5", "GiB", "2", "1h", "00m"],
     ]
-    assert lines[3].startswith("In all 2h 00m") and "rough estimate" in lines[3]
+    assert lines[3].startswith("Total 2h 00m") and "rough estimate" in lines[3]
     shared = costs_table(findings, run, "step", 4).splitlines()
     assert [line.split()[2] for line in shared[1:3]] == ["-", "-"]  # 16 is a share of 64
 

@@ -107,7 +107,7 @@ def simulate(
     monkeypatch.setattr(progress.time, "perf_counter", lambda: now)
     shown = Progress(run, 0, expected, shown=False)
     moments, level, entered, tick_start = [], 0, 0.0, 0
-    for start, stage in schedule.rounds(run.growth, run.network, 0):
+    for start, stage in schedule.iterate_rounds(run.growth, run.network, 0):
         images = schedule.images_per_round(run.growth, stage)
         first = stage.level != level
         if first:

@@ -12,7 +12,7 @@ from progan.config import Run
 from progan.data.loader import read_batches
 from progan.data.reader import Dataset
 from progan.training import state as states
-from progan.training.checkpoint import COUNTERS, load_state, save_state
+from progan.training.checkpoint import COUNTERS, load_state, save_state_and_delete_oldest
 from progan.training.loop import train_round
 from progan.training.optim import enter_phase
 from progan.training.state import TrainState
@@ -95,7 +95,7 @@ class Training:
         meter = StepStats()
         seen = self.state.images_seen
         batches = read_batches(self.dataset, self.run, seen)
-        to_come = schedule.rounds(self.run.growth, self.run.network, seen)
+        to_come = schedule.iterate_rounds(self.run.growth, self.run.network, seen)
         for _, (_, stage) in zip(range(count), to_come, strict=False):
             enter_phase(self.state, stage, self.run)
             train_round(self.run, self.state, stage, batches, meter)
@@ -106,7 +106,7 @@ class Training:
         batches = read_batches(
             self.dataset, self.run, self.state.images_seen, self.state.round_images_seen
         )
-        to_come = schedule.rounds(
+        to_come = schedule.iterate_rounds(
             self.run.growth, self.run.network, self.state.images_seen, self.state.round_images_seen
         )
         for self.state.round_images_seen, stage in to_come:
@@ -122,7 +122,9 @@ class Training:
 
     def through_a_file(self, directory: Path) -> None:
         directory.mkdir(exist_ok=True)
-        self.state = load_state(save_state(directory, self.state, self.run), self.run, CPU)
+        self.state = load_state(
+            save_state_and_delete_oldest(directory, self.state, self.run), self.run, CPU
+        )
 
 
 def begun(name: str, dataset: Dataset) -> Training:

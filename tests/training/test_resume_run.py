@@ -7,7 +7,7 @@ import torch
 
 from progan.errors import UserError
 from progan.run_directory import list_states
-from progan.training.checkpoint import save_state
+from progan.training.checkpoint import save_state_and_delete_oldest
 from progan.training.resume import load_resumed_state, require_unfinished
 from progan.training.state import create_state
 from tests.builders import tiny_run
@@ -21,7 +21,7 @@ def directory(tmp_path: Path) -> Path:
     """A run with states at 1000, 2000 and 3000 images."""
     state = create_state(RUN, CPU)
     for state.images_seen in (1000, 2000, 3000):
-        save_state(tmp_path, state, RUN)
+        save_state_and_delete_oldest(tmp_path, state, RUN)
     return tmp_path
 
 
@@ -58,7 +58,7 @@ def test_a_damaged_state_does_not_push_the_whole_one_out(directory: Path) -> Non
     assert state.images_seen == 1000
     assert [path.name for path in list_states(directory)] == ["state-000001.pt"]
     state.images_seen = 1500
-    path = save_state(directory, state, run)
+    path = save_state_and_delete_oldest(directory, state, run)
     assert list_states(directory) == [path]
     assert load_resumed_state(directory, run, run, CPU)[0].images_seen == 1500
 

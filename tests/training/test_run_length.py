@@ -12,10 +12,10 @@ from progan.errors import UserError
 from progan.presets import PRESETS, preset
 from progan.training.run_length import (
     describe_end,
+    explain_shortfall,
     is_complete,
-    lower_resolution_note,
     scale_schedule,
-    shortfall_note,
+    suggest_shorter_total,
 )
 from tests.for_each import for_each
 from tests.test_schedule import schedules
@@ -26,7 +26,10 @@ from tests.test_schedule import schedules
 def test_landmarks_are_some_of_the_rounds_with_the_first_and_the_last(
     plan: tuple[Growth, Network],
 ) -> None:
-    whole, some = list(schedule.rounds(*plan, 0)), list(schedule.landmarks(*plan))
+    whole, some = (
+        list(schedule.iterate_rounds(*plan, 0)),
+        list(schedule.iterate_boundary_rounds(*plan)),
+    )
     assert set(some) <= set(whole)
     assert (some[0], some[-1]) == (whole[0], whole[-1])
     assert {stage.phase for _, stage in some} == {stage.phase for _, stage in whole}
@@ -34,12 +37,12 @@ def test_landmarks_are_some_of_the_rounds_with_the_first_and_the_last(
 
 def test_landmarks_of_a_long_run_are_few() -> None:
     run = preset("v2-1gpu")
-    assert len(list(schedule.landmarks(run.growth, run.network))) < 100
+    assert len(list(schedule.iterate_boundary_rounds(run.growth, run.network))) < 100
 
 
 @for_each("name", PRESETS)
 def test_presets_train_their_resolution_fully(name: str) -> None:
-    assert shortfall_note(preset(name)) == ""
+    assert explain_shortfall(preset(name)) == ""
 
 
 CPU = override(preset("cpu"), {"batch": 10})  # phases of 10 kimg: 4, 8, 16, 32 px from kimg 60 on
@@ -60,8 +63,10 @@ CPU = override(preset("cpu"), {"batch": 10})  # phases of 10 kimg: 4, 8, 16, 32 
 def test_where_a_run_ends(total_kimg: float, words: str) -> None:
     run = override(CPU, {"total_kimg": total_kimg})
     assert describe_end(run) == words
-    assert "--total-kimg 70 trains it fully" in shortfall_note(run)
-    assert ("starts at kimg 50, is faded in at kimg 60" in shortfall_note(run)) == (total_kimg < 60)
+    assert "--total-kimg 70 trains it fully" in explain_shortfall(run)
+    assert ("starts at kimg 50, is faded in at kimg 60" in explain_shortfall(run)) == (
+        total_kimg < 60
+    )
     assert not is_complete(run)
 
 
@@ -75,8 +80,8 @@ def test_phases_shorter_than_a_round_are_not_taken_for_trained() -> None:
         preset("v2-1gpu"),
         {"resolution": 32, "training_kimg": 0.01, "transition_kimg": 0.01, "total_kimg": 0.3},
     )
-    assert "at 4x4 of 32x32" in shortfall_note(run)
-    assert "starts at kimg 0.512" in shortfall_note(run)
+    assert "at 4x4 of 32x32" in explain_shortfall(run)
+    assert "starts at kimg 0.512" in explain_shortfall(run)
 
 
 @for_each("name", [name for name in PRESETS if preset(name).grows])
@@ -88,12 +93,12 @@ def test_the_final_resolution_keeps_its_share(name: str, resolution: int, factor
         override(own, {"resolution": resolution, "total_kimg": own.growth.total_kimg * factor}), ()
     )
     assert share(run) == pytest.approx(share(own), rel=0.01)
-    assert shortfall_note(run) == ""
+    assert explain_shortfall(run) == ""
     assert run.growth.training_kimg / run.growth.transition_kimg == pytest.approx(1, rel=1e-3)
 
 
 def share(run: Run) -> float:
-    return 1 - schedule.fully_grown_kimg(run.growth, run.network) / run.growth.total_kimg
+    return 1 - schedule.compute_fully_grown_kimg(run.growth, run.network) / run.growth.total_kimg
 
 
 def test_no_resolution_is_trained_for_longer_than_the_final_one() -> None:
@@ -136,9 +141,9 @@ def test_what_cannot_be_scaled_is_refused(
 
 def test_a_dataset_of_smaller_images_is_told_what_the_total_means() -> None:
     run = override(preset("v2-1gpu"), {"resolution": 64})
-    note = lower_resolution_note(run)
+    note = suggest_shorter_total(run)
     assert "1024x1024" in note and "gets 20% of them; 64x64 gets 60%" in note
     assert "--total-kimg 6000 keeps" in note
     chosen = replace(run, growth=replace(run.growth, total_kimg=6000))
-    assert share(chosen) == pytest.approx(0.2) and lower_resolution_note(chosen) == ""
-    assert lower_resolution_note(preset("v2-1gpu")) == ""
+    assert share(chosen) == pytest.approx(0.2) and suggest_shorter_total(chosen) == ""
+    assert suggest_shorter_total(preset("v2-1gpu")) == ""

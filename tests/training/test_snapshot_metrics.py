@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from progan.run_directory import kimg_name
+from progan.run_directory import format_kimg_file_name
 from progan.runtime.devices import choose_device
 from progan.runtime.log import Log
 from progan.runtime.signals import StopSignal
@@ -38,7 +38,10 @@ def measure_all(directory: Path, measures: dict[str, Metric], count: int = ALL) 
     for images_seen in range(1000, 1000 * (count + 1), 1000):
         state.images_seen, state.seconds = images_seen, images_seen * 3.6
         taken = Snapshot(generator=snapshot.generator, level=4, alpha=1.0, images_seen=images_seen)
-        save_network(directory / kimg_name("network-snapshot-", images_seen, ".safetensors"), taken)
+        save_network(
+            directory / format_kimg_file_name("network-snapshot-", images_seen, ".safetensors"),
+            taken,
+        )
         hook(taken, state)
     hook.stats.close()
 
@@ -75,7 +78,7 @@ def test_the_best_network_is_kept(tmp_path: Path) -> None:
         folder.mkdir()
         measure_all(folder, {"known": Metric(score, best_column="score")}, count)
         best = folder / "network-best-known.safetensors"
-        expected = folder / kimg_name("network-snapshot-", 1000 * kimg, ".safetensors")
+        expected = folder / format_kimg_file_name("network-snapshot-", 1000 * kimg, ".safetensors")
         assert best.read_bytes() == expected.read_bytes()
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from progan.batch_split import interleave_count
+from progan.batch_split import count_interleavable_blocks
 from progan.config import Run
 from progan.losses import LossNoise
 from progan.training import step as training_step
@@ -43,7 +43,7 @@ def test_reals_and_fakes_together_are_judged_as_apart(
 
     together, gradients = found()
     assert batches == [2 * n, n]
-    monkeypatch.setattr(training_step, "interleave_count", lambda run, n: 0)
+    monkeypatch.setattr(training_step, "count_interleavable_blocks", lambda run, n: 0)
     apart, expected = found()
     watched.remove()
     assert batches == [2 * n, n, n, n, n]
@@ -55,11 +55,11 @@ def test_reals_and_fakes_together_are_judged_as_apart(
 @pytest.mark.parametrize(("n", "group"), [(6, 4), (2, 4), (1, 4)])
 def test_groups_that_would_grow_keep_them_apart(n: int, group: int) -> None:
     """Six images are two groups of three, and twelve would be three of four."""
-    assert interleave_count(tiny_run(stddev_group=group), n) == 0
+    assert count_interleavable_blocks(tiny_run(stddev_group=group), n) == 0
 
 
 def test_what_looks_at_the_whole_batch_keeps_them_apart() -> None:
-    assert interleave_count(tiny_run(d_norm="batch", stddev_group=0), 8) == 0
-    assert interleave_count(tiny_run(dropout=0.3), 8) == 0
-    assert interleave_count(run_of("dcgan, gan, separate"), 8) == 0
-    assert interleave_count(tiny_run(), 8) == 4
+    assert count_interleavable_blocks(tiny_run(d_norm="batch", stddev_group=0), 8) == 0
+    assert count_interleavable_blocks(tiny_run(dropout=0.3), 8) == 0
+    assert count_interleavable_blocks(run_of("dcgan, gan, separate"), 8) == 0
+    assert count_interleavable_blocks(tiny_run(), 8) == 4

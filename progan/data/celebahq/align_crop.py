@@ -69,7 +69,7 @@ def pixels_to_points(landmarks: npt.NDArray[np.floating]) -> Points:
     return np.asarray(landmarks, dtype=np.float32) + _PIXEL_CENTRE
 
 
-def face_rectangle(landmarks: Points) -> Points:
+def compute_face_square(landmarks: Points) -> Points:
     """Compute the corners of the rotated square around a face (see above), float32 [4,2].
 
     Args:
@@ -82,27 +82,29 @@ def face_rectangle(landmarks: Points) -> Points:
     eyes = (landmarks[0] + landmarks[1]) * 0.5
     mouth = (landmarks[3] + landmarks[4]) * 0.5
     eye_to_eye, eye_to_mouth = landmarks[1] - landmarks[0], mouth - eyes
-    x = eye_to_eye - rotate90(eye_to_mouth)
-    half = max(length(eye_to_eye) * 2.0, length(eye_to_mouth) * 1.8)
+    x = eye_to_eye - rotate90_clockwise(eye_to_mouth)
+    half = max(compute_length(eye_to_eye) * 2.0, compute_length(eye_to_mouth) * 1.8)
     # Eyes that are turned against the mouth by 180 degrees leave no direction.
-    if 2 * half < _LEAST_SIDE or not length(x) > 1e-3 * half:
+    if 2 * half < _LEAST_SIDE or not compute_length(x) > 1e-3 * half:
         raise ValueError("the landmarks of eyes and mouth describe no face")
-    x = x / np.float32(length(x)) * np.float32(half)
-    y = rotate90(x)
+    x = x / np.float32(compute_length(x)) * np.float32(half)
+    y = rotate90_clockwise(x)
     centre = eyes + eye_to_mouth * np.float32(0.1)
     return np.stack([centre - x - y, centre - x + y, centre + x + y, centre + x - y])
 
 
-def rotate90(vector: Points) -> Points:
+def rotate90_clockwise(vector: Points) -> Points:
     """Turn a vector clockwise, as seen in an image: (a, b) -> (-b, a)."""
     return np.stack([-vector[1], vector[0]])
 
 
-def _vector(x: int, y: int) -> Points:
+def _make_vector(x: int, y: int) -> Points:
+    """Return float32 [x, y]."""
     return np.array([x, y], dtype=np.float32)
 
 
-def length(vector: Points) -> float:
+def compute_length(vector: Points) -> float:
+    """Return the Euclidean length of a vector [2]."""
     return float(np.hypot(vector[0], vector[1]))
 
 
@@ -117,32 +119,35 @@ def plan_crop(landmarks: Points, size: tuple[int, int], side: int) -> CropPlan:
     Raises:
         ValueError: The landmarks have no extent, or the face lies outside of the image.
     """
-    quad = face_rectangle(landmarks)
-    zoom = side / (2 * length((quad[3] - quad[0]) / np.float32(2)))  # px of result per px
+    quad = compute_face_square(landmarks)
+    zoom = side / (2 * compute_length((quad[3] - quad[0]) / np.float32(2)))  # px of result per px
     original, shrunk = size, None
     shrink = floor(0.5 / zoom)
     if shrink > 1:
         size = shrunk = (max(round(size[0] / shrink), 1), max(round(size[1] / shrink), 1))
         quad, zoom = quad / np.float32(shrink), zoom * shrink
     border = max(round(side * _BORDER / zoom), _LEAST_BORDER)
-    crop = _crop_box(_bounds(quad), size, border)
-    size, quad = (crop[2] - crop[0], crop[3] - crop[1]), quad - _vector(*crop[:2])
+    crop = _compute_crop_box(_compute_bounding_box(quad), size, border)
+    size, quad = (crop[2] - crop[0], crop[3] - crop[1]), quad - _make_vector(*crop[:2])
     enlargement = max(2 ** ceil(log2(zoom)), 1) if zoom > 1 else 1
     size, zoom = (size[0] * enlargement, size[1] * enlargement), zoom / enlargement
     quad = quad * np.float32(enlargement)
-    padding = _padding_widths(_bounds(quad), size, border, round(side * _PADDING / zoom))
+    padding = _compute_padding_widths(
+        _compute_bounding_box(quad), size, border, round(side * _PADDING / zoom)
+    )
     if padding:
-        quad = quad + _vector(*padding[:2])
+        quad = quad + _make_vector(*padding[:2])
     return CropPlan(side, original, shrunk, crop, enlargement, padding, side * _BLUR / zoom, quad)
 
 
-def _bounds(quad: Points) -> Box:
+def _compute_bounding_box(quad: Points) -> Box:
     """Compute the smallest box of whole pixels around a quadrilateral."""
     (left, top), (right, bottom) = quad.min(axis=0), quad.max(axis=0)
     return floor(left), floor(top), ceil(right), ceil(bottom)
 
 
-def _crop_box(bounds: Box, size: tuple[int, int], border: int) -> Box:
+def _compute_crop_box(bounds: Box, size: tuple[int, int], border: int) -> Box:
+    """Return the box with its border, within the image; ValueError if nothing is left."""
     left, top, right, bottom = bounds
     crop = (
         max(left - border, 0),
@@ -155,7 +160,9 @@ def _crop_box(bounds: Box, size: tuple[int, int], border: int) -> Box:
     return crop
 
 
-def _padding_widths(bounds: Box, size: tuple[int, int], border: int, least: int) -> Box | None:
+def _compute_padding_widths(
+    bounds: Box, size: tuple[int, int], border: int, least: int
+) -> Box | None:
     """Compute the padding to add on each side; None if the image reaches far enough.
 
     `border` is compared in pixels of the enlarged image, though it was measured before, as in the
@@ -196,7 +203,9 @@ def add_blurred_padding(
     height, width, _ = mirrored.shape
     outwards = (
         np.float32(1)
-        - np.minimum(_ramp(height, top, bottom)[:, None], _ramp(width, left, right))[..., None]
+        - np.minimum(
+            _make_padding_ramp(height, top, bottom)[:, None], _make_padding_ramp(width, left, right)
+        )[..., None]
     )
     blurred = gaussian_filter(mirrored, [blur, blur, 0])
     mirrored += (blurred - mirrored) * np.clip(outwards * np.float32(3) + np.float32(1), 0, 1)
@@ -204,8 +213,8 @@ def add_blurred_padding(
     return np.clip(np.round(mirrored), 0, 255).astype(np.uint8)
 
 
-def _ramp(size: int, before: int, after: int) -> npt.NDArray[np.float32]:
-    """Distance to the nearer end in units of its padding: 0 at the ends, 1 at the inner edge."""
+def _make_padding_ramp(size: int, before: int, after: int) -> npt.NDArray[np.float32]:
+    """Return float32 [size]: 0 at the ends, 1 at the inner edges of the padding, more inside."""
     position = np.arange(size, dtype=np.float32)
     to_start, to_end = position / np.float32(before), position[::-1] / np.float32(after)
     nearer: npt.NDArray[np.float32] = np.minimum(to_start, to_end)

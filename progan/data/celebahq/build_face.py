@@ -41,7 +41,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 _INVISIBLE = 1.0  # grey levels squared: variance of white noise that is ignored
 
 
-def spectral_quality(image: npt.NDArray[np.uint8]) -> float:
+def rate_spectral_quality(image: npt.NDArray[np.uint8]) -> float:
     """Rate an image by its power spectrum: uint8 [S,S,3], S >= 32 -> 0 (one colour) to 1.
 
     Appendix C of the paper prefers "images whose power spectrum contains a broad range of
@@ -62,7 +62,7 @@ def spectral_quality(image: npt.NDArray[np.uint8]) -> float:
     mean_square = float((hann**2).mean()) ** 2
     windowed = (luminance - luminance.mean()) * hann[:, None] * hann
     power = np.abs(np.fft.rfft2(windowed)) ** 2 / (side**2 * mean_square)
-    cells, frequencies = _spectrum_cells(side)
+    cells, frequencies = _assign_spectrum_cells(side)
     rings = len(frequencies)
     counts = np.bincount(cells.ravel(), minlength=rings * _SECTORS + 1)[:-1]
     sums = np.bincount(cells.ravel(), power.ravel(), minlength=rings * _SECTORS + 1)[:-1]
@@ -78,7 +78,7 @@ def spectral_quality(image: npt.NDArray[np.uint8]) -> float:
 
 
 @lru_cache(maxsize=2)
-def _spectrum_cells(side: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _assign_spectrum_cells(side: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Assign the values of rfft2 to rings and sectors; frequencies in cycles per image.
 
     Returns:
@@ -127,6 +127,7 @@ class Enhancer:
     def _validate_output(
         self, made: "torch.Tensor", before: tuple[int, ...]
     ) -> npt.NDArray[np.uint8]:
+        """Return the output as uint8 [H,W,3]; UserError for another shape, size or range."""
         import torch
 
         height, width, _ = before
@@ -195,7 +196,7 @@ class FaceBuilder:
             raise
         except UnreadableImage as error:
             raise FaceBuildError(error.path, error.reason) from error
-        return Sample(image, points), "made", {"quality": round(spectral_quality(image), 6)}
+        return Sample(image, points), "made", {"quality": round(rate_spectral_quality(image), 6)}
 
     def _align_crop(
         self, data: bytes, name: str, pixels: Points, side: int
@@ -217,6 +218,7 @@ class FaceBuilder:
     def _restore_face(
         self, faces: FaceLists, face: int, jpeg: bytes
     ) -> tuple[Sample, Status, dict[str, Any]]:
+        """Build a face of CelebA-HQ exactly, by its delta; return sample, status and details."""
         entry = faces.entries[face]
         token = self.collection.read_delta(entry.index)
         try:
@@ -233,18 +235,18 @@ class FaceBuilder:
                 "it is only approximate, as its JPEG is decoded otherwise than then (--strict)",
                 "only approximate",
             )
-        image, points = _box_downsample(result.image, points, self.resolution)
+        image, points = _downsample_face_and_landmarks(result.image, points, self.resolution)
         return (
             Sample(image, points),
             result.status,
-            {"index": entry.index, **_error_details(result)},
+            {"index": entry.index, **_describe_delta_errors(result)},
         )
 
 
-def read_face(
+def build_and_report_face(
     build: FaceBuilder, chosen: npt.NDArray[np.int32], report: Report, row: int
 ) -> Sample:
-    """Make the face `chosen[row]` of the lists, and report it."""
+    """Build the face `chosen[row]` of the lists, and append its result to the report."""
     face = int(chosen[row])
     name = read_face_lists(build.collection).names[face]
     try:
@@ -269,7 +271,7 @@ def score_faces(
     return scored
 
 
-def _box_downsample(
+def _downsample_face_and_landmarks(
     image: npt.NDArray[np.uint8], points: Points, resolution: int
 ) -> tuple[npt.NDArray[np.uint8], Points]:
     """Downsample a face by exact box averages, and scale its landmarks."""
@@ -279,7 +281,8 @@ def _box_downsample(
     return smaller, points * np.float32(resolution / len(image))
 
 
-def _error_details(result: DeltaResult) -> dict[str, Any]:
+def _describe_delta_errors(result: DeltaResult) -> dict[str, Any]:
+    """Return the report's entries on an inexact delta; {} of an exact one."""
     if result.status == "exact":
         return {}
     largest, mean = result.least_error

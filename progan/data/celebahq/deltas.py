@@ -63,6 +63,7 @@ class DeltaResult:
 
 
 def require_cryptography() -> None:
+    """Raise UserError unless the package cryptography is installed."""
     try:
         import cryptography.fernet  # noqa: F401
     except ImportError as error:
@@ -71,7 +72,7 @@ def require_cryptography() -> None:
         ) from error
 
 
-def fernet_key(jpeg: bytes, name: str) -> bytes:
+def derive_fernet_key(jpeg: bytes, name: str) -> bytes:
     """Derive the key of a delta from the original JPEG; `name` as in 000001.jpg."""
     derived = hashlib.pbkdf2_hmac("sha256", jpeg, name.encode("ascii"), ROUNDS, dklen=32)
     return base64.urlsafe_b64encode(derived)
@@ -82,7 +83,7 @@ def decrypt_delta(token: bytes, jpeg: bytes, name: str, side: int = DELTA_SIDE) 
     from cryptography.fernet import Fernet, InvalidToken
 
     try:
-        packed = Fernet(fernet_key(jpeg, name)).decrypt(token)
+        packed = Fernet(derive_fernet_key(jpeg, name)).decrypt(token)
     except InvalidToken:
         raise WrongJpeg(
             "the delta does not open: this is not the original JPEG of CelebA, or the "
@@ -97,7 +98,7 @@ def decrypt_delta(token: bytes, jpeg: bytes, name: str, side: int = DELTA_SIDE) 
     return np.frombuffer(content, dtype=np.uint8).reshape(3, side, side)
 
 
-def planes_md5(image: Pixels) -> str:
+def hash_planes_md5(image: Pixels) -> str:
     """Compute the MD5 of the colour planes of an image, uint8 [H,W,3], as in the published list."""
     planes = np.ascontiguousarray(image.transpose(2, 0, 1))
     return hashlib.md5(planes.tobytes(), usedforsecurity=False).hexdigest()
@@ -115,9 +116,9 @@ def apply_delta(made: Pixels, delta: Pixels, proc_md5: str, final_md5: str) -> D
         BadDelta: `made` is the published one, but the sum is not.
     """
     final = made + delta.transpose(1, 2, 0)  # modulo 256
-    if planes_md5(final) == final_md5:
+    if hash_planes_md5(final) == final_md5:
         return DeltaResult(final, "exact")
-    if planes_md5(made) == proc_md5:
+    if hash_planes_md5(made) == proc_md5:
         raise BadDelta("the delta leads to another image than its list says")
     signed = made.astype(np.int16) + delta.view(np.int8).transpose(1, 2, 0)
     outside = np.maximum(-signed, signed - 255)

@@ -18,7 +18,7 @@ from progan.data.celebahq.build_face import (
     Enhancer,
     FaceBuilder,
     FaceBuildError,
-    read_face,
+    build_and_report_face,
     score_faces,
 )
 from progan.data.celebahq.deltas import require_cryptography
@@ -29,18 +29,18 @@ from progan.data.celebahq.source_files import (
     LIST_FILE,
     CelebaFiles,
     FaceLists,
-    delta_name,
-    delta_names,
-    image_names,
+    format_delta_name,
+    format_delta_zip_name,
+    list_delta_names,
+    list_image_names,
     read_face_lists,
-    zip_name,
 )
 from progan.data.format import SkippedImage
 from progan.data.image_source import ImageSource, OnError, Say, require_readable, select_rows
 from progan.errors import UserError
 from progan.runtime.files import require_free_space
 from progan.runtime.text import format_count, pluralize
-from progan.runtime.workers import in_order, worker_pool
+from progan.runtime.workers import map_in_order, worker_pool
 from progan.sizes import MIN_LEVEL, level_of, require_resolution
 
 _NUM_NAMED = 3
@@ -101,11 +101,11 @@ def import_celebahq(
         report.add(face, names[face], "missing", reason=reason)
     faces, unmade = _choose_faces(build, present, options, names, report, say)
     return ImageSource(
-        description=_description(source, options),
+        description=_describe_source(source, options),
         resolution=options.resolution,
         channels=3,
         count=len(faces),
-        read=partial(read_face, build, faces, report),
+        read=partial(build_and_report_face, build, faces, report),
         has_landmarks=True,
         identity=hashlib.sha256(faces.tobytes()).hexdigest(),
         skipped=(*skipped, *unmade),
@@ -114,6 +114,7 @@ def import_celebahq(
 
 
 def _validate_options(options: CelebaHqOptions) -> None:
+    """Raise UserError for options that exclude or need each other."""
     require_resolution(options.resolution, "--resolution")
     if options.resolution < MIN_SIDE:
         raise UserError(
@@ -137,10 +138,13 @@ def check_inputs(source: Path, dest: Path, options: CelebaHqOptions) -> Inputs:
             deltas may be missing.
     """
     deltas = options.deltas
-    images, landmarks = _first_existing(source, IMAGES), _first_existing(source, LANDMARKS)
-    problems = _missing_places(source, images, landmarks, deltas, options.enhance)
+    images, landmarks = (
+        _find_first_existing(source, IMAGES),
+        _find_first_existing(source, LANDMARKS),
+    )
+    problems = _describe_missing_inputs(source, images, landmarks, deltas, options.enhance)
     if deltas:
-        problems += _error_message(require_cryptography)
+        problems += _collect_user_error(require_cryptography)
     faces, absent = None, dict[int, str]()
     if images and landmarks and (deltas is None or (deltas / LIST_FILE).is_file()):
         collection = CelebaFiles(images, landmarks, deltas)
@@ -151,12 +155,12 @@ def check_inputs(source: Path, dest: Path, options: CelebaHqOptions) -> Inputs:
             problems.append(str(error))
     if faces:
         if absent and options.on_error == "stop":
-            problems.append(_describe_missing(faces, absent))
+            problems.append(_describe_missing_files(faces, absent))
         count = len(faces.names) - len(absent)
         count = count if options.max_images is None else min(count, options.max_images)
         levels = range(MIN_LEVEL, level_of(options.resolution) + 1)
         num_bytes = count * 3 * sum(4**level for level in levels)
-        problems += _error_message(
+        problems += _collect_user_error(
             lambda: require_free_space(dest, num_bytes, f"The dataset {dest}")
         )
     if problems or faces is None:
@@ -167,7 +171,8 @@ def check_inputs(source: Path, dest: Path, options: CelebaHqOptions) -> Inputs:
     return Inputs(collection, faces, absent)
 
 
-def _error_message(check: Callable[[], None]) -> list[str]:
+def _collect_user_error(check: Callable[[], None]) -> list[str]:
+    """Run a check, and return the message of its UserError in a list; [] without an error."""
     try:
         check()
     except UserError as error:
@@ -175,17 +180,19 @@ def _error_message(check: Callable[[], None]) -> list[str]:
     return []
 
 
-def _first_existing(source: Path, names: Sequence[str]) -> Path | None:
+def _find_first_existing(source: Path, names: Sequence[str]) -> Path | None:
+    """Return the first of `names` that exists in `source`, or None."""
     return next((source / name for name in names if (source / name).exists()), None)
 
 
-def _missing_places(
+def _describe_missing_inputs(
     source: Path,
     images: Path | None,
     landmarks: Path | None,
     deltas: Path | None,
     enhance: Path | None,
 ) -> list[str]:
+    """Return a line for each input that is missing or of another format; [] if none is."""
     problems = []
     if images is None:
         packed = " (its 7z archive is: unpack it)" * any(source.glob("**/img_celeba.7z*"))
@@ -200,7 +207,7 @@ def _missing_places(
     if deltas and not (deltas / LIST_FILE).is_file():
         problems.append(
             f"There is no {LIST_FILE} in --deltas {deltas}. It comes with "
-            f"{zip_name(0)} and the others."
+            f"{format_delta_zip_name(0)} and the others."
         )
     if enhance and not _is_torchscript(enhance):
         problems.append(
@@ -218,25 +225,27 @@ def _is_torchscript(path: Path) -> bool:
 
 
 def _find_missing_files(collection: CelebaFiles, faces: FaceLists) -> dict[int, str]:
-    present = image_names(collection.images)
+    """Return {face: which of its files is missing}."""
+    present = list_image_names(collection.images)
     absent = {
         row: f"{collection.images.name} has no {name}"
         for row, name in enumerate(faces.names)
         if name not in present
     }
     if collection.deltas:
-        deltas = delta_names(collection.deltas)
+        deltas = list_delta_names(collection.deltas)
         for row, entry in enumerate(faces.entries):
-            if delta_name(entry.index) not in deltas:
+            if format_delta_name(entry.index) not in deltas:
                 absent.setdefault(
                     row,
-                    f"there is neither {zip_name(entry.index)} with, nor a "
-                    f"loose {delta_name(entry.index)}",
+                    f"there is neither {format_delta_zip_name(entry.index)} with, nor a "
+                    f"loose {format_delta_name(entry.index)}",
                 )
     return absent
 
 
-def _describe_missing(faces: FaceLists, absent: dict[int, str]) -> str:
+def _describe_missing_files(faces: FaceLists, absent: dict[int, str]) -> str:
+    """Describe which faces lack a file, the first ones by name, and the remedy."""
     shown = "; ".join(list(absent.values())[:_NUM_NAMED])
     more = "; …" * (len(absent) > _NUM_NAMED)
     return (
@@ -246,7 +255,8 @@ def _describe_missing(faces: FaceLists, absent: dict[int, str]) -> str:
     )
 
 
-def _description(source: Path, options: CelebaHqOptions) -> str:
+def _describe_source(source: Path, options: CelebaHqOptions) -> str:
+    """Return the description of the source, for dataset.json."""
     if options.deltas:
         return f"CelebA-HQ, {source.resolve()} with the deltas {options.deltas.resolve()}"
     improved = f" improved by {options.enhance.resolve()}" if options.enhance else ""
@@ -267,7 +277,7 @@ def _choose_faces(
     if options.max_images is None or options.max_images >= len(present):
         return present, []
     say(f"Judging {format_count(len(present), 'face')} to keep the best {options.max_images:,}.")
-    known = report.qualities()
+    known = report.read_qualities()
     scores = {int(face): known[face] for face in present if face in known}
     unmade = []
     others = np.array([face for face in present if face not in scores], dtype=np.int32)
@@ -296,6 +306,6 @@ def _score_faces(
         tqdm(total=len(faces), unit="img", desc="judging", disable=None) as progress,
         worker_pool(workers, in_processes=True) as pool,
     ):
-        for results in in_order(pool, partial(score_faces, build), ranges, ahead=2 * workers):
+        for results in map_in_order(pool, partial(score_faces, build), ranges, ahead=2 * workers):
             yield from results
             progress.update(len(results))

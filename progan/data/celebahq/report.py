@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from progan.errors import UserError
-from progan.runtime.files import named_errors, staging_path, write_atomically
+from progan.runtime.files import name_file_in_errors, staging_path, write_atomically
 
 REPORT_FILE = "celebahq.jsonl"
 
@@ -40,16 +40,16 @@ class Report:
     path: Path
 
     def add(self, face: int, name: str, status: Status, **details: Any) -> None:
-        """Append a line. One small write to the end of a file is not torn apart by others."""
+        """Append the line of a face in one small write, which other processes cannot tear apart."""
         line = json.dumps({"face": face, "file": name, "status": status, **details}) + "\n"
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            with named_errors(self.path):
+            with name_file_in_errors(self.path):
                 os.write(handle, line.encode())
         finally:
             os.close(handle)
 
-    def lines(self) -> list[dict[str, Any]]:
+    def read_last_lines(self) -> list[dict[str, Any]]:
         """Return the last line of each face, sorted; those in the dataset have their `row`."""
         text = self.path.read_text("utf-8") if self.path.is_file() else ""
         latest: dict[int, dict[str, Any]] = {}
@@ -62,17 +62,19 @@ class Report:
             line["row"] = row
         return lines
 
-    def qualities(self) -> dict[int, float]:
+    def read_qualities(self) -> dict[int, float]:
         """Return face -> quality of those that were judged before an interruption."""
-        return {line["face"]: line["quality"] for line in self.lines() if "quality" in line}
+        return {
+            line["face"]: line["quality"] for line in self.read_last_lines() if "quality" in line
+        }
 
-    def has_scores(self) -> bool:
-        """Check if faces were judged to choose among them, which takes hours."""
-        return any(line["status"] in ("judged", "not selected") for line in self.lines())
+    def has_judged_faces(self) -> bool:
+        """True if faces were judged for the selection of the best, which takes hours."""
+        return any(line["status"] in ("judged", "not selected") for line in self.read_last_lines())
 
 
 @contextmanager
-def temporary_report(dest: Path, options: Mapping[str, Any]) -> Iterator[Report]:
+def open_temporary_report(dest: Path, options: Mapping[str, Any]) -> Iterator[Report]:
     """Yield a report in a hidden file beside `dest`, that of an interrupted attempt if any.
 
     The file is removed after success, and after a UserError unless work can be continued.
@@ -87,7 +89,7 @@ def temporary_report(dest: Path, options: Mapping[str, Any]) -> Iterator[Report]
     try:
         yield report
     except UserError:
-        if not staging_path(dest).exists() and not report.has_scores():
+        if not staging_path(dest).exists() and not report.has_judged_faces():
             report.path.unlink(missing_ok=True)
         raise
     else:
@@ -100,7 +102,7 @@ def temporary_report(dest: Path, options: Mapping[str, Any]) -> Iterator[Report]
 
 def write_report(report: Report, dataset: Path) -> str:
     """Write the report into the dataset, and return a summary in one line."""
-    lines = report.lines()
+    lines = report.read_last_lines()
     write_atomically(dataset / REPORT_FILE, "".join(json.dumps(line) + "\n" for line in lines))
     counts = Counter(line["status"] for line in lines)
     summary = ", ".join(f"{counts[status]:,} {status}" for status in ORDER if counts[status])

@@ -83,6 +83,7 @@ def read_image_list(path: Path) -> tuple[DeltaEntry, ...]:
 
 
 def _parse_entry(line: dict[str, str], path: Path) -> DeltaEntry:
+    """Parse a line of the list of deltas; UserError if it is damaged."""
     try:
         entry = DeltaEntry(
             int(line["idx"]), line["orig_file"], line["proc_md5"].lower(), line["final_md5"].lower()
@@ -110,7 +111,9 @@ class CelebaFiles:
         try:
             if self.images.is_dir():
                 return (self.images / name).read_bytes()
-            return _archive(self.images, os.getpid()).read(_members(self.images)[name])
+            return _open_zip_once(self.images, os.getpid()).read(
+                _map_image_names_to_members(self.images)[name]
+            )
         except KeyError as error:
             raise UnreadableImage(name, "it is not there") from error
         except OSError as error:
@@ -121,17 +124,22 @@ class CelebaFiles:
     def read_delta(self, index: int) -> bytes:
         """Read a delta file; raises UnreadableImage."""
         assert self.deltas is not None
-        name = delta_name(index)
+        name = format_delta_name(index)
         try:
-            for path in (self.deltas / name, self.deltas / zip_name(index)[:-4] / name):
+            for path in (
+                self.deltas / name,
+                self.deltas / format_delta_zip_name(index)[:-4] / name,
+            ):
                 if path.is_file():
                     return path.read_bytes()
-            with zipfile.ZipFile(self.deltas / zip_name(index)) as file:
-                return file.read(_plain_names(file)[name])
+            with zipfile.ZipFile(self.deltas / format_delta_zip_name(index)) as file:
+                return file.read(_map_base_names_to_members(file)[name])
         except (KeyError, FileNotFoundError) as error:
             raise UnreadableImage(name, "there is no such delta") from error
         except Exception as error:
-            raise UnreadableImage(name, f"damaged in {zip_name(index)} ({error})") from error
+            raise UnreadableImage(
+                name, f"damaged in {format_delta_zip_name(index)} ({error})"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,20 +171,20 @@ def read_face_lists(collection: CelebaFiles) -> FaceLists:
     return FaceLists(names, np.stack([landmarks[name] for name in names]), listed)
 
 
-def image_names(images: Path) -> set[str]:
-    """List all files in the folder or zip file of images."""
+def list_image_names(images: Path) -> set[str]:
+    """Return the names of all files in the folder or zip file of images."""
     if images.is_dir():
         return set(os.listdir(images))
-    return set(_members(images))
+    return set(_map_image_names_to_members(images))
 
 
-def delta_names(deltas: Path) -> set[str]:
-    """List all deltas, loose ones, in folders and in zip files; raises UserError."""
+def list_delta_names(deltas: Path) -> set[str]:
+    """Return the names of all deltas, in folders and zip files; UserError for a damaged zip."""
     names = {path.name for path in (*deltas.glob("delta*.dat"), *deltas.glob("deltas*/delta*.dat"))}
     for path in sorted(deltas.glob("deltas*.zip")):
         try:
             with zipfile.ZipFile(path) as file:
-                names |= set(_plain_names(file))
+                names |= set(_map_base_names_to_members(file))
         except (zipfile.BadZipFile, OSError) as error:
             raise UserError(
                 f"{path} is not a readable zip file ({error}). Fetch it again."
@@ -184,26 +192,29 @@ def delta_names(deltas: Path) -> set[str]:
     return names
 
 
-def delta_name(index: int) -> str:
+def format_delta_name(index: int) -> str:
+    """Return the file name of a delta: 'delta00012.dat'."""
     return f"delta{index:05d}.dat"
 
 
-def zip_name(index: int) -> str:
+def format_delta_zip_name(index: int) -> str:
+    """Return the name of the zip file that has a delta: 'deltas10000.zip'."""
     return f"deltas{index - index % _PER_ZIP:05d}.zip"
 
 
-def _plain_names(file: zipfile.ZipFile) -> dict[str, str]:
-    """Map names without folders, which some programs end with backslashes, to names in the zip."""
+def _map_base_names_to_members(file: zipfile.ZipFile) -> dict[str, str]:
+    """Return {name without folders (backslashes too): name in the zip}."""
     return {PurePosixPath(name.replace("\\", "/")).name: name for name in file.namelist()}
 
 
 @lru_cache(maxsize=1)
-def _members(path: Path) -> Mapping[str, str]:
-    return _plain_names(_archive(path, os.getpid()))
+def _map_image_names_to_members(path: Path) -> Mapping[str, str]:
+    """Return {base name: member} of the zip file of images, read once."""
+    return _map_base_names_to_members(_open_zip_once(path, os.getpid()))
 
 
 @lru_cache(maxsize=1)
-def _archive(path: Path, process: int) -> zipfile.ZipFile:
+def _open_zip_once(path: Path, process: int) -> zipfile.ZipFile:
     """Open a zip file, once per process: a forked one would share the file position."""
     try:
         return zipfile.ZipFile(path)

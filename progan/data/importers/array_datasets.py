@@ -36,7 +36,7 @@ SVHN_FILE = "train_32x32.mat"
 _SVHN_HINT = f"Name {SVHN_FILE}, or the folder that it is in."
 
 
-def _array_source(
+def _make_array_source(
     description: str,
     images: Images,
     labels: ClassIndices,
@@ -67,7 +67,9 @@ def import_mnist(
     """Read the training digits of the folder `source`; raises UserError for wrong files."""
     digits, labels = read_digits(source)
     images = np.pad(digits, MNIST_PADDING)[..., np.newaxis]
-    return _array_source(f"MNIST, {source.resolve()}", images, labels, _DIGITS, max_images, seed)
+    return _make_array_source(
+        f"MNIST, {source.resolve()}", images, labels, _DIGITS, max_images, seed
+    )
 
 
 def import_mnist_rgb(source: Path, *, num_images: int, seed: int) -> ImageSource:
@@ -134,6 +136,7 @@ def read_idx(path: Path, *, num_axes: int) -> Images:
 
 
 def _find_mnist_file(folder: Path, name: str) -> Path:
+    """Find a file, plain or .gz, in the folder or torchvision's folder below; UserError."""
     if not folder.is_dir():
         raise UserError(f"--source {folder} is no folder. Name the folder with the files of MNIST.")
     for parent in (folder, folder / _TORCHVISION_FOLDER):
@@ -213,7 +216,9 @@ def import_cifar(
             f"{source} has a label {wrong[0]}, but {len(names)} class names. Fetch it again."
         )
     description = f"{variant.name}, {source.resolve()}"
-    return _array_source(description, images.transpose(0, 2, 3, 1), labels, names, max_images, seed)
+    return _make_array_source(
+        description, images.transpose(0, 2, 3, 1), labels, names, max_images, seed
+    )
 
 
 import_cifar10 = partial(import_cifar, variant=CIFAR10)
@@ -240,6 +245,7 @@ def _parse_cifar_batch(
 
 
 def _read_folder(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Unpickle the named files of a folder; yield (name, content)."""
     for name in names:
         path = folder / name
         if path.is_file():
@@ -267,7 +273,7 @@ def import_svhn(
     if not path.is_file():
         raise UserError(f"There is no {path}. {_SVHN_HINT}")
     images, labels = _read_svhn(path)
-    return _array_source(f"SVHN, {path.resolve()}", images, labels, _DIGITS, max_images, seed)
+    return _make_array_source(f"SVHN, {path.resolve()}", images, labels, _DIGITS, max_images, seed)
 
 
 def _read_svhn(path: Path) -> tuple[Images, ClassIndices]:

@@ -40,7 +40,7 @@ def import_dataset(
         UserError: No whole dataset, no such level, or only images that are held out.
     """
     dataset = Dataset.open(source)
-    level = dataset.level_named(resolution)
+    level = dataset.choose_level(resolution)
     rows = select_rows(len(dataset), max_images, seed)
     held_out = np.flatnonzero(np.isin(rows, dataset.held_out_rows))
     if len(held_out) == len(rows):
@@ -109,7 +109,7 @@ _DOWNLOADS = {
 
 
 def import_by_name(name: str, source: Path, options: Mapping[str, Any], say: Say) -> ImageSource:
-    """Call an importer with those options that it has parameters for, and `say` if it logs."""
+    """Call the importer `name` with the options that it has parameters for, and `say` too."""
     importer = IMPORTERS[name]
     parameters = signature(importer).parameters
     given = {**options, "say": say}

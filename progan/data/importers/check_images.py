@@ -28,7 +28,7 @@ from progan.data.importers.images import (
 )
 from progan.data.importers.pixels import load_upright
 from progan.runtime.text import format_count
-from progan.runtime.workers import in_order, worker_pool
+from progan.runtime.workers import map_in_order, worker_pool
 from progan.sizes import Size
 
 T = TypeVar("T")
@@ -124,7 +124,7 @@ def check_images(source: Path, *, size: Size | None, workers: int) -> CheckRepor
     """
     tree, paths, ignored = open_file_source(source)
     with worker_pool(workers, in_processes=False) as pool:
-        checked = in_order(pool, lambda path: check_image(tree, path), paths, ahead=4 * workers)
+        checked = map_in_order(pool, lambda path: check_image(tree, path), paths, ahead=4 * workers)
         found = list(tqdm(checked, total=len(paths), **PROGRESS_BAR))
     problems = [
         *(problem for item in found for problem in item.problems),
@@ -190,8 +190,8 @@ def find_duplicate_problems(images: Sequence[CheckedImage]) -> Iterator[ImagePro
 def find_outliers(images: Sequence[CheckedImage]) -> Iterator[ImageProblem]:
     """Yield the images of another size than nearly all others, or of another kind than most."""
     readable = [item for item in images if item.channels]
-    size = _most_common([item.size for item in readable], COMMON)
-    channels = _most_common([item.channels for item in readable], 0)
+    size = _find_dominant_value([item.size for item in readable], COMMON)
+    channels = _find_dominant_value([item.channels for item in readable], 0)
     for item in readable:
         if size and item.size != size:
             detail = f"{item.size[0]}x{item.size[1]}, while most images are {size[0]}x{size[1]}"
@@ -214,13 +214,13 @@ def find_small_images(
 def find_unlabeled_images(paths: Sequence[str]) -> Iterator[ImageProblem]:
     """Yield the images outside of the folders in which nearly all others lie."""
     depths = [path.count("/") for path in paths]
-    depth = _most_common(depths, COMMON)
+    depth = _find_dominant_value(depths, COMMON)
     for path, own in zip(paths, depths, strict=True):
         if depth and own < depth:
             yield ImageProblem(path, "label", "lies in no folder of a class, while most images do")
 
 
-def _most_common(values: Sequence[T], share: float) -> T | None:
+def _find_dominant_value(values: Sequence[T], share: float) -> T | None:
     """Return the most frequent value if `share` of all have it, but not all; else None."""
     if not values:
         return None
@@ -243,11 +243,11 @@ def format_report(source: Path, report: CheckReport) -> str:
         items = [item for item in report.ignored if item.kind is kind_ignored]
         lines += describe_ignored(items)
         lines += [f"  {item.path}" for item in items] * kind_ignored.loses_images
-    return "\n".join([*lines, f"{source}: {_summary(report)}"])
+    return "\n".join([*lines, f"{source}: {_format_summary(report)}"])
 
 
-def _summary(report: CheckReport) -> str:
-    """'4 images, no problems.', or how many problems there are of each severity."""
+def _format_summary(report: CheckReport) -> str:
+    """Return '4 images, no problems.', or how many problems of each severity there are."""
     images = format_count(report.count, "image")
     lost = sum(item.kind.loses_images for item in report.ignored)
     ignored = f"; {format_count(lost, 'other image')} ignored" if lost else ""

@@ -69,15 +69,20 @@ def apply_profile(image: Image.Image, conversion: ProfileConversion) -> Image.Im
 
 
 def lab_to_srgb(image: Image.Image) -> Image.Image:
-    return _lab_transform().apply(image)
+    """Convert an image of Pillow's mode LAB to RGB."""
+    return _make_lab_transform().apply(image)
 
 
 @lru_cache(1)
-def _lab_transform() -> ImageCms.ImageCmsTransform:
-    return _transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")
+def _make_lab_transform() -> ImageCms.ImageCmsTransform:
+    """Return the transform from CIELAB to sRGB, made once."""
+    return _make_srgb_transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")
 
 
-def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
+def _make_srgb_transform(
+    profile: ImageCms.ImageCmsProfile, mode: str
+) -> ImageCms.ImageCmsTransform:
+    """Return the transform from a profile, for pixels of `mode`, to sRGB."""
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     return ImageCms.ImageCmsTransform(
         profile, srgb, mode, "RGB", INTENT, flags=_BLACK_POINT_COMPENSATION
@@ -92,10 +97,10 @@ def _plan_profile(data: bytes, mode: str) -> ProfileConversion:
         space = profile.profile.xcolor_space.strip()
         if space != _SPACES[mode]:
             return _plan_mismatched_profile(profile, space, mode)
-        transform = _transform(profile, mode)
+        transform = _make_srgb_transform(profile, mode)
         if mode != "CMYK" and _is_identity(transform, mode):
             return NOTHING
-        return ProfileConversion(transform, _profile_name(profile))
+        return ProfileConversion(transform, _get_profile_name(profile))
     except ImportError:
         return ProfileConversion(fault="not read, as this Pillow has no LittleCMS")
     except Exception:  # LittleCMS names no kinds of errors
@@ -105,14 +110,14 @@ def _plan_profile(data: bytes, mode: str) -> ProfileConversion:
 def _plan_mismatched_profile(
     profile: ImageCms.ImageCmsProfile, space: str, mode: str
 ) -> ProfileConversion:
-    """Plan for a profile of other pixels; sRGB in a grey image changes nothing."""
-    if (space, mode) == ("RGB", "L") and _is_identity(_transform(profile, "RGB"), "RGB"):
+    """Plan for a profile of other pixels: a fault, but nothing for sRGB in a grey image."""
+    if (space, mode) == ("RGB", "L") and _is_identity(_make_srgb_transform(profile, "RGB"), "RGB"):
         return NOTHING
     return ProfileConversion(fault=f"made for {space}, not for {_SPACES[mode]} pixels")
 
 
 def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Check that colours from all over the cube, or all greys, stay as they are."""
+    """True if a transform leaves all greys, or colours all over the cube, nearly unchanged."""
     if mode == "L":
         before = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, 2)
         after = np.asarray(transform.apply(Image.fromarray(before[:, :, 0])))
@@ -123,7 +128,8 @@ def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     return int(np.abs(after.astype(int) - before).max()) <= _MAX_UNNOTICED
 
 
-def _profile_name(profile: ImageCms.ImageCmsProfile) -> str:
+def _get_profile_name(profile: ImageCms.ImageCmsProfile) -> str:
+    """Return the description of a profile, or a substitute where it has none."""
     try:
         text = ImageCms.getProfileDescription(profile)
     except ImageCms.PyCMSError:
@@ -178,7 +184,7 @@ def find_partial_range(kind: BitDepth, peaks: Mapping[str, float]) -> PartialRan
 
 
 def read_bit_depth(image: Image.Image, data: bytes) -> BitDepth:
-    """Depth of an image whose header is read; colours of 16 bits are read as 8 by Pillow."""
+    """Return 'float', 'grey' or 'colour' for more than 8 bits by the header, else ''."""
     if image.mode == "F":
         return "float"
     if image.mode.startswith("I"):
@@ -190,8 +196,10 @@ def read_bit_depth(image: Image.Image, data: bytes) -> BitDepth:
 
 
 def find_peak(image: Image.Image) -> float:
-    """Largest value of a decoded image; of 16-bit colours, of which Pillow keeps the upper 8 bits,
-    the largest that it can have been."""
+    """Return the largest value of a decoded image, an upper bound for 16-bit colours.
+
+    Pillow keeps only the upper 8 bits of those.
+    """
     if image.mode.startswith("I") or image.mode == "F":
         return float(np.asarray(image).max())
     ranges = image.getextrema()
@@ -212,7 +220,7 @@ def scale_to_8_bits(image: Image.Image, white: float = WHITE_16_BIT) -> Image.Im
 
 
 def describe_white_level_fault(image: Image.Image, white: float | None) -> str:
-    """Return why grey values of 32 bits or of floating point cannot be used; '' if they can."""
+    """Return why 32-bit or floating-point grey cannot be scaled to 8 bits; '' if it can."""
     if image.mode not in ("I", "F"):
         return ""
     values = np.asarray(image)

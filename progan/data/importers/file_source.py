@@ -77,18 +77,18 @@ def list_folder(root: Path) -> tuple[list[str], list[IgnoredFile]]:
     while links:
         starts, links = sorted(links), []
         for start in starts:
-            if start and _identity(root / start) in visited:
+            if start and _get_device_and_inode(root / start) in visited:
                 ignored.append(IgnoredFile(start, REPEATED_LINK))
             folders = [start]
             while folders:
                 folder = folders.pop()
-                identity = _identity(root / folder)
+                identity = _get_device_and_inode(root / folder)
                 if identity in visited:
                     continue
                 visited.add(identity)
                 for entry in _list_entries(root / folder):
                     path = f"{folder}/{entry.name}" if folder else entry.name
-                    kind = _entry_type(entry)
+                    kind = _classify_entry(entry)
                     if is_hidden(entry.name):
                         ignored.append(IgnoredFile(path, classify_hidden(path)))
                     elif kind == "special":
@@ -101,22 +101,24 @@ def list_folder(root: Path) -> tuple[list[str], list[IgnoredFile]]:
 
 
 def _list_entries(folder: Path) -> list[os.DirEntry[str]]:
+    """List a folder, sorted by name; UserError if it is unreadable."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        raise _listing_error(error) from error
+        raise _make_listing_error(error) from error
 
 
-def _identity(folder: Path) -> tuple[int, int]:
+def _get_device_and_inode(folder: Path) -> tuple[int, int]:
+    """Return what identifies a folder whatever its path; UserError if it is unreadable."""
     try:
         found = os.stat(folder)
     except OSError as error:
-        raise _listing_error(error) from error
+        raise _make_listing_error(error) from error
     return found.st_dev, found.st_ino
 
 
-def _entry_type(entry: os.DirEntry[str]) -> Literal["folder", "link", "file", "special"]:
+def _classify_entry(entry: os.DirEntry[str]) -> Literal["folder", "link", "file", "special"]:
     """Return the type of an entry; a link to a folder is 'link', a broken one is 'file'."""
     try:
         if entry.is_dir():
@@ -126,7 +128,8 @@ def _entry_type(entry: os.DirEntry[str]) -> Literal["folder", "link", "file", "s
         return "file"
 
 
-def _listing_error(error: OSError) -> UserError:
+def _make_listing_error(error: OSError) -> UserError:
+    """Return the error for a folder that cannot be listed."""
     return UserError(
         f"Cannot list the folder {error.filename}: {error.strerror}. "
         "Make it readable, or move it away."
@@ -180,7 +183,7 @@ def open_zip(path: Path) -> tuple[ZipSource, list[IgnoredFile]]:
         if name.endswith("/"):
             continue  # a folder
         member = normalize_member_path(name)
-        if kind := _ignored_kind(info, member):
+        if kind := _classify_ignored_member(info, member):
             where = name
             if kind in (HIDDEN, MACOS):  # the path up to the first hidden folder
                 parts = member.split("/")
@@ -202,8 +205,8 @@ def normalize_member_path(name: str) -> str:
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
-def _ignored_kind(info: zipfile.ZipInfo, member: str) -> FileKind | None:
-    """Return why a member is left out, by its name and attributes alone; None if it is not."""
+def _classify_ignored_member(info: zipfile.ZipInfo, member: str) -> FileKind | None:
+    """Return why a zip member is left out, by name and attributes; None if it is kept."""
     if ".." in member.split("/"):
         return OUTSIDE if is_image_path(member) else OTHER
     if is_hidden(member):
@@ -247,8 +250,8 @@ def open_file_source(source: Path) -> SourceListing:
     return listing
 
 
-def natural_order(path: str) -> tuple[object, ...]:
-    """Sort key: folder by folder, numbers by value ('2.png' before '10.png')."""
+def make_natural_sort_key(path: str) -> tuple[object, ...]:
+    """Return a key that sorts by folder, and numbers by value: '2.png' before '10.png'."""
     # re.split alternates text and digits, so that text never meets a number.
     split = [re.split(r"([0-9]+)", part) for part in path.split("/")]
     parts = [
@@ -259,14 +262,17 @@ def natural_order(path: str) -> tuple[object, ...]:
 
 
 def _list_files(source: Path) -> SourceListing:
+    """List a folder or zip file: images in natural order, and files that are not imported."""
     tree, paths, ignored = _open_source(source)
-    images = sorted(filter(is_image_path, paths), key=natural_order)
+    images = sorted(filter(is_image_path, paths), key=make_natural_sort_key)
     ignored += [
         IgnoredFile(path, classify_file(path, tree.read_start))
         for path in paths
         if not is_image_path(path)
     ]
-    return SourceListing(tree, images, sorted(ignored, key=lambda item: natural_order(item.path)))
+    return SourceListing(
+        tree, images, sorted(ignored, key=lambda item: make_natural_sort_key(item.path))
+    )
 
 
 def _open_source(source: Path) -> tuple[FileSource, list[str], list[IgnoredFile]]:

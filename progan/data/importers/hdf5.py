@@ -40,7 +40,7 @@ def import_hdf5(
         UserError: No such file or names, other shapes, or the package h5py is missing.
     """
     file = _open_file(source)
-    images = _get_array(file, source, key or _largest_level_name(file, source), "--key")
+    images = _get_array(file, source, key or _find_largest_level_name(file, source), "--key")
     layout = _read_layout(images, f"{source}: {images.name}")
     labels = _read_labels(file, source, labels_key, len(images))
     rows = select_rows(len(images), max_images, seed)
@@ -78,7 +78,7 @@ def _open_file(source: Path) -> Any:
         raise UserError(f"Cannot read {source} as HDF5: {error}. Copy it again.") from error
 
 
-def _largest_level_name(file: Any, source: Path) -> str:
+def _find_largest_level_name(file: Any, source: Path) -> str:
     """Return the name of the official level with the most pixels."""
     names: dict[int, str] = {
         int(match[1]): name for name in file if (match := _OFFICIAL_NAME.fullmatch(name))
@@ -86,25 +86,26 @@ def _largest_level_name(file: Any, source: Path) -> str:
     if not names:
         raise UserError(
             f"{source} has no images called data4x4, data8x8 and so on. Name them with "
-            f"--key; there are {_list_arrays(file)}."
+            f"--key; there are {_describe_arrays(file)}."
         )
     return names[max(names)]
 
 
 def _get_array(file: Any, source: Path, name: str, option: str) -> Any:
+    """Return an array of an HDF5 file; UserError, naming `option`, if there is none."""
     import h5py
 
     found = file.get(name)
     if not isinstance(found, h5py.Dataset):
         raise UserError(
             f"{source} has no array {name!r}. Name another one with {option}; there "
-            f"are {_list_arrays(file)}."
+            f"are {_describe_arrays(file)}."
         )
     return found
 
 
-def _list_arrays(file: Any) -> str:
-    """List all arrays of the file, in whatever groups, with their shapes."""
+def _describe_arrays(file: Any) -> str:
+    """Return 'data [5, 3, 8, 8], …' of all arrays at any depth, or 'none at all'."""
     import h5py
 
     found: list[str] = []

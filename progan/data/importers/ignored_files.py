@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
 
-from progan.data.importers.pixels import image_extensions
+from progan.data.importers.pixels import list_image_extensions
 from progan.runtime.text import escape_controls, format_count, pluralize
 
 
@@ -125,14 +125,14 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b
 
 
 @cache
-def _imported_suffixes() -> frozenset[str]:
+def _list_imported_suffixes() -> frozenset[str]:
     # Pillow reads these files of stereo cameras as JPEG, and so does not list their suffix.
-    return frozenset({*image_extensions(), ".mpo"})
+    return frozenset({*list_image_extensions(), ".mpo"})
 
 
 def is_image_path(path: str) -> bool:
     """Check by its suffix if a file is imported."""
-    return _suffix(path) in _imported_suffixes()
+    return _get_suffix(path) in _list_imported_suffixes()
 
 
 def is_hidden(path: str) -> bool:
@@ -153,7 +153,7 @@ def classify_file(path: str, read_start: Callable[[str], bytes]) -> FileKind:
     Args:
         read_start: Path -> first bytes of the file. Called only if the suffix says nothing.
     """
-    suffix = _suffix(path)
+    suffix = _get_suffix(path)
     if suffix in KIND_OF_SUFFIX:
         return KIND_OF_SUFFIX[suffix]
     start = read_start(path)
@@ -175,12 +175,13 @@ def describe_ignored(ignored: Iterable[IgnoredFile]) -> list[str]:
     for item in ignored:
         by_kind.setdefault(item.kind, []).append(item.path)
     kinds = sorted(by_kind, key=lambda kind: (not kind.loses_images, kind is OTHER))
-    return [_sentence(kind, by_kind[kind]) for kind in kinds]
+    return [_describe_ignored_kind(kind, by_kind[kind]) for kind in kinds]
 
 
-def _sentence(kind: FileKind, paths: Sequence[str]) -> str:
+def _describe_ignored_kind(kind: FileKind, paths: Sequence[str]) -> str:
+    """Return a sentence: how many files of a kind are ignored, which, and the remedy."""
     if kind is OTHER:  # with their five most frequent suffixes
-        suffixes = Counter(_suffix(path) or "without a suffix" for path in paths)
+        suffixes = Counter(_get_suffix(path) or "without a suffix" for path in paths)
         which = " ".join(suffix for suffix, _ in suffixes.most_common(5))
     else:
         which = paths[0] if len(paths) == 1 else f"such as {paths[0]}"
@@ -189,5 +190,5 @@ def _sentence(kind: FileKind, paths: Sequence[str]) -> str:
     return f"{count} {ignored} {kind.remedy}".rstrip()
 
 
-def _suffix(path: str) -> str:
+def _get_suffix(path: str) -> str:
     return PurePosixPath(path).suffix.lower()

@@ -27,12 +27,12 @@ from progan.data.importers.metadata import (
 from progan.data.importers.pixels import (
     REMOVED_METADATA,
     Crop,
-    band_width,
+    compute_band_width,
     count_native_channels,
     open_image,
 )
 from progan.errors import UserError
-from progan.runtime.workers import in_order, worker_pool
+from progan.runtime.workers import map_in_order, worker_pool
 from progan.sizes import MAX_LEVEL, MIN_LEVEL, Size, level_of
 
 _LAYERED = {"PSD", "IM", "SPIDER"}  # formats whose further frames are no images of a series
@@ -91,7 +91,7 @@ def read_header(data: bytes, path: str) -> ImageHeader:
             depth = read_bit_depth(image, data)
             return ImageHeader(
                 path,
-                *_upright_size(image, orientation),
+                *_compute_upright_size(image, orientation),
                 channels,
                 sha256(data).hexdigest(),
                 depth,
@@ -120,7 +120,7 @@ def summarize_notes(headers: Sequence[ImageHeader]) -> Iterator[str]:
 
 
 def _format_counts(counts: Counter[str]) -> str:
-    """' (Display P3: 12, Adobe RGB (1998): 3)'; '' of nothing."""
+    """Return ' (Display P3: 12, others: 3)', most frequent first; '' without counts."""
     most = counts.most_common(_NUM_DETAILS)
     parts = [f"{text}: {count}" for text, count in most]
     if rest := counts.total() - sum(count for _, count in most):
@@ -129,6 +129,7 @@ def _format_counts(counts: Counter[str]) -> str:
 
 
 def _read_orientation(image: Image.Image, data: bytes) -> Orientation:
+    """Read the orientation, in TIFF by its tag, in PNG also from EXIF behind the pixels."""
     if image.format == "TIFF":  # which Pillow turns itself
         value = image.tag_v2.get(274, UPRIGHT)  # type: ignore[attr-defined]
         if isinstance(value, int) and 1 <= value <= 8:
@@ -141,7 +142,8 @@ def _read_orientation(image: Image.Image, data: bytes) -> Orientation:
     return read_orientation(image.info)
 
 
-def _upright_size(image: Image.Image, orientation: Orientation) -> tuple[int, int]:
+def _compute_upright_size(image: Image.Image, orientation: Orientation) -> tuple[int, int]:
+    """Return (width, height) after the EXIF orientation is applied."""
     width, height = image.size
     if image.format == "TIFF":  # whose `size` is upright or not, by the version of Pillow
         tags = image.tag_v2  # type: ignore[attr-defined]
@@ -152,6 +154,7 @@ def _upright_size(image: Image.Image, orientation: Orientation) -> tuple[int, in
 def _list_notes(
     image: Image.Image, orientation: Orientation, channels: int, depth: BitDepth
 ) -> Iterator[Note]:
+    """Yield what is ignored or converted in an image: metadata, rotation, colours, depth."""
     for fault in (image.info.get(REMOVED_METADATA), orientation.fault):
         if fault:
             yield Note("metadata", f"has damaged metadata, which are ignored: {fault}", fault)
@@ -172,6 +175,7 @@ def _list_notes(
 
 
 def _list_colour_notes(image: Image.Image) -> Iterator[Note]:
+    """Yield notes on profile, gamma, palette, CMYK and CIELAB."""
     transform, name, fault = plan_profile_conversion(image)
     if transform is not None:
         yield Note("profile", f"has the colour profile {name!r}", name)
@@ -193,6 +197,7 @@ def _list_colour_notes(image: Image.Image) -> Iterator[Note]:
 
 
 def _has_several_frames(image: Image.Image) -> bool:
+    """True if an image is animated or its second frame is damaged."""
     try:
         return bool(getattr(image, "is_animated", False))
     except Exception:  # the second one is damaged
@@ -213,7 +218,7 @@ def read_headers(
             return SkippedImage(error.path, error.reason)
 
     with worker_pool(workers, in_processes=False) as pool:
-        found = in_order(pool, read, paths, ahead=4 * workers)
+        found = map_in_order(pool, read, paths, ahead=4 * workers)
         for item in tqdm(found, total=len(paths), **PROGRESS_BAR):
             if isinstance(item, ImageHeader):
                 headers.append(item)
@@ -287,6 +292,6 @@ def count_enlarged(headers: Sequence[ImageHeader], size: Size, crop: Crop) -> in
 def _is_enlarged(width: int, height: int, size: Size, crop: Crop) -> bool:
     """Check if fewer px of an image than of `size` become its width or its height."""
     if crop == "wide":
-        return band_width(width, height, size.width) < size.width
+        return compute_band_width(width, height, size.width) < size.width
     lacking = width < size.width, height < size.height
     return all(lacking) if crop == "pad" else any(lacking)

@@ -44,7 +44,7 @@ from progan.data.importers.pixels import (
 from progan.errors import UserError
 from progan.runtime.seeding import numpy_generator
 from progan.runtime.text import format_count, pluralize
-from progan.sizes import Size, base_size, level_of, parse_size, require_resolution
+from progan.sizes import Size, compute_base_size, level_of, parse_size, require_resolution
 
 CONSTANT = "all pixels are the same"
 _MOST_BRIGHT = 0.1  # share of bright images from which no set is dark, whatever the others are
@@ -78,7 +78,7 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
             colour.
     """
     require_opaque_color(options.alpha_color, "--alpha-color")
-    wanted = _requested_size(options)
+    wanted = _get_requested_size(options)
     tree, paths, ignored = open_file_source(source)
     for line in describe_ignored(exclude_label_file(ignored, source, options.labels)):
         say(line)
@@ -97,10 +97,10 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
     return ImageSource(
         description=str(source.resolve()),
         resolution=1 << level_of(min(size)),
-        base=base_size(size),
+        base=compute_base_size(size),
         channels=channels,
         count=len(headers),
-        read=_image_reader(tree, headers, size, channels, options),
+        read=_make_image_reader(tree, headers, size, channels, options),
         labels=labels.labels,
         label_names=labels.names,
         skipped=tuple(unreadable),
@@ -108,7 +108,7 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
     )
 
 
-def _image_reader(
+def _make_image_reader(
     tree: FileSource,
     headers: Sequence[ImageHeader],
     size: Size,
@@ -129,7 +129,7 @@ def _image_reader(
             size=size,
             crop=options.crop,
             resize_filter=options.resize_filter,
-            position=random_crop_position(path, options.seed or 0) if is_random else None,
+            position=choose_random_crop_position(path, options.seed or 0) if is_random else None,
             background=options.alpha_color,
         )
         return Sample(pixels, doubt=SkippedImage(path, reason) if reason else None)
@@ -146,6 +146,7 @@ def describe_oversize(width: int, height: int) -> str:
 
 
 def is_constant(image: Image.Image) -> bool:
+    """True if all pixels of an image are equal."""
     right, bottom = image.width - 1, image.height - 1
     places = ((right, bottom), (right, 0), (0, bottom), (right // 2, bottom // 2))
     first = image.getpixel((0, 0))
@@ -194,12 +195,12 @@ def _describe_fault(item: ImageHeader, tree: FileSource, options: ImageOptions) 
     return ""
 
 
-def random_crop_position(path: str, seed: int) -> float:
+def choose_random_crop_position(path: str, seed: int) -> float:
     """Return a position in [0, 1) that depends on the path and the seed only."""
     return float(numpy_generator(seed, "crop", path).random())
 
 
-def _requested_size(options: ImageOptions) -> Size | None:
+def _get_requested_size(options: ImageOptions) -> Size | None:
     """Return the size that the user asks for, None if it is left to the images."""
     if options.size is None:
         if options.resolution is None:
@@ -263,6 +264,7 @@ def _describe_conversions(
 
 
 def _describe_dark_images(found: PartialRange) -> str:
+    """Describe 16-bit images that use the lower bits only, with the remedy."""
     what = "16-bit grey" if found.kind == "grey" else "16-bit colour"
     others = found.total - len(found.paths)
     apart = f" Import the other {others} apart from them." if others else ""

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from progan.data.importers.label_arrays import MAX_CLASSES
-from progan.data.importers.pixels import image_extensions
+from progan.data.importers.pixels import list_image_extensions
 from progan.errors import UserError
 
 _MAX_LISTED = 10  # labels in a message
@@ -30,7 +30,7 @@ _NEGATIVE = re.compile(r"-\d+")
 _WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 Key = Callable[[str], str | None]
-_image_extensions = cache(image_extensions)
+_image_extensions = cache(list_image_extensions)
 
 
 class Match(NamedTuple):
@@ -65,7 +65,7 @@ class ImageNameIndex:
         """Return the paths by their keys; None where several have the same."""
         index: dict[str, str | None] = {}
         for path in self._paths:
-            if key is _key_without_extension:
+            if key is _fold_case_without_extension:
                 path_key = _fold_case(path.removesuffix(PurePosixPath(path).suffix))
             else:
                 path_key = str(key(path))
@@ -84,15 +84,17 @@ def _normalize_path(name: str) -> str:
 
 
 def _normalize_unicode(name: str) -> str:
+    """Normalize a path, and compose its characters (NFC)."""
     return unicodedata.normalize("NFC", _normalize_path(name))
 
 
 def _fold_case(name: str) -> str:
+    """Normalize a path, and fold its case."""
     return unicodedata.normalize("NFC", _normalize_unicode(name).casefold())
 
 
-def _key_without_extension(name: str) -> str | None:
-    """Only names that have no extension of an image are compared without extensions."""
+def _fold_case_without_extension(name: str) -> str | None:
+    """Return the case-folded name; None for one with an image extension, not compared so."""
     return None if _has_image_extension(name) else _fold_case(name)
 
 
@@ -101,7 +103,7 @@ _COMPARISONS: tuple[tuple[str, Key], ...] = (
     ("", _normalize_path),
     ("Unicode normalization", _normalize_unicode),
     ("case", _fold_case),
-    ("extension", _key_without_extension),
+    ("extension", _fold_case_without_extension),
 )
 
 
@@ -129,7 +131,7 @@ def parse_csv_labels(data: bytes, where: str, images: ImageNameIndex) -> LabelRo
         lines = [line for line in _read_lines(text, delimiter) if any(line.cells)]
     except csv.Error as error:
         raise UserError(
-            f"{where} cannot be read as CSV: {error}. Mend its quotation marks."
+            f"{where} cannot be read as CSV: {error}. Correct its quotation marks."
         ) from error
     lines = _drop_empty_columns(lines)
     header = lines[0].cells if lines and _is_header(lines[0].cells, images) else None
@@ -139,7 +141,7 @@ def parse_csv_labels(data: bytes, where: str, images: ImageNameIndex) -> LabelRo
     path, label = _find_columns(header, lines, images, where, delimiter)
     for line in body:
         if len(line.cells) != len(lines[0].cells):
-            raise _column_error(line, where, delimiter)
+            raise _make_column_error(line, where, delimiter)
         if not line.cells[path]:
             raise UserError(
                 f"{where}: line {line.number} has no file name. Fill it in, or remove the row."
@@ -183,6 +185,7 @@ def decode_text(data: bytes, where: str) -> str:
 
 
 def _read_lines(text: str, delimiter: str) -> Iterator[_Line]:
+    """Yield the rows of a CSV text with their line numbers; cells are stripped."""
     # csv needs line ends as they are: quoted names may contain some.
     stream = io.StringIO(text, newline="")
     reader = csv.reader(stream, delimiter=delimiter, strict=True, skipinitialspace=True)
@@ -215,7 +218,8 @@ def _drop_empty_columns(lines: list[_Line]) -> list[_Line]:
 
 
 def _is_header(cells: Sequence[str], images: ImageNameIndex) -> bool:
-    words = {_letters(cell) for cell in cells}
+    """True if the first row names columns, or has no cell that can be an image."""
+    words = {_keep_letters_only(cell) for cell in cells}
     if words & {*_LABEL_COLUMNS} and words <= {"", *_LABEL_COLUMNS, *_PATH_COLUMNS}:
         return True
     return len(cells) > 1 and not any(
@@ -230,11 +234,11 @@ def _find_columns(
     where: str,
     delimiter: str,
 ) -> tuple[int, int]:
-    """Return the indices of the columns with the image names and with the labels."""
+    """Return the columns of image names and of labels, by header or content; UserError."""
     width, body = len(lines[0].cells), lines[1:] if header else lines
     if width < 2 or width > 2 and not header:
-        raise _column_error(lines[0], where, delimiter)
-    words = [_letters(cell) for cell in header or [""] * width]
+        raise _make_column_error(lines[0], where, delimiter)
+    words = [_keep_letters_only(cell) for cell in header or [""] * width]
 
     def score_as_path(column: int) -> tuple[int, int, bool, bool, int]:
         cells = {line.cells[column] for line in body if column < len(line.cells)}
@@ -260,11 +264,13 @@ def _find_columns(
     return path, min(labels)[1]
 
 
-def _letters(cell: str) -> str:
+def _keep_letters_only(cell: str) -> str:
+    """Return the letters of a cell, lower-case: 'Class_ID 2' -> 'classid'."""
     return re.sub(r"[\W\d_]+", "", cell.casefold())
 
 
-def _column_error(line: _Line, where: str, delimiter: str) -> UserError:
+def _make_column_error(line: _Line, where: str, delimiter: str) -> UserError:
+    """Return the error for a line that is no path and label."""
     return UserError(
         f"{where}: line {line.number} is {delimiter.join(line.cells)!r}, not a path and a label "
         f"with {_DELIMITER_NAMES[delimiter]} between them, or as many columns as a header names. "
@@ -278,7 +284,7 @@ def load_json(data: bytes, where: str) -> Any:
         return json.loads(decode_text(data, where))
     except (ValueError, RecursionError) as error:
         raise UserError(
-            f"{where} is no JSON: {error}. Mend it, or use --labels folders or none."
+            f"{where} is no JSON: {error}. Correct it, or use --labels folders or none."
         ) from error
 
 
@@ -288,7 +294,7 @@ def parse_stylegan_labels(pairs: Any, where: str) -> list[tuple[str, str | int]]
     A class is an index or a name. Raises UserError.
     """
     if not isinstance(pairs, list):
-        raise UserError(f"{where}: labels is {pairs!r:.50}, not a list. Mend it.")
+        raise UserError(f"{where}: labels is {pairs!r:.50}, not a list. Correct it.")
     for pair in pairs:
         if not (
             isinstance(pair, list)
@@ -298,7 +304,7 @@ def parse_stylegan_labels(pairs: Any, where: str) -> list[tuple[str, str | int]]
         ):
             raise UserError(
                 f"{where} has the entry {json.dumps(pair):.80}, not a path and its "
-                "class, a number from 0 up. Mend it, or use --labels folders or none."
+                "class, a number from 0 up. Correct it, or use --labels folders or none."
             )
     return [
         (path, int(label) if isinstance(label, float) else label)

@@ -10,7 +10,7 @@ import numpy as np
 
 from progan.data.format import SkippedImage
 from progan.data.image_source import Say, format_skipped
-from progan.data.importers.file_source import FileSource, natural_order
+from progan.data.importers.file_source import FileSource, make_natural_sort_key
 from progan.data.importers.label_arrays import Labels
 from progan.data.importers.label_files import (
     ImageNameIndex,
@@ -55,11 +55,11 @@ def label_images(
     """
     if option == "none":
         return Labels(None, ())
-    table = _find_table(tree, option, all_paths)
+    table = _find_label_table(tree, option, all_paths)
     if table is None:
         where, found = "the names of the folders", labels_from_folders(paths, all_paths)
-        in_source = _used_classes(labels_from_folders(all_paths, all_paths))
-        notes = merge_unicode_forms(_class_folders(all_paths)[1])[1]
+        in_source = _collect_used_classes(labels_from_folders(all_paths, all_paths))
+        notes = merge_unicode_forms(_find_class_folders(all_paths)[1])[1]
         if found.labels is None and option == "folders":
             raise UserError(
                 "--labels folders needs every image in a folder named after its class, and at "
@@ -72,12 +72,12 @@ def label_images(
     if found.labels is None:
         return found
     notes += describe_case_variants(found.names)
-    if num_missing := len(in_source - _used_classes(found)):
+    if num_missing := len(in_source - _collect_used_classes(found)):
         num_taken = num_taken or len(all_paths)
         notes.append(
             f"{format_count(num_missing, 'class', 'classes')} of the source "
             f"{pluralize(num_missing, 'has', 'have')} no image among those taken: "
-            f"{_missing_class_remedy(num_taken, len(all_paths), len(in_source), seed)}"
+            f"{_choose_missing_class_remedy(num_taken, len(all_paths), len(in_source), seed)}"
         )
     count = format_count(len(found.names), "label")
     for line in (f"{count} from {where} (--labels none leaves them out).", *notes):
@@ -85,7 +85,8 @@ def label_images(
     return found
 
 
-def _find_table(tree: FileSource, option: str, paths: Sequence[str]) -> LabelTable | None:
+def _find_label_table(tree: FileSource, option: str, paths: Sequence[str]) -> LabelTable | None:
+    """Read the labels that --labels names, or dataset.json for 'auto'; None: use the folders."""
     if option not in ("auto", "folders"):
         return read_label_table(Path(option), paths)
     if option == "auto" and tree.has(STYLEGAN_FILE):
@@ -93,9 +94,10 @@ def _find_table(tree: FileSource, option: str, paths: Sequence[str]) -> LabelTab
     return None
 
 
-def _missing_class_remedy(
+def _choose_missing_class_remedy(
     num_taken: int, num_images: int, num_classes: int, seed: int | None
 ) -> str:
+    """Return the remedy for classes that no taken image has."""
     if num_taken == num_images:
         return "their images cannot be read."
     if seed is None and num_taken >= num_classes:
@@ -103,7 +105,8 @@ def _missing_class_remedy(
     return "take more images with --max-images."
 
 
-def _used_classes(labels: Labels) -> set[int]:
+def _collect_used_classes(labels: Labels) -> set[int]:
+    """Return the class indices that occur; empty without labels."""
     return set() if labels.labels is None else set(labels.labels.tolist())
 
 
@@ -114,18 +117,18 @@ def labels_from_folders(paths: Sequence[str], all_paths: Sequence[str]) -> Label
     otherwise there are no labels. The names come from all paths, so that a part of a source
     has the classes of the whole.
     """
-    depth, class_folders = _class_folders(all_paths)
+    depth, class_folders = _find_class_folders(all_paths)
     if not class_folders:
         return Labels(None, ())
     merged = merge_unicode_forms(class_folders)[0]
-    names = sorted(set(merged.values()), key=natural_order)
+    names = sorted(set(merged.values()), key=make_natural_sort_key)
     index = {name: number for number, name in enumerate(names)}
     labels = [index[merged[path.split("/")[depth]]] for path in paths]
     return Labels(np.array(labels, dtype=np.int64), tuple(names))
 
 
-def _class_folders(paths: Sequence[str]) -> tuple[int, list[str]]:
-    """Return the depth of the class folders, and their name for each path; [] if none."""
+def _find_class_folders(paths: Sequence[str]) -> tuple[int, list[str]]:
+    """Return (depth of the class folders, class folder of each path); [] if there are none."""
     folders = [path.split("/")[:-1] for path in paths]
     forms = [[*map(_normalize_nfc, parts)] for parts in folders]
     first, last = min(forms), max(forms)  # they differ the earliest of all pairs
@@ -138,7 +141,7 @@ def _class_folders(paths: Sequence[str]) -> tuple[int, list[str]]:
 
 
 def merge_unicode_forms(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Map names that are equal but for their Unicode composition to one of them.
+    """Map names that differ only in Unicode composition to one name; notes on each such name.
 
     macOS stores 'é' as a letter and an accent (NFD), other systems as one character (NFC). A name
     that is written in one way only stays as it is; of several spellings the composed one counts.
@@ -146,7 +149,7 @@ def merge_unicode_forms(names: Iterable[str]) -> tuple[dict[str, str], list[str]
     Returns:
         The name of the class for each spelling, and a line for each class with several.
     """
-    groups = _group_by(names, _normalize_nfc)
+    groups = _group_distinct_names(names, _normalize_nfc)
     merged = {
         name: spellings[0] if len(spellings) == 1 else form
         for form, spellings in groups.items()
@@ -158,29 +161,33 @@ def merge_unicode_forms(names: Iterable[str]) -> tuple[dict[str, str], list[str]
         for form, spellings in sorted(groups.items())
         if len(spellings) > 1
     ]
-    return merged, _first_notes(lines)
+    return merged, _shorten_notes(lines)
 
 
 def describe_case_variants(names: Iterable[str]) -> list[str]:
     """List the classes that differ by case only, which stay apart, for people."""
-    groups = _group_by(names, lambda name: _normalize_nfc(_normalize_nfc(name).casefold()))
+    groups = _group_distinct_names(
+        names, lambda name: _normalize_nfc(_normalize_nfc(name).casefold())
+    )
     lines = [
         f"{' and '.join(map(repr, group))} differ by case only and are "
         f"{format_count(len(group), 'class', 'classes')}: rename them if they are one."
         for group in sorted(map(sorted, groups.values()))
         if len(group) > 1
     ]
-    return _first_notes(lines)
+    return _shorten_notes(lines)
 
 
-def _group_by(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+def _group_distinct_names(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+    """Return {key: its distinct names in their order}."""
     groups = defaultdict(list)
     for name in dict.fromkeys(names):
         groups[key(name)].append(name)
     return groups
 
 
-def _first_notes(lines: list[str]) -> list[str]:
+def _shorten_notes(lines: list[str]) -> list[str]:
+    """Return the first notes, controls escaped, and a line with the number of the others."""
     rest = len(lines) - _MAX_NOTES
     shown = [escape_controls(line) for line in lines[:_MAX_NOTES]]
     return [*shown, f"The same holds for {rest:,} more."] if rest > 0 else shown
@@ -216,7 +223,7 @@ def parse_csv_table(data: bytes, where: str, paths: Sequence[str]) -> LabelTable
     pairs, notes = parse_csv_labels(data, where, images)
     merged, merge_notes = merge_unicode_forms(label for _, label in pairs)
     rows = [(name, merged[label]) for name, label in pairs]
-    return _match_rows(rows, where, images, [*notes, *merge_notes])
+    return _match_rows_with_images(rows, where, images, [*notes, *merge_notes])
 
 
 def parse_stylegan_table(data: bytes, where: str, paths: Sequence[str]) -> LabelTable | None:
@@ -231,12 +238,13 @@ def parse_stylegan_table(data: bytes, where: str, paths: Sequence[str]) -> Label
     if document["labels"] is None:
         return LabelTable(where, {}, ())
     pairs = parse_stylegan_labels(document["labels"], where)
-    return _match_rows(pairs, where, ImageNameIndex(paths), [])
+    return _match_rows_with_images(pairs, where, ImageNameIndex(paths), [])
 
 
-def _match_rows(
+def _match_rows_with_images(
     rows: Iterable[tuple[str, str | int]], where: str, images: ImageNameIndex, notes: list[str]
 ) -> LabelTable:
+    """Match rows (name, label) with images; UserError for two labels of one image or none."""
     label_of: dict[str, str | int] = {}
     unmatched: dict[str, str | int] = {}
     differences: Counter[str] = Counter()
@@ -251,7 +259,7 @@ def _match_rows(
         if match and match.difference:
             differences[match.difference] += 1
     if not label_of and not unmatched:
-        raise UserError(f"{where} has no label. Mend it, or use --labels folders or none.")
+        raise UserError(f"{where} has no label. Correct it, or use --labels folders or none.")
     notes = list(notes)
     if 0 not in label_of.values() and 1 in label_of.values():
         notes.append(f"The labels of {where} count from 1: class 0 has no image.")
@@ -261,7 +269,7 @@ def _match_rows(
             f"{format_count(count, 'name')} in {where} {differ} in {difference} only, and "
             f"{pluralize(count, 'was', 'were')} matched."
         )
-    names = _class_names(set(label_of.values()) or set(unmatched.values()))
+    names = _derive_class_names(set(label_of.values()) or set(unmatched.values()))
     index = {name: number for number, name in enumerate(names)}
     return LabelTable(
         where,
@@ -272,12 +280,12 @@ def _match_rows(
     )
 
 
-def _class_names(labels: set[str | int]) -> tuple[str, ...]:
-    """Return all numbers up to the highest index, or else the names in natural order."""
+def _derive_class_names(labels: set[str | int]) -> tuple[str, ...]:
+    """Return '0' … up to the highest index if all are numbers, else names in natural order."""
     numbers = [label for label in labels if isinstance(label, int)]
     if len(numbers) == len(labels):
         return tuple(map(str, range(max(numbers) + 1)))
-    return tuple(sorted(set(map(str, labels)), key=natural_order))
+    return tuple(sorted(set(map(str, labels)), key=make_natural_sort_key))
 
 
 def labels_from_table(table: LabelTable, paths: Sequence[str]) -> Labels:
@@ -293,14 +301,16 @@ def labels_from_table(table: LabelTable, paths: Sequence[str]) -> Labels:
         raise UserError(
             f"{len(missing)} of {format_count(len(paths), 'image')} "
             f"{pluralize(len(missing), 'has', 'have')} no label in "
-            f"{table.where}:\n{format_skipped(missing)}{others}\nAdd them there, as paths from the "
-            "root of --source; or remove these images, or leave all labels out with --labels none."
+            f"{table.where}:\n{format_skipped(missing, by_check=False)}{others}\nAdd them "
+            "there, as paths from the root of --source; or remove these images, or leave all "
+            "labels out with --labels none."
         )
     labels = np.array([table.class_of[path] for path in paths], dtype=np.int64)
     return Labels(labels, table.names)
 
 
 def _describe_unmatched_rows(table: LabelTable) -> list[str]:
+    """List the rows that name no image of the source, the first ones in full; [] if all match."""
     count = len(table.unmatched)
     if not count:
         return []

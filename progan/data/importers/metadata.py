@@ -131,7 +131,7 @@ def _strip_jpeg(data: bytes, keep: set[str]) -> bytes:
         segment = data[position:end]
         is_metadata = 0xE0 <= marker <= 0xEF or marker == 0xFE
         if is_metadata and data[end : end + 1] != b"\xff":
-            end = _after_wrong_length(data, position)
+            end = _find_jpeg_tables(data, position)
         elif not is_metadata or _is_kept_in_jpeg(segment, keep):
             kept.append(segment)
         position = end
@@ -139,6 +139,7 @@ def _strip_jpeg(data: bytes, keep: set[str]) -> bytes:
 
 
 def _is_kept_in_jpeg(segment: bytes, keep: set[str]) -> bool:
+    """True for JFIF and Adobe segments, and for EXIF or profile if in `keep`."""
     marker, content = segment[1], segment[4:]
     if marker == 0xE0:
         return content.startswith(b"JFIF\0") and len(content) >= _JFIF_BYTES
@@ -149,10 +150,10 @@ def _is_kept_in_jpeg(segment: bytes, keep: set[str]) -> bool:
     return marker == 0xEE and content.startswith(b"Adobe") and len(content) >= 12
 
 
-def _after_wrong_length(data: bytes, position: int) -> int:
-    """Find the tables of a JPEG file, if the segment before has a wrong length.
+def _find_jpeg_tables(data: bytes, position: int) -> int:
+    """Return where a JPEG's tables begin after a wrong length; its end if it may hold a preview.
 
-    Not where a small preview may be inside of it, whose tables would be taken for the image's.
+    A small preview may be inside of the segment, whose tables would be taken for the image's.
     """
     tables = data.find(b"\xff\xdb\x00", position + 4)
     if tables < 0 or b"\xff\xd8\xff" in data[position + 4 : tables]:
@@ -235,7 +236,7 @@ class Orientation(NamedTuple):
 
 
 def read_orientation(info: Mapping[Any, Any]) -> Orientation:
-    """Read the orientation from `Image.info`, without Pillow's EXIF reader.
+    """Read the EXIF orientation from `Image.info`, without Pillow's EXIF reader.
 
     That one raises nearly anything where the data are damaged, warns on stderr, and reads all tags.
     """

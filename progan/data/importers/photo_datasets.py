@@ -139,7 +139,7 @@ def import_cub200(
         if not (box.left + box.width / 2 < width and box.top + box.height / 2 < height):
             fault = f"its bounding box {tuple(box)} is beside its {width}x{height} pixels"
             raise UnreadableImage(path, fault)
-        bird = image.crop(crop_box(box, width, height, padding))
+        bird = image.crop(compute_crop_box(box, width, height, padding))
         return Sample(np.asarray(bird.resize((resolution, resolution), FILTERS[resize_filter])))
 
     return ImageSource(
@@ -154,7 +154,9 @@ def import_cub200(
     )
 
 
-def crop_box(box: Box, width: int, height: int, padding: float) -> tuple[int, int, int, int]:
+def compute_crop_box(
+    box: Box, width: int, height: int, padding: float
+) -> tuple[int, int, int, int]:
     """Compute left, top, right and bottom of the crop in an image of width x height px.
 
     The crop is that of the Keras example "Data-efficient GANs with adaptive discriminator
@@ -163,13 +165,13 @@ def crop_box(box: Box, width: int, height: int, padding: float) -> tuple[int, in
     """
     x, y = box.left + box.width / 2, box.top + box.height / 2
     size = (1 + padding) * max(box.width, box.height)
-    left, right = _crop_range(x, size, width)
-    top, bottom = _crop_range(y, size, height)
+    left, right = _compute_crop_range(x, size, width)
+    top, bottom = _compute_crop_range(y, size, height)
     return left, top, right, bottom
 
 
-def _crop_range(center: float, size: float, limit: int) -> tuple[int, int]:
-    """First px and the one after the last: `size` long, shorter if that left 0 … limit."""
+def _compute_crop_range(center: float, size: float, limit: int) -> tuple[int, int]:
+    """Return first px and the one after the last: `size` long, or less to stay in 0 … limit."""
     inside = min(size, 2 * center, 2 * (limit - center))
     start = max(0, min(round(center - inside / 2), limit - 1))
     return start, min(start + max(1, round(inside)), limit)
@@ -209,6 +211,7 @@ def _read_cub200_tables(root: Path) -> _Cub200Tables:
 
 
 def _parse_box(numbers: Sequence[str]) -> Box:
+    """Parse left, top, width, height; ValueError unless it is a rectangle of 1 px at least."""
     box = Box(*map(float, numbers))
     if not (box.left >= 0 and box.top >= 0 and box.width >= 1 and box.height >= 1):
         raise ValueError(f"{' '.join(numbers)} is no rectangle")

@@ -47,7 +47,7 @@ REMOVED_METADATA = "progan: lacking"  # key in `Image.info`: what had to be remo
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def image_extensions() -> set[str]:
+def list_image_extensions() -> set[str]:
     """Lower-case extensions, with their dot, of the formats that Pillow decodes."""
     Image.preinit()  # the usual formats first: Image.open() tries them in this order
     return {
@@ -79,14 +79,15 @@ def open_image(data: bytes, path: str, *, load: bool = False) -> Iterator[Image.
 
 
 def _open_despite_metadata(data: bytes, load: bool) -> Image.Image:
+    """Open an image; after an error, try again with less and less metadata."""
     try:
-        return _open_once(data, load)
+        return _open_as_stored(data, load)
     except (Image.DecompressionBombError, MemoryError):
         raise
     except Exception:
         for copy, lacks in strip_metadata_stepwise(data):
             try:
-                image = _open_once(copy, load)
+                image = _open_as_stored(copy, load)
             except Exception:
                 continue
             image.info[REMOVED_METADATA] = lacks
@@ -94,7 +95,8 @@ def _open_despite_metadata(data: bytes, load: bool) -> Image.Image:
         raise
 
 
-def _open_once(data: bytes, load: bool) -> Image.Image:
+def _open_as_stored(data: bytes, load: bool) -> Image.Image:
+    """Open an image, decoded if `load`; a colour profile behind PNG pixels is dropped."""
     image = Image.open(io.BytesIO(data))
     if load:
         before = image.info.get("icc_profile")
@@ -147,7 +149,7 @@ def load_upright(data: bytes, path: str) -> Image.Image:
 
 
 def _load_with_white(data: bytes, path: str, white: float | None) -> Image.Image:
-    """Load an image upright; UnreadableImage if the grey value of white is unknown."""
+    """Load an image upright; UnreadableImage if it is deep grey without a white level."""
     image = load_upright(data, path)
     if fault := describe_white_level_fault(image, white):
         raise UnreadableImage(path, fault)
@@ -217,12 +219,12 @@ def fit_to_size(
     if crop == "stretch":
         return image.resize(sides, resample)
     if crop == "wide":
-        return _letterbox(image, size.width, resample)
-    box = _crop_box(image, *_largest_crop_size(image, size), position)
+        return _letterbox_wide(image, size.width, resample)
+    box = _compute_crop_box(image, *_compute_largest_crop_size(image, size), position)
     return image.resize(sides, resample, box=box)
 
 
-def _largest_crop_size(image: Image.Image, size: Size) -> tuple[int, int]:
+def _compute_largest_crop_size(image: Image.Image, size: Size) -> tuple[int, int]:
     """Return width and height of the largest part with the aspect ratio of `size`."""
     return (
         max(1, min(image.width, image.height * size.width // size.height)),
@@ -245,27 +247,27 @@ def _pad_to_size(image: Image.Image, size: Size, resample: Image.Resampling) -> 
     return canvas
 
 
-def _letterbox(image: Image.Image, resolution: int, resample: Image.Resampling) -> Image.Image:
+def _letterbox_wide(image: Image.Image, resolution: int, resample: Image.Resampling) -> Image.Image:
     """Resize the middle of the image to a band of 16:9 in a square, black or transparent around."""
-    width, height = resolution, band_height(resolution)
-    across = band_width(image.width, image.height, resolution)
-    box = _crop_box(image, across, max(1, across * height // width), None)
+    width, height = resolution, compute_band_height(resolution)
+    across = compute_band_width(image.width, image.height, resolution)
+    box = _compute_crop_box(image, across, max(1, across * height // width), None)
     canvas = Image.new(image.mode, (width, width))
     canvas.paste(image.resize((width, height), resample, box=box), (0, (width - height) // 2))
     return canvas
 
 
-def band_height(resolution: int) -> int:
+def compute_band_height(resolution: int) -> int:
     """Return the height in px of the wide crop, 9/16 of its width to the nearest even number."""
     return 2 * round(resolution * WIDE[1] / WIDE[0] / 2)
 
 
-def band_width(width: int, height: int, resolution: int) -> int:
+def compute_band_width(width: int, height: int, resolution: int) -> int:
     """Return the width in px of the part of an image that the wide crop takes."""
-    return max(1, min(width, height * resolution // band_height(resolution)))
+    return max(1, min(width, height * resolution // compute_band_height(resolution)))
 
 
-def _crop_box(
+def _compute_crop_box(
     image: Image.Image, width: int, height: int, position: float | None
 ) -> tuple[int, int, int, int]:
     """Return left, top, right, bottom of a crop: in the middle, or at a position in [0, 1)."""

@@ -39,6 +39,7 @@ _HINT = "Name the folder with the files NAME-rNN.tfrecords, which the official t
 
 
 def require_crc32c() -> None:
+    """Raise UserError unless the package google-crc32c is installed."""
     try:
         import google_crc32c  # noqa: F401
     except ImportError as error:
@@ -47,8 +48,8 @@ def require_crc32c() -> None:
         ) from error
 
 
-def masked_crc32c(data: bytes) -> int:
-    """CRC-32C as TFRecord files store it: rotated right by 15 bits, plus a constant."""
+def compute_masked_crc32c(data: bytes) -> int:
+    """Return the CRC-32C as TFRecord files store it: rotated right by 15 bits, plus a constant."""
     import google_crc32c
 
     crc: int = google_crc32c.value(data)
@@ -92,13 +93,14 @@ def index_records(path: Path) -> list[Record]:
 
 
 def _parse_length(frame: bytes, where: str) -> int:
+    """Return the bytes of a record's data from its frame; UserError if cut short or damaged."""
     if len(frame) < _LENGTH.size:
         raise UserError(
             f"{where} has only {len(frame)} bytes left of its {_LENGTH.size} of "
             "length: the file was cut short. Copy it again."
         )
     num_bytes, crc = _LENGTH.unpack(frame)
-    if masked_crc32c(frame[:8]) != crc:
+    if compute_masked_crc32c(frame[:8]) != crc:
         raise UserError(
             f"{where}: the CRC-32C of its length is not the one stored with it. "
             "The file is damaged, or not one of TFRecords. Copy it again."
@@ -111,7 +113,7 @@ def read_record(path: Path, record: Record) -> bytes:
     with path.open("rb") as file:
         file.seek(record.start + _LENGTH.size)
         data, stored = file.read(record.num_bytes), file.read(_CRC.size)
-    if len(stored) < _CRC.size or masked_crc32c(data) != _CRC.unpack(stored)[0]:
+    if len(stored) < _CRC.size or compute_masked_crc32c(data) != _CRC.unpack(stored)[0]:
         raise UnreadableImage(
             describe_record(path, record), "its CRC-32C is not the one stored with it"
         )
@@ -126,8 +128,8 @@ def describe_record(path: Path, record: Record) -> str:
 def parse_image_example(example: bytes) -> npt.NDArray[np.uint8]:
     """Return the image of an Example with `shape` [C,H,W] and `data`; ValueError if it has none."""
     features = {}
-    for container in _list_messages(memoryview(example), 1):
-        for entry in _list_messages(container, 1):
+    for container in _list_fields_of_number(memoryview(example), 1):
+        for entry in _list_fields_of_number(container, 1):
             fields = dict(_iterate_fields(entry))
             name, feature = fields.get(1), fields.get(2)
             if isinstance(name, memoryview) and isinstance(feature, memoryview):
@@ -143,8 +145,8 @@ def parse_image_example(example: bytes) -> npt.NDArray[np.uint8]:
 
 def _parse_bytes(feature: memoryview) -> memoryview:
     """Return the only value of a list of bytes."""
-    lists = _list_messages(feature, _BYTES_LIST)
-    values = [value for items in lists for value in _list_messages(items, 1)]
+    lists = _list_fields_of_number(feature, _BYTES_LIST)
+    values = [value for items in lists for value in _list_fields_of_number(items, 1)]
     if len(values) != 1:
         raise ValueError(f"its data is in {len(values)} pieces")
     return values[0]
@@ -153,7 +155,7 @@ def _parse_bytes(feature: memoryview) -> memoryview:
 def _parse_integers(feature: memoryview) -> tuple[int, ...]:
     """Return all values of a list of int64, packed (one field) or not (a field for each)."""
     values: list[int] = []
-    for items in _list_messages(feature, _INT64_LIST):
+    for items in _list_fields_of_number(feature, _INT64_LIST):
         for number, value in _iterate_fields(items):
             if number == 1 and isinstance(value, int):
                 values.append(value)
@@ -165,8 +167,8 @@ def _parse_integers(feature: memoryview) -> tuple[int, ...]:
     return tuple(values)
 
 
-def _list_messages(message: memoryview, wanted: int) -> list[memoryview]:
-    """Return the length-delimited fields of a number."""
+def _list_fields_of_number(message: memoryview, wanted: int) -> list[memoryview]:
+    """Return the length-delimited fields with the number `wanted`."""
     fields = _iterate_fields(message)
     return [value for number, value in fields if number == wanted and isinstance(value, memoryview)]
 

@@ -12,7 +12,7 @@ from typing import Self, TypeAlias
 import numpy as np
 
 from progan.data.portraits.factors import Colour, Factors
-from progan.data.portraits.numerics import Array, planes_of, safe_sqrt
+from progan.data.portraits.numerics import Array, colour_to_planes, safe_sqrt
 
 Point: TypeAlias = tuple[float, float]  # x, y
 
@@ -125,7 +125,7 @@ class Head:
 
 
 def _cosine_sine(degrees: float) -> tuple[float, float]:
-    """Cosine and sine of a small angle, by their series: `math.sin` is not the same everywhere."""
+    """Return cosine and sine by their series: `math.sin` is not the same everywhere."""
     t = math.radians(degrees)
     t2 = t * t
     cosine = 1 - t2 / 2 * (1 - t2 / 12 * (1 - t2 / 30 * (1 - t2 / 56)))
@@ -177,8 +177,8 @@ class Canvas:
     def window(self, left: float, top: float, right: float, bottom: float) -> Self:
         """Return the part between these image coordinates, rounded outwards to whole pixels."""
         first_row = round(float(self.y[0, 0]) / self.pixel - 0.5)
-        rows = slice(*self._span(top, bottom, first_row, self.y.shape[0]))
-        columns = slice(*self._span(left, right, 0, self.x.shape[1]))
+        rows = slice(*self._clip_pixel_span(top, bottom, first_row, self.y.shape[0]))
+        columns = slice(*self._clip_pixel_span(left, right, 0, self.x.shape[1]))
         here = (rows, columns)
         return replace(
             self,
@@ -194,22 +194,25 @@ class Canvas:
         )
 
     def window_around(self, centre: Point, reach_x: float, reach_y: float) -> Self:
-        """Return the window that reaches so far from the image coordinates `centre`."""
+        """Return the window of twice the reach around the image coordinates `centre`."""
         x, y = centre
         return self.window(x - reach_x, y - reach_y, x + reach_x, y + reach_y)
 
     def blend(self, colour: Array | Colour, alpha: Array) -> None:
         """Blend a colour over the image: [3, h, w] or one for all, with coverage [h, w]."""
-        layer = planes_of(colour) if isinstance(colour, tuple) else colour
+        layer = colour_to_planes(colour) if isinstance(colour, tuple) else colour
         change = layer - self.colour
         change *= alpha
         self.colour[...] += change
 
     def multiply(self, colour: Colour, alpha: Array) -> None:
         """Multiply the image by a colour, with weight `alpha` [h, w]: a shadow, a glow."""
-        self.colour[...] *= 1.0 - alpha * (1.0 - planes_of(colour))
+        self.colour[...] *= 1.0 - alpha * (1.0 - colour_to_planes(colour))
 
-    def _span(self, start: float, stop: float, first: int, count: int) -> tuple[int, int]:
+    def _clip_pixel_span(
+        self, start: float, stop: float, first: int, count: int
+    ) -> tuple[int, int]:
+        """Return first and last pixel + 1 between two coordinates, within the canvas."""
         low = min(max(int(start / self.pixel) - 1 - first, 0), count)
         high = min(max(int(stop / self.pixel) + 2 - first, low), count)
         return low, high

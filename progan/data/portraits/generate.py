@@ -17,14 +17,14 @@ from progan.data.portraits.body import (
 from progan.data.portraits.canvas import Canvas, Head, Point
 from progan.data.portraits.face import paint_brows, paint_eyes, paint_glasses, paint_mouth
 from progan.data.portraits.factors import Factors
-from progan.data.portraits.hair import hair_volume, paint_beard, paint_hair, paint_hair_behind
+from progan.data.portraits.hair import build_hair_volume, paint_beard, paint_hair, paint_hair_behind
 from progan.data.portraits.numerics import (
     COARSEST_GRAIN,
     Array,
     Lamp,
     clamp,
     make_grain,
-    noise_lattice,
+    make_noise_lattice,
 )
 from progan.data.portraits.population import sample_factors
 from progan.errors import UserError
@@ -57,17 +57,17 @@ def render_portrait(factors: Factors, resolution: int) -> Portrait:
         raise ValueError(f"resolution must be a power of two from 4 to 1024, not {resolution}")
     head = Head.from_factors(factors)
     planes = _add_vignette_and_grain_(
-        _layers(factors, head, max(resolution, COARSEST_GRAIN)), factors
+        _render_layers(factors, head, max(resolution, COARSEST_GRAIN)), factors
     )
     while planes.shape[1] > resolution:
-        planes = _box_downsample(planes)
+        planes = _average_2x2_boxes(planes)
     image = np.ascontiguousarray((clamp(planes) * 255.0 + 0.5).astype(np.uint8).transpose(1, 2, 0))
     return Portrait(image, np.array(head.landmarks, dtype=np.float32) * np.float32(resolution))
 
 
-def _layers(factors: Factors, head: Head, resolution: int) -> Array:
+def _render_layers(factors: Factors, head: Head, resolution: int) -> Array:
     """Render display values [3, R, R] in strips: every pixel depends on its coordinates only."""
-    lamp, noise = Lamp.from_light(factors.light), noise_lattice(factors.texture)
+    lamp, noise = Lamp.from_light(factors.light), make_noise_lattice(factors.texture)
     rows = min(resolution, max(1, STRIP_PIXELS // resolution))
     planes = np.empty((3, resolution, resolution), dtype=np.float32)
     for top in range(0, resolution, rows):
@@ -80,7 +80,7 @@ def _layers(factors: Factors, head: Head, resolution: int) -> Array:
 def _paint_strip(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, noise: Array) -> None:
     """Paint all layers, back to front."""
     left, right, _, corner, other = head.landmarks
-    hair = hair_volume(canvas, factors, head, noise)
+    hair = build_hair_volume(canvas, factors, head, noise)
     paint_background(canvas, factors.background)
     paint_hair_behind(canvas, factors, head, hair)
     paint_neck(canvas, factors, head, lamp)
@@ -88,18 +88,20 @@ def _paint_strip(canvas: Canvas, factors: Factors, head: Head, lamp: Lamp, noise
     paint_ears(canvas, factors, head, lamp)
     paint_face(canvas, factors, head, lamp, noise)
     paint_beard(canvas, factors, head, noise)
-    paint_mouth(canvas, factors, head, lamp, noise, _between(corner, other))
-    paint_eyes(canvas, factors, head, lamp, _between(left, right))
-    paint_brows(canvas, factors, head, noise, _between(left, right))
+    paint_mouth(canvas, factors, head, lamp, noise, _compute_midpoint(corner, other))
+    paint_eyes(canvas, factors, head, lamp, _compute_midpoint(left, right))
+    paint_brows(canvas, factors, head, noise, _compute_midpoint(left, right))
     paint_glasses(canvas, factors, head, lamp)
     paint_hair(factors, head, lamp, hair)  # over the arms of the glasses
 
 
-def _between(first: Point, second: Point) -> Point:
+def _compute_midpoint(first: Point, second: Point) -> Point:
+    """Return the point halfway between two."""
     return (first[0] + second[0]) / 2, (first[1] + second[1]) / 2
 
 
 def _add_vignette_and_grain_(planes: Array, factors: Factors) -> Array:
+    """Darken the corners and add grain, in place."""
     resolution = planes.shape[1]
     from_middle = (np.arange(resolution, dtype=np.float32) + 0.5) / resolution - 0.5
     squared = from_middle * from_middle
@@ -108,7 +110,7 @@ def _add_vignette_and_grain_(planes: Array, factors: Factors) -> Array:
     return planes
 
 
-def _box_downsample(planes: Array) -> Array:
+def _average_2x2_boxes(planes: Array) -> Array:
     """Average 2x2 boxes; written as sums, whose order is fixed."""
     rows = planes[:, 0::2] + planes[:, 1::2]
     return (rows[:, :, 0::2] + rows[:, :, 1::2]) * 0.25
@@ -131,5 +133,6 @@ def import_demo(*, resolution: int, num_images: int, seed: int) -> ImageSource:
 
 
 def _read_portrait(resolution: int, seed: int, index: int) -> Sample:
+    """Return portrait `index` of a seed as a sample with landmarks."""
     portrait = generate_portrait(index, resolution, seed)
     return Sample(portrait.image, portrait.landmarks)

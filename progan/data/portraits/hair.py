@@ -10,13 +10,13 @@ from progan.data.portraits.factors import BeardStyle, Factors, HairStyle
 from progan.data.portraits.numerics import (
     Array,
     Lamp,
-    bump,
     clamp,
-    coverage,
-    ellipse,
-    normal_of,
+    colour_to_planes,
+    compute_unit_normal,
+    coverage_of_distance,
+    ellipse_distance,
+    elliptic_bump,
     pattern_visibility,
-    planes_of,
     safe_sqrt,
     smoothstep,
     value_noise,
@@ -74,8 +74,8 @@ class HairVolume:
     def build(
         cls, canvas: Canvas, factors: Factors, head: Head, cut: HairShape, lattice: Array
     ) -> Self:
-        """The hair of this cut."""
-        canvas = _reach(canvas, factors, head, cut)
+        """Evaluate the hair of this cut on the part of the canvas that it reaches."""
+        canvas = _select_hair_window(canvas, factors, head, cut)
         volume = factors.hair.volume
         width = head.width + cut.side * volume
         top = head.height + cut.crown * volume + HALF_WAY
@@ -94,11 +94,11 @@ class HairVolume:
             meridian = meridian - factors.hair.part / width
         h = u * u + edge
         slope = (2.0 * u / wide, 2.0 * high * (1.0 / top) + 4.0 * t3 * (1.0 / length))
-        strands = _strands(canvas, cut, (h, meridian), lattice)
+        strands = _strand_relief(canvas, cut, (h, meridian), lattice)
         return cls(area=canvas, h=h, slope=slope, meridian=meridian, strands=strands)
 
     def distance(self) -> Array:
-        """Signed distance to the outline, to first order."""
+        """Return the signed distance to the outline, to first order, negative inside."""
         g = safe_sqrt(self.h)
         fx, fy = self.slope
         return (g - 1.0) * 2.0 * g / (safe_sqrt(fx * fx + fy * fy) + 1e-2)
@@ -113,8 +113,8 @@ def paint_hair_behind(
     if hair is None or HAIR_SHAPES[factors.hair.style].opacity < 1.0:
         return  # where hair is thin, the scalp shows and not more hair
     light = 0.50 + 0.10 * hair.strands
-    alpha = coverage(hair.distance() + 0.006, canvas.pixel, 0.006)
-    hair.area.blend(light * planes_of(factors.hair.colour), alpha)
+    alpha = coverage_of_distance(hair.distance() + 0.006, canvas.pixel, 0.006)
+    hair.area.blend(light * colour_to_planes(factors.hair.colour), alpha)
 
 
 def paint_hair(factors: Factors, head: Head, lamp: Lamp, hair: HairVolume | None) -> None:
@@ -122,19 +122,23 @@ def paint_hair(factors: Factors, head: Head, lamp: Lamp, hair: HairVolume | None
     if hair is None:
         return
     canvas, cut = hair.area, HAIR_SHAPES[factors.hair.style]
-    opening = _opening(canvas, factors, head, cut, hair)
-    skin = coverage(canvas.f - 1.0, canvas.pixel * 4.0)
+    opening = _face_opening_distance(canvas, factors, head, cut, hair)
+    skin = coverage_of_distance(canvas.f - 1.0, canvas.pixel * 4.0)
     near = smoothstep(0.045, 0.0, hair.distance())  # no shadow where the hair has ended
     shadow = smoothstep(-0.050, 0.006, opening - 0.010 * lamp.direction[1]) * skin * near
     canvas.multiply((0.60, 0.48, 0.45), shadow * (0.55 * cut.opacity))
     soft = 0.022 if cut.opacity < 1.0 else (0.006 if cut.parted or cut.fringe else 0.013)
-    alpha = coverage(hair.distance(), canvas.pixel, 0.006) * coverage(-opening, canvas.pixel, soft)
+    alpha = coverage_of_distance(hair.distance(), canvas.pixel, 0.006) * coverage_of_distance(
+        -opening, canvas.pixel, soft
+    )
     if cut.end < SIDEBURN:
         alpha *= smoothstep(0.05, -0.06, canvas.head_y - cut.end - 0.02 * hair.strands)
     canvas.blend(_hair_colour(factors, lamp, cut, hair, opening), alpha * cut.opacity)
 
 
-def hair_volume(canvas: Canvas, factors: Factors, head: Head, lattice: Array) -> HairVolume | None:
+def build_hair_volume(
+    canvas: Canvas, factors: Factors, head: Head, lattice: Array
+) -> HairVolume | None:
     """Build the volume of the hair, or None without hair."""
     if factors.hair.style == "bald":
         return None
@@ -142,8 +146,8 @@ def hair_volume(canvas: Canvas, factors: Factors, head: Head, lattice: Array) ->
     return None if hair.area.is_empty else hair
 
 
-def _reach(canvas: Canvas, factors: Factors, head: Head, cut: HairShape) -> Canvas:
-    """The window that holds all the hair, however the head leans."""
+def _select_hair_window(canvas: Canvas, factors: Factors, head: Head, cut: HairShape) -> Canvas:
+    """Return the window of the canvas that holds all the hair, however the head leans."""
     end = cut.end + factors.hair.length
     wide = (head.width + cut.side * factors.hair.volume) * (1.0 + cut.flare * (end - HALF_WAY))
     high = head.height + cut.crown * factors.hair.volume
@@ -156,15 +160,17 @@ def _reach(canvas: Canvas, factors: Factors, head: Head, cut: HairShape) -> Canv
 def _bend_by_noise(
     x: Array, y: Array, cut: HairShape, volume: float, lattice: Array
 ) -> tuple[Array, Array]:
-    """Coordinates bent by noise, so that hair waves and its outline breaks into curls."""
+    """Return coordinates bent by noise, so that hair waves and its outline breaks into curls."""
     reach, often = cut.curl * volume, cut.curls
     bend = value_noise(lattice, x * often, y * often) * reach
     other = value_noise(lattice, x * often + 31.0, y * often + 17.0) * reach
     return x + bend, y + other
 
 
-def _strands(canvas: Canvas, cut: HairShape, place: tuple[Array, Array], lattice: Array) -> Array:
-    """Relief of the strands: noise that is long along them and narrow across."""
+def _strand_relief(
+    canvas: Canvas, cut: HairShape, place: tuple[Array, Array], lattice: Array
+) -> Array:
+    """Return the relief of the strands: noise that is long along them and narrow across."""
     h, meridian = place
     x, y = canvas.head_x, canvas.head_y
     if cut.curls > 20.0 and cut.curl:
@@ -183,10 +189,10 @@ def _strands(canvas: Canvas, cut: HairShape, place: tuple[Array, Array], lattice
     return total
 
 
-def _opening(
+def _face_opening_distance(
     canvas: Canvas, factors: Factors, head: Head, cut: HairShape, hair: HairVolume
 ) -> Array:
-    """Signed distance to the part of the face that the hair leaves free, negative inside it."""
+    """Return the signed distance to the part that the hair leaves free, negative inside."""
     x, y = canvas.face_x, canvas.face_y
     middle = 0.06
     height = middle - (cut.hairline + factors.hair.hairline)
@@ -213,13 +219,13 @@ def _opening(
 def _hair_colour(
     factors: Factors, lamp: Lamp, cut: HairShape, hair: HairVolume, opening: Array
 ) -> Array:
-    """Display colours [3, h, w]: a round volume, strands, a sheen across them, dark roots."""
+    """Return display colours [3, h, w]: a round volume, strands, a sheen, dark roots."""
     steep = -0.10 / safe_sqrt(np.maximum(1.0 - hair.h, 0.05))
     curly = cut.curl > 0.0 and cut.curls > 20.0
     relief = 0.45 if curly else 0.25
     slope_x = hair.slope[0] * steep + relief * hair.strands
     slope_y = hair.slope[1] * steep + 0.5 * relief * hair.strands
-    normal = normal_of(slope_x, slope_y)
+    normal = compute_unit_normal(slope_x, slope_y)
     colour = lamp.shade(factors.hair.colour, normal, (0.15, 0.15, 0.15))
     dark: Array
     if cut.parted:
@@ -239,18 +245,20 @@ def _hair_colour(
 
 
 def _sheen_colour(factors: Factors) -> Array:
-    return planes_of(factors.hair.colour) * 0.7 + 0.22
+    """Return the colour of the highlight on the hair."""
+    return colour_to_planes(factors.hair.colour) * 0.7 + 0.22
 
 
 def _paint_bun(canvas: Canvas, factors: Factors, head: Head) -> None:
+    """Paint the knot of tied hair behind the head."""
     middle_x, middle_y = 0.2 * factors.hair.part - 0.16 * head.yaw[1], -head.height - 0.035
     area = canvas.window_around(head.to_image(middle_x, middle_y), 0.12, 0.10)
     if area.is_empty:
         return
     x, y = area.head_x - middle_x, area.head_y - middle_y
-    knot = coverage(ellipse(x, y, (0.095, 0.070)), area.pixel, 0.006)
-    light = 0.62 + 0.35 * bump(x, y, (0.0, -0.02), (0.09, 0.06))
-    area.blend(light * planes_of(factors.hair.colour), knot)
+    knot = coverage_of_distance(ellipse_distance(x, y, (0.095, 0.070)), area.pixel, 0.006)
+    light = 0.62 + 0.35 * elliptic_bump(x, y, (0.0, -0.02), (0.09, 0.06))
+    area.blend(light * colour_to_planes(factors.hair.colour), knot)
 
 
 class BeardCoverage(NamedTuple):
@@ -285,22 +293,23 @@ def paint_beard(canvas: Canvas, factors: Factors, head: Head, lattice: Array) ->
     light: Array = 1.0 + 0.28 * hairs + 0.14 * clumps + 0.5 * factors.light.side * area.head_x
     light = light - 0.9 * np.maximum(area.face_y - head.lips_y - 0.08, 0.0)
     alpha *= 1.0 + 0.22 * hairs + 0.10 * clumps
-    area.blend(light * planes_of(factors.beard.colour), clamp(alpha))
+    area.blend(light * colour_to_planes(factors.beard.colour), clamp(alpha))
 
 
 def _beard_alpha(area: Canvas, factors: Factors, head: Head, growth: BeardCoverage) -> Array:
+    """Return the coverage of the beard: [h, w]."""
     x, y = area.face_x, area.face_y
     right, lips, wide = np.abs(x), head.lips_y, factors.mouth.width
     middle = lips - 0.048 + 0.25 * np.maximum(right - 0.012, 0.0)  # falls round the mouth
-    lip = coverage(np.abs(y - middle) - 0.015, area.pixel, 0.014) * smoothstep(
+    lip = coverage_of_distance(np.abs(y - middle) - 0.015, area.pixel, 0.014) * smoothstep(
         1.22, 0.95, right / wide
     )
-    chin = bump(x, y, (0.0, lips + 0.105), (0.115, 0.115))
+    chin = elliptic_bump(x, y, (0.0, lips + 0.105), (0.115, 0.115))
     chin = smoothstep(0.0, 0.30, chin) * smoothstep(0.035, 0.06, y - lips)
     cheek_line: Array = lips - 0.035 - 0.9 * np.maximum(right - 0.10, 0.0)
     cheek_line = cheek_line + 0.5 * np.maximum(0.10 - right, 0.0)
     jaw: Array = smoothstep(0.0, 0.06, y - cheek_line) * smoothstep(0.6, 1.05, right / wide)
     jaw = np.maximum(jaw, smoothstep(0.05, 0.10, y - lips))
-    skin = coverage(safe_sqrt(area.f) - 1.02, area.pixel * 3.0, 0.015)
+    skin = coverage_of_distance(safe_sqrt(area.f) - 1.02, area.pixel * 3.0, 0.015)
     grown: Array = np.maximum(np.maximum(lip * growth.lip, chin * growth.chin), jaw * growth.jaw)
     return grown * skin

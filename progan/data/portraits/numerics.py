@@ -20,29 +20,29 @@ WARM: Colour = (1.10, 1.0, 0.84)
 COOL: Colour = (0.92, 1.0, 1.12)
 
 
-def planes_of(colour: tuple[float, float, float]) -> Array:
-    """[3, 1, 1], to be broadcast over the pixels."""
+def colour_to_planes(colour: tuple[float, float, float]) -> Array:
+    """Convert a colour to [3, 1, 1], to be broadcast over the pixels."""
     return np.array(colour, dtype=np.float32).reshape(3, 1, 1)
 
 
 def clamp(x: Array, low: float = 0.0, high: float = 1.0) -> Array:
-    """`x` limited to [low, high]; quicker than `np.clip` on small arrays."""
+    """Limit `x` to [low, high]; quicker than `np.clip` on small arrays."""
     return cast(Array, np.minimum(np.maximum(x, low), high))
 
 
 def safe_sqrt(x: Array) -> Array:
-    """Square root, 0 for what is negative."""
+    """Return the square root, 0 for what is negative."""
     return cast(Array, np.sqrt(np.maximum(x, 0.0)))
 
 
 def smoothstep(start: float, end: float, x: Array) -> Array:
-    """0 at `start`, 1 at `end` (which may be the smaller), a cubic between."""
+    """Return 0 at `start`, 1 at `end` (which may be the smaller), a cubic between."""
     t = clamp((x - start) * (1.0 / (end - start)))
     return t * t * (3.0 - 2.0 * t)
 
 
-def coverage(distance: Array, pixel: float, softness: float = LENS_BLUR) -> Array:
-    """Coverage 0..1 of a shape of which `distance` is the signed distance, negative inside.
+def coverage_of_distance(distance: Array, pixel: float, softness: float = LENS_BLUR) -> Array:
+    """Convert a signed distance, negative inside a shape, to its coverage of pixels, 0..1.
 
     A hard edge is a ramp of one pixel, which is what a box filter makes of a straight edge: so
     the image at half the resolution is the average of this one.
@@ -52,16 +52,18 @@ def coverage(distance: Array, pixel: float, softness: float = LENS_BLUR) -> Arra
     return smoothstep(softness, -softness, distance)
 
 
-def bump(x: Array, y: Array, centre: tuple[float, float], radii: tuple[float, float]) -> Array:
-    """A smooth hill, 1 at the centre, 0 from the ellipse of the given radii outwards."""
+def elliptic_bump(
+    x: Array, y: Array, centre: tuple[float, float], radii: tuple[float, float]
+) -> Array:
+    """Return a smooth hill: 1 at the centre, 0 from the ellipse of the given radii outwards."""
     u = (x - centre[0]) * (1.0 / radii[0])
     v = (y - centre[1]) * (1.0 / radii[1])
     q = np.maximum(1.0 - u * u - v * v, 0.0)
     return q * q
 
 
-def ellipse(x: Array, y: Array, radii: tuple[float, float]) -> Array:
-    """Approximate signed distance to an ellipse round the origin."""
+def ellipse_distance(x: Array, y: Array, radii: tuple[float, float]) -> Array:
+    """Return the approximate signed distance to an ellipse round the origin, negative inside."""
     u = x * (1.0 / radii[0])
     v = y * (1.0 / radii[1])
     f = safe_sqrt(u * u + v * v)
@@ -70,8 +72,8 @@ def ellipse(x: Array, y: Array, radii: tuple[float, float]) -> Array:
     return (f - 1.0) * f / (safe_sqrt(u * u + v * v) + 1e-3)
 
 
-def rounded_box(x: Array, y: Array, half: tuple[float, float], radius: float) -> Array:
-    """Signed distance to a box round the origin with rounded corners."""
+def rounded_box_distance(x: Array, y: Array, half: tuple[float, float], radius: float) -> Array:
+    """Return the signed distance to a rounded box round the origin, negative inside."""
     u = np.abs(x) - (half[0] - radius)
     v = np.abs(y) - (half[1] - radius)
     outer = safe_sqrt(np.maximum(u, 0.0) ** 2 + np.maximum(v, 0.0) ** 2)
@@ -79,13 +81,13 @@ def rounded_box(x: Array, y: Array, half: tuple[float, float], radius: float) ->
 
 
 def pattern_visibility(wavelength: float, pixel: float) -> float:
-    """Contrast of a pattern at this pixel size: 0 below 2 px per wavelength, 1 from 5."""
+    """Return the contrast of a pattern: 0 below 2 px per wavelength, 1 from 5 px."""
     t = min(1.0, max(0.0, (wavelength / pixel - 2.0) / 3.0))
     return t * t * (3.0 - 2.0 * t)
 
 
 def value_noise(lattice: Array, u: Array, v: Array) -> Array:
-    """Smooth noise in -1..1 that repeats: `lattice` [n, n], n a power of two, at integer u, v."""
+    """Return smooth noise in -1..1 at (u, v) that repeats; `lattice` is [n, n], n a power of 2."""
     n = lattice.shape[0]
     left, top = np.floor(u), np.floor(v)
     column, row = left.astype(np.int32) & (n - 1), top.astype(np.int32) & (n - 1)
@@ -111,7 +113,7 @@ class Lamp:
 
     @classmethod
     def from_light(cls, light: Light) -> Self:
-        """The lamp that these factors describe; a surface that faces us is lit to about 1."""
+        """Return the lamp of these factors; a surface that faces us is lit to about 1."""
         x, y, z = light.side, -light.height, 0.75
         length = float(np.sqrt(x * x + y * y + z * z))
         # A lamp from the side lights the face that looks at us less: give it more power.
@@ -138,7 +140,7 @@ class Lamp:
     def shade(
         self, albedo: Array | Colour, normal: tuple[Array, Array, Array], wrap: Colour
     ) -> Array:
-        """Display colour [3, h, w] of a matt surface.
+        """Return display colours [3, h, w] of a matt surface.
 
         `albedo` is a display colour, one for all or [3, h, w]. `wrap` says per channel how far
         the light creeps past the terminator: red goes farthest under skin, which warms the
@@ -147,14 +149,14 @@ class Lamp:
         x, y, z = normal
         facing = x * self.direction[0] + y * self.direction[1] + z * self.direction[2]
         sky = 0.86 - 0.20 * y  # the ceiling is brighter than the floor
-        reach = planes_of(wrap)
+        reach = colour_to_planes(wrap)
         lit = np.maximum(facing + reach, 0.0)
-        lit *= planes_of(self.key) / (1.0 + reach)
-        lit += planes_of(self.ambient) * sky
-        return safe_sqrt(lit) * (planes_of(albedo) if isinstance(albedo, tuple) else albedo)
+        lit *= colour_to_planes(self.key) / (1.0 + reach)
+        lit += colour_to_planes(self.ambient) * sky
+        return safe_sqrt(lit) * (colour_to_planes(albedo) if isinstance(albedo, tuple) else albedo)
 
     def gloss(self, normal: tuple[Array, Array, Array], doublings: int) -> Array:
-        """Highlight 0..1: the half vector's cosine, squared `doublings` times."""
+        """Return the highlight 0..1: the half vector's cosine, squared `doublings` times."""
         x, y, z = self.direction
         length = float(np.sqrt(x * x + y * y + (z + 1.0) * (z + 1.0)))
         cosine = (normal[0] * x + normal[1] * y + normal[2] * (z + 1.0)) * (1.0 / length)
@@ -164,8 +166,8 @@ class Lamp:
         return shine
 
 
-def normal_of(slope_x: Array, slope_y: Array) -> tuple[Array, Array, Array]:
-    """Unit normal of the surface z(x, y) with these slopes, z towards us."""
+def compute_unit_normal(slope_x: Array, slope_y: Array) -> tuple[Array, Array, Array]:
+    """Return the unit normal of the surface z(x, y) with these slopes, z towards us."""
     z = 1.0 / safe_sqrt(1.0 + slope_x * slope_x + slope_y * slope_y)
     return -slope_x * z, -slope_y * z, z
 
@@ -224,7 +226,7 @@ class Rng:
         return option
 
 
-def noise_lattice(texture: int) -> Array:
+def make_noise_lattice(texture: int) -> Array:
     """Make noise [64, 64] in -1..1 for `value_noise`."""
     return _uniform_noise(texture, 0, (LATTICE_SIDE, LATTICE_SIDE))
 
@@ -238,13 +240,13 @@ def make_grain(texture: int, resolution: int) -> Array:
     field = _uniform_noise(texture, 1, (COARSEST_GRAIN, COARSEST_GRAIN)) * np.float32(0.25)
     stream = 2
     while field.shape[0] < resolution:
-        field = _refine(field, _uniform_noise(texture, stream, (3, *field.shape)))
+        field = _double_resolution(field, _uniform_noise(texture, stream, (3, *field.shape)))
         stream += 1
     return field
 
 
-def _refine(field: Array, detail: Array) -> Array:
-    """Twice the resolution: `detail` [3, n, n] holds the Haar coefficients of `field` [n, n]."""
+def _double_resolution(field: Array, detail: Array) -> Array:
+    """Return [2n, 2n]: `detail` [3, n, n] holds the Haar coefficients of `field` [n, n]."""
     side = field.shape[0]
     strength = 0.1 + 0.4 * (2 * side / FINEST_GRAIN)  # coarse grain would look like cloth
     across, down, diagonal = detail * np.float32(strength)

@@ -84,22 +84,22 @@ def sample_factors(index: int, seed: int = 0) -> Factors:
     rng = Rng((seed, index))
     masculine = rng.uniform()
     age = rng.bell(-0.2, 1.1)
-    skin = _skin(rng)
-    hair = _hair(rng, skin.melanin, masculine, age)
-    mouth = _mouth(rng, skin, masculine)
+    skin = _sample_skin(rng)
+    hair = _sample_hair(rng, skin.melanin, masculine, age)
+    mouth = _sample_mouth(rng, skin, masculine)
     return Factors(
-        pose=_pose(rng),
-        face=_face(rng, masculine, age),
+        pose=_sample_pose(rng),
+        face=_sample_face(rng, masculine, age),
         skin=skin,
         hair=hair,
-        eyes=_eyes(rng, skin.melanin, mouth.smile),
-        brows=_brows(rng, hair.colour, masculine),
-        glasses=_glasses(rng),
+        eyes=_sample_eyes(rng, skin.melanin, mouth.smile),
+        brows=_sample_brows(rng, hair.colour, masculine),
+        glasses=_sample_glasses(rng),
         mouth=mouth,
-        beard=_beard(rng, hair.colour, masculine),
-        clothing=_clothing(rng, masculine),
-        background=_background(rng),
-        light=_light(rng),
+        beard=_sample_beard(rng, hair.colour, masculine),
+        clothing=_sample_clothing(rng, masculine),
+        background=_sample_background(rng),
+        light=_sample_light(rng),
         texture=rng.word(),
     )
 
@@ -116,7 +116,7 @@ def scale_colour(colour: Colour, factor: float) -> Colour:
     return red, green, blue
 
 
-def _pose(rng: Rng) -> Pose:
+def _sample_pose(rng: Rng) -> Pose:
     return Pose(
         yaw=rng.bell(-26, 26),
         pitch=rng.bell(-7, 7),
@@ -126,7 +126,7 @@ def _pose(rng: Rng) -> Pose:
     )
 
 
-def _face(rng: Rng, masculine: float, age: float) -> Face:
+def _sample_face(rng: Rng, masculine: float, age: float) -> Face:
     return Face(
         width=rng.bell(0.220, 0.250) + 0.008 * masculine,
         height=rng.bell(0.335, 0.362),
@@ -139,7 +139,7 @@ def _face(rng: Rng, masculine: float, age: float) -> Face:
     )
 
 
-def _skin(rng: Rng) -> Skin:
+def _sample_skin(rng: Rng) -> Skin:
     shade = rng.uniform()
     melanin = 0.75 * shade * shade + 0.25 * rng.uniform()
     place = melanin * (len(SKIN_TONES) - 1)
@@ -154,7 +154,7 @@ def _skin(rng: Rng) -> Skin:
     )
 
 
-def _hair_colour(rng: Rng, melanin: float, age: float) -> Colour:
+def _sample_hair_colour(rng: Rng, melanin: float, age: float) -> Colour:
     fair = max(0.0, 1 - 1.8 * melanin)
     weights = {
         "black": 0.4 + 5 * melanin,
@@ -169,7 +169,7 @@ def _hair_colour(rng: Rng, melanin: float, age: float) -> Colour:
     return scale_colour(HAIR_COLOURS[rng.pick(weights)], rng.bell(0.8, 1.2))
 
 
-def _hair(rng: Rng, melanin: float, masculine: float, age: float) -> Hair:
+def _sample_hair(rng: Rng, melanin: float, masculine: float, age: float) -> Hair:
     feminine = 1 - masculine
     man = max(0.0, 2 * masculine - 0.7)
     woman = max(0.0, 2 * feminine - 0.6)
@@ -187,7 +187,7 @@ def _hair(rng: Rng, melanin: float, masculine: float, age: float) -> Hair:
     }
     return Hair(
         style=rng.pick(weights),
-        colour=_hair_colour(rng, melanin, age),
+        colour=_sample_hair_colour(rng, melanin, age),
         volume=rng.bell(0.7, 1.35),
         length=rng.bell(-0.04, 0.06),
         hairline=rng.bell(-0.015, 0.03) - 0.01 * masculine,
@@ -195,7 +195,7 @@ def _hair(rng: Rng, melanin: float, masculine: float, age: float) -> Hair:
     )
 
 
-def _eyes(rng: Rng, melanin: float, smile: float) -> Eyes:
+def _sample_eyes(rng: Rng, melanin: float, smile: float) -> Eyes:
     fair = max(0.0, 1 - 2.5 * melanin)
     colours = {"dark brown": 0.8 + 4 * melanin, "brown": 1.5}
     colours |= {"hazel": fair, "green": 0.8 * fair, "blue": 1.9 * fair, "grey": 0.7 * fair}
@@ -210,7 +210,7 @@ def _eyes(rng: Rng, melanin: float, smile: float) -> Eyes:
     )
 
 
-def _brows(rng: Rng, hair_colour: Colour, masculine: float) -> Brows:
+def _sample_brows(rng: Rng, hair_colour: Colour, masculine: float) -> Brows:
     return Brows(
         height=rng.bell(0.060, 0.074) - 0.004 * masculine,
         thickness=rng.bell(0.008, 0.014) + 0.004 * masculine,
@@ -220,7 +220,7 @@ def _brows(rng: Rng, hair_colour: Colour, masculine: float) -> Brows:
     )
 
 
-def _glasses(rng: Rng) -> Glasses:
+def _sample_glasses(rng: Rng) -> Glasses:
     frames: dict[Colour, float] = {
         (0.08, 0.08, 0.09): 4,
         (0.33, 0.20, 0.12): 2,
@@ -237,7 +237,7 @@ def _glasses(rng: Rng) -> Glasses:
     )
 
 
-def _mouth(rng: Rng, skin: Skin, masculine: float) -> Mouth:
+def _sample_mouth(rng: Rng, skin: Skin, masculine: float) -> Mouth:
     smile = rng.bell(-0.35, 1.15)
     smile = min(1.0, max(-0.15, smile))
     opens = rng.bernoulli(0.25 + 0.45 * max(0.0, smile))
@@ -253,7 +253,7 @@ def _mouth(rng: Rng, skin: Skin, masculine: float) -> Mouth:
     )
 
 
-def _beard(rng: Rng, hair_colour: Colour, masculine: float) -> Beard:
+def _sample_beard(rng: Rng, hair_colour: Colour, masculine: float) -> Beard:
     grows = rng.bernoulli(max(0.0, 1.7 * masculine - 0.85))
     styles = dict.fromkeys(get_args(BeardStyle), 1.0) | {"none": 0.0, "full": 1.8, "stubble": 1.8}
     style: BeardStyle = rng.pick(styles)
@@ -264,7 +264,7 @@ def _beard(rng: Rng, hair_colour: Colour, masculine: float) -> Beard:
     )
 
 
-def _clothing(rng: Rng, masculine: float) -> Clothing:
+def _sample_clothing(rng: Rng, masculine: float) -> Clothing:
     styles: dict[ClothingStyle, float] = {"crew": 1.2, "v-neck": 0.9, "collar": 1.0}
     return Clothing(
         style=rng.pick(styles),
@@ -274,17 +274,17 @@ def _clothing(rng: Rng, masculine: float) -> Clothing:
     )
 
 
-def _background(rng: Rng) -> Background:
+def _sample_background(rng: Rng) -> Background:
     top, bottom, patch = rng.pick(SCENES)
     return Background(
         top=scale_colour(top, rng.bell(0.7, 1.3)),
         bottom=scale_colour(bottom, rng.bell(0.7, 1.3)),
         slant=rng.uniform(-1, 1),
-        blobs=tuple(_blob(rng, patch) for _ in range(5)),
+        blobs=tuple(_sample_blob(rng, patch) for _ in range(5)),
     )
 
 
-def _blob(rng: Rng, colour: Colour) -> Blob:
+def _sample_blob(rng: Rng, colour: Colour) -> Blob:
     return Blob(
         x=rng.uniform(),
         y=rng.uniform(-0.1, 0.9),
@@ -294,7 +294,7 @@ def _blob(rng: Rng, colour: Colour) -> Blob:
     )
 
 
-def _light(rng: Rng) -> Light:
+def _sample_light(rng: Rng) -> Light:
     return Light(
         side=rng.bell(-1.2, 1.2),
         height=rng.bell(0.15, 0.7),

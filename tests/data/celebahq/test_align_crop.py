@@ -11,8 +11,8 @@ from PIL import Image
 
 from progan.data.celebahq.align_crop import (
     add_blurred_padding,
+    compute_face_square,
     crop_face,
-    face_rectangle,
     pixels_to_points,
     plan_crop,
 )
@@ -50,18 +50,18 @@ def faces(draw: st.DrawFn) -> np.ndarray:
 
 @given(faces(), SHIFTS)
 def test_the_rectangle_moves_with_the_face(face: np.ndarray, shift: tuple[int, int]) -> None:
-    moved = face_rectangle(face + np.array(shift, dtype=np.float32))
-    np.testing.assert_allclose(moved, face_rectangle(face) + np.array(shift), atol=0.05)
+    moved = compute_face_square(face + np.array(shift, dtype=np.float32))
+    np.testing.assert_allclose(moved, compute_face_square(face) + np.array(shift), atol=0.05)
 
 
 @given(faces(), ANGLES, st.floats(0.5, 3))
 def test_the_rectangle_turns_and_grows_with_the_face(
     face: np.ndarray, angle: float, scale: float
 ) -> None:
-    expected = turned(face_rectangle(face), angle, scale)
+    expected = turned(compute_face_square(face), angle, scale)
     side = np.ptp(expected, axis=0).max()
     np.testing.assert_allclose(
-        face_rectangle(turned(face, angle, scale)), expected, atol=2e-3 * side
+        compute_face_square(turned(face, angle, scale)), expected, atol=2e-3 * side
     )
 
 

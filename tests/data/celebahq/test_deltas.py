@@ -13,7 +13,7 @@ from progan.data.celebahq.deltas import (
     WrongJpeg,
     apply_delta,
     decrypt_delta,
-    planes_md5,
+    hash_planes_md5,
     require_cryptography,
 )
 from progan.errors import UserError
@@ -79,7 +79,7 @@ def test_a_delta_that_leads_elsewhere() -> None:
 
 
 def test_digests_are_of_colour_planes() -> None:
-    assert planes_md5(FINAL) == md5(FINAL)
+    assert hash_planes_md5(FINAL) == md5(FINAL)
 
 
 @pytest.mark.parametrize("largest", [1, 2, 6])

@@ -10,8 +10,8 @@ from progan.data.celebahq.report import Report
 from progan.data.celebahq.source_files import (
     CelebaFiles,
     DeltaEntry,
-    delta_names,
-    image_names,
+    list_delta_names,
+    list_image_names,
     read_face_lists,
     read_image_list,
     read_landmarks,
@@ -97,9 +97,9 @@ def collection(tmp_path: Path) -> CelebaFiles:
 
 def test_files_are_found_in_zips_and_loose(collection: CelebaFiles) -> None:
     assert collection.read_image("b.jpg") == b"B"
-    assert image_names(collection.images) == {"a.jpg", "b.jpg"}
+    assert list_image_names(collection.images) == {"a.jpg", "b.jpg"}
     assert collection.deltas is not None
-    assert delta_names(collection.deltas) == {"delta00000.dat", "delta01200.dat"}
+    assert list_delta_names(collection.deltas) == {"delta00000.dat", "delta01200.dat"}
     assert collection.read_delta(0) == b"zero"
     assert collection.read_delta(1200) == b"twelve hundred"
     with pytest.raises(UnreadableImage, match="c.jpg: it is not there"):
@@ -136,7 +136,7 @@ def test_images_of_a_zip_file_are_found_however_their_names_are_written(
         info.filename = f"{folder}000001.jpg"
         archive.writestr(info, b"content")
     collection = CelebaFiles(tmp_path / "img_celeba.zip", tmp_path / "landmarks.txt")
-    assert image_names(collection.images) == {"000001.jpg"}
+    assert list_image_names(collection.images) == {"000001.jpg"}
     assert collection.read_image("000001.jpg") == b"content"
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from progan.cli.dataset import main
-from progan.data.importers.photo_datasets import Box, crop_box, import_cub200
+from progan.data.importers.photo_datasets import Box, compute_crop_box, import_cub200
 from progan.data.reader import Dataset
 from progan.errors import UserError
 
@@ -59,7 +59,7 @@ def test_birds_are_cut_out(root: Path) -> None:
     ],
 )
 def test_crop(box: Box, padding: float, expected: tuple[int, ...]) -> None:
-    assert crop_box(box, 60, 40, padding) == expected
+    assert compute_crop_box(box, 60, 40, padding) == expected
 
 
 @given(
@@ -72,7 +72,7 @@ def test_crop(box: Box, padding: float, expected: tuple[int, ...]) -> None:
 def test_crops_are_inside(
     left: float, top: float, width: float, height: float, padding: float
 ) -> None:
-    x0, y0, x1, y1 = crop_box(Box(left, top, width, height), 100, 50, padding)
+    x0, y0, x1, y1 = compute_crop_box(Box(left, top, width, height), 100, 50, padding)
     assert 0 <= x0 < x1 <= 100
     assert 0 <= y0 < y1 <= 50
     assert max(x1 - x0, y1 - y0) <= round(max(width, height) * (1 + padding))

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from progan.data.image_source import ImageSource, UnreadableImage
-from progan.data.importers.file_source import natural_order
+from progan.data.importers.file_source import make_natural_sort_key
 from progan.data.importers.images import ImageOptions, import_images, is_constant
 from progan.data.importers.labels import labels_from_folders
-from progan.data.importers.pixels import convert_mode, image_extensions
+from progan.data.importers.pixels import convert_mode, list_image_extensions
 from progan.errors import UserError
 
 PILLOW = int(PIL.__version__.split(".")[0])
@@ -134,7 +134,7 @@ def test_random_squares_depend_on_seed_and_path_alone(tmp_path: Path) -> None:
 
 def test_natural_order() -> None:
     paths = ["a/10.png", "a/9.png", "B/1.png", "a2/1.png", "a10/1.png", "2.png", "10.png", "x.png"]
-    assert sorted(paths, key=natural_order) == [
+    assert sorted(paths, key=make_natural_sort_key) == [
         "2.png",
         "10.png",
         "a/9.png",
@@ -155,7 +155,7 @@ def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
 
 
 def test_extensions_are_those_that_can_be_decoded() -> None:
-    extensions = image_extensions()
+    extensions = list_image_extensions()
     assert {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".gif"} <= extensions
     assert not extensions & {".pdf", ".eps", ".h5", ".mpg", ".txt", ".npy", ".zip"}
 

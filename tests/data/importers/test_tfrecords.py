@@ -14,9 +14,9 @@ from hypothesis.extra.numpy import arrays
 from progan.cli.dataset import main
 from progan.data.image_source import UnreadableImage
 from progan.data.importers.tfrecords import (
+    compute_masked_crc32c,
     import_tfrecords,
     index_records,
-    masked_crc32c,
     parse_image_example,
     read_record,
 )
@@ -31,16 +31,18 @@ CONTENT = [b"one", b"", b"three" * 100]
 def frame_record(data: bytes) -> bytes:
     """One record as it stands in a file: length, its checksum, data, their checksum."""
     parts = struct.pack("<Q", len(data)), data
-    return b"".join(part + struct.pack("<I", masked_crc32c(part)) for part in parts)
+    return b"".join(part + struct.pack("<I", compute_masked_crc32c(part)) for part in parts)
 
 
 def test_the_masked_checksum_of_tfrecord_files() -> None:
     # The first record of a file of one 4x4 RGB image: its length is 82, and this follows.
-    assert masked_crc32c(b"\x52" + bytes(7)) == int.from_bytes(b"\x25\xeb\x07\xb7", "little")
+    assert compute_masked_crc32c(b"\x52" + bytes(7)) == int.from_bytes(
+        b"\x25\xeb\x07\xb7", "little"
+    )
     # CRC-32C of b"123456789" is 0xE3069283 (RFC 3720), of b"" 0.
-    assert masked_crc32c(b"") == 0xA282EAD8
+    assert compute_masked_crc32c(b"") == 0xA282EAD8
     rotated = (0xE3069283 >> 15 | 0xE3069283 << 17) & 0xFFFFFFFF
-    assert masked_crc32c(b"123456789") == (rotated + 0xA282EAD8) & 0xFFFFFFFF
+    assert compute_masked_crc32c(b"123456789") == (rotated + 0xA282EAD8) & 0xFFFFFFFF
 
 
 @pytest.fixture(scope="module")
