@@ -32,7 +32,7 @@ from progan.training.guard import (
 )
 from progan.training.hooks import Hook, LiveDiagnosis, Tick, build_snapshot
 from progan.training.model_cards import ModelCardWriter, describe_machine, describe_training_data
-from progan.training.optim import enter_phase, lazy_correction
+from progan.training.optim import enter_phase, compute_lazy_correction
 from progan.training.progress import Progress
 from progan.training.snapshot_metrics import Metric, SnapshotMetrics
 from progan.training.state import TrainState
@@ -249,7 +249,7 @@ def train_round(
     """
     position = LevelAlpha.of(stage, next(state.generator.parameters()).device)
     d_repeats = run.growth.d_repeats
-    d_lr = stage.d_lr * lazy_correction(run.objective.penalty_interval)
+    d_lr = stage.d_lr * compute_lazy_correction(run.objective.penalty_interval)
     first = (state.images_seen - state.round_images_seen) // stage.batch
     for step in range(first, run.growth.minibatch_repeats * d_repeats):
         if step > first and stop():

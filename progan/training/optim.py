@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Rate = float | Tensor  # a learning rate; 0-d on the device where steps are recorded
 
 
-def lazy_correction(penalty_interval: int) -> float:
+def compute_lazy_correction(penalty_interval: int) -> float:
     """Return c = k / (k + 1) for a penalty in every k-th step, 1 for one in every step.
 
     The rate of D is multiplied by c, and Adam's decay rates are raised to it, so that the moments
@@ -33,7 +33,7 @@ def build_optimizer(
     """Return Adam as in appendix A.1, or RMSProp; the learning rate is set before each update.
 
     Args:
-        correction: Exponent of Adam's decay rates, of `lazy_correction`.
+        correction: Exponent of Adam's decay rates, of `compute_lazy_correction`.
     """
     if config.optimizer == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=0.0, alpha=config.beta2, eps=config.epsilon)

@@ -13,7 +13,7 @@ from progan.losses.terms import initial_loss_controllers
 from progan.networks import Discriminator, Generator
 from progan.networks.layers import EqualizedLayer
 from progan.runtime.seeding import torch_generator as stream
-from progan.training.optim import build_optimizer, freeze_highest_levels, lazy_correction
+from progan.training.optim import build_optimizer, freeze_highest_levels, compute_lazy_correction
 from progan.training.precision import initial_loss_scales
 from progan.training.step_stats import StatSums
 
@@ -73,7 +73,7 @@ def create_state(run: Run, device: torch.device) -> TrainState:
         g_ema=copy.deepcopy(generator).requires_grad_(False).eval(),
         g_optimizer=build_optimizer(generator.parameters(), run.optim),
         d_optimizer=build_optimizer(
-            discriminator.parameters(), run.optim, lazy_correction(run.objective.penalty_interval)
+            discriminator.parameters(), run.optim, compute_lazy_correction(run.objective.penalty_interval)
         ),
         controllers={
             name: torch.tensor(value, device=device)

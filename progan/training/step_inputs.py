@@ -79,11 +79,11 @@ def discriminator_inputs(
         batch, (latents, loss_noise, mirror, _draw_augment_noise(run, n, random))
     )
     reals = preprocess_reals(batch.images, mirror=mirror, alpha=position.alpha)
-    due, part = has_penalty(run, n, images_seen), _part_indices(batch)
+    due, part = is_penalty_step(run, n, images_seen), _part_indices(batch)
     return DiscriminatorInputs(reals, batch.labels, latents, loss_noise, augment_noise, due, part)
 
 
-def has_penalty(run: Run, batch: int, images_seen: int) -> bool:
+def is_penalty_step(run: Run, batch: int, images_seen: int) -> bool:
     """True if the discriminator step of `batch` images at `images_seen` has a gradient penalty."""
     return images_seen // batch % run.objective.penalty_interval == 0
 

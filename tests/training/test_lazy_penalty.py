@@ -9,10 +9,10 @@ from torch import Tensor
 from progan import schedule
 from progan.config import Run
 from progan.training.loop import train_round
-from progan.training.optim import lazy_correction, trainable_parameters
+from progan.training.optim import compute_lazy_correction, trainable_parameters
 from progan.training.state import create_state
 from progan.training.step import DiscriminatorBatch, discriminator_loss
-from progan.training.step_inputs import LevelAlpha, has_penalty
+from progan.training.step_inputs import LevelAlpha, is_penalty_step
 from progan.training.step_stats import StepStats
 from tests.builders import tiny_run
 from tests.training.equal_steps import COMMON, CPU, batch_of, born, iterations, tensors
@@ -51,7 +51,7 @@ def test_every_kth_step_has_it_whatever_the_batch_of_the_level() -> None:
     run = run_with(4)
     positions, images_seen = [], 0
     for batch in (128,) * 8 + (64,) * 8 + (4,) * 8:
-        positions.append(has_penalty(run, batch, images_seen))
+        positions.append(is_penalty_step(run, batch, images_seen))
         images_seen += batch
     assert positions[:8] == [True, False, False, False] * 2
     # After a change of the batch the count begins elsewhere, but the distance is kept.
@@ -75,7 +75,7 @@ def test_adam_is_corrected_as_in_the_paper() -> None:
     (d_group,), (g_group,) = state.d_optimizer.param_groups, state.g_optimizer.param_groups
     assert d_group["betas"] == pytest.approx((0.5**0.8, 0.99**0.8))
     assert g_group["betas"] == (0.5, 0.99)
-    assert lazy_correction(4) == 0.8 and lazy_correction(1) == 1.0
+    assert compute_lazy_correction(4) == 0.8 and compute_lazy_correction(1) == 1.0
     batches = iter([batch_of(run, 0)])
     stage = schedule.stage_at(run.growth, run.network, 10**9)
     train_round(run, state, stage, batches, StepStats(state.stat_sums))
