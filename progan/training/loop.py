@@ -32,7 +32,7 @@ from progan.training.guard import (
 )
 from progan.training.hooks import Hook, LiveDiagnosis, Tick, build_snapshot
 from progan.training.model_cards import ModelCardWriter, describe_machine, describe_training_data
-from progan.training.optim import enter_phase, compute_lazy_correction
+from progan.training.optim import compute_lazy_correction, enter_phase
 from progan.training.progress import Progress
 from progan.training.snapshot_metrics import Metric, SnapshotMetrics
 from progan.training.state import TrainState

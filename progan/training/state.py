@@ -13,7 +13,7 @@ from progan.losses.terms import initial_loss_controllers
 from progan.networks import Discriminator, Generator
 from progan.networks.layers import EqualizedLayer
 from progan.runtime.seeding import torch_generator as stream
-from progan.training.optim import build_optimizer, freeze_highest_levels, compute_lazy_correction
+from progan.training.optim import build_optimizer, compute_lazy_correction, freeze_highest_levels
 from progan.training.precision import initial_loss_scales
 from progan.training.step_stats import StatSums
 
@@ -67,14 +67,13 @@ def create_state(run: Run, device: torch.device) -> TrainState:
     freeze_highest_levels(discriminator, run.optim.freeze_d)
     generator.to(device)
     discriminator.to(device)
+    correction = compute_lazy_correction(run.objective.penalty_interval)
     return TrainState(
         generator=generator,
         discriminator=discriminator,
         g_ema=copy.deepcopy(generator).requires_grad_(False).eval(),
         g_optimizer=build_optimizer(generator.parameters(), run.optim),
-        d_optimizer=build_optimizer(
-            discriminator.parameters(), run.optim, compute_lazy_correction(run.objective.penalty_interval)
-        ),
+        d_optimizer=build_optimizer(discriminator.parameters(), run.optim, correction),
         controllers={
             name: torch.tensor(value, device=device)
             for name, value in initial_controllers(run).items()
