@@ -127,8 +127,8 @@ def augmentation(settings: Settings) -> Iterator[Trial]:
 
 
 def penalty_demo(settings: Settings) -> Iterator[Trial]:
-    """The gradient of wgan-gp at the final or at the trained resolution, the settings of demo."""
-    yield from _gradient_at(settings, "demo")
+    """The gradient of wgan-gp at the final or at the trained resolution, the networks of demo."""
+    yield from _gradient_at(settings, "demo", " --g-lr 0.0015 --d-lr 0.0015 --penalty-interval 1")
 
 
 def penalty_cifar10(settings: Settings) -> Iterator[Trial]:
