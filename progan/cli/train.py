@@ -199,6 +199,7 @@ def require_metrics(run: Run) -> None:
     ranked = [name for name in LOWER_IS_BETTER if name in measured]
     if run.output.best and run.output.best not in ranked:
         raise UserError(
-            f"--best {run.output.best} is not in --metrics {run.output.metrics!r}, or "
-            f"cannot rank snapshots. Add one of these to --metrics: {', '.join(LOWER_IS_BETTER)}."
+            f"--best {run.output.best} is not one of the metrics in --metrics "
+            f"{run.output.metrics!r} that can rank snapshots. Add one of these there: "
+            f"{', '.join(LOWER_IS_BETTER)}."
         )

@@ -39,7 +39,7 @@ REFUSED = {
     # Values, names and options that are missing.
     "train --preset nope --data data": "Unknown preset 'nope'",
     "train --data data --metrics swd,nope": "no such metric: 'nope'",
-    "train --data data --metrics swd --best fid": "--best fid is not in",
+    "train --data data --metrics swd --best fid": "--best fid is not one of the metrics",
     "train --data data --batch 0": "batch",
     "train --data data --learning 3": "No such option",
     "train": "Name a dataset with --data DIR; python dataset_tool.py makes one",
