@@ -130,6 +130,7 @@ def _read_records(
 def _write_files(
     found: "Comparison", records: Sequence["RunRecord"], seeds: Sequence[int], outdir: Path
 ) -> None:
+    """Render a sheet of samples of each run, and write it and the tables."""
     from metrics import comparison
     from progan.images import save_png
     from progan.runtime.files import write_atomically

@@ -71,21 +71,21 @@ def embed_window(images: ImageSample, context: MetricContext, window: CropBox) -
 
 def find_nearest(
     queries: Tensor,
-    own: Rows,
+    excluded_rows: Rows,
     training: ImageSample,
     context: MetricContext,
     k: int,
     window: CropBox,
 ) -> Neighbours:
-    """Find the k nearest training images of each query by exhaustive search.
+    """Find the k nearest training images of each query by exhaustive search, without itself.
 
     Args:
         queries: Features, float64 [Q, D].
-        own: Number of the training image that a query is itself, or any other number, [Q].
+        excluded_rows: Number of the training image that a query is itself; -1 for none, [Q].
     """
     detector = context.detector
     assert detector is not None, "neighbours need a detector"
-    excluded = torch.from_numpy(own)[:, None]
+    excluded = torch.from_numpy(excluded_rows)[:, None]
     distances = torch.full((len(queries), k), torch.inf, dtype=torch.float64)
     rows = torch.full((len(queries), k), -1)
     done = 0

@@ -180,7 +180,7 @@ def _require_resumable(request: TrainRequest) -> None:
 
 
 def _require_metric_files(run: Run, options: Mapping[str, Any]) -> None:
-    """Raise UserError for unknown --metrics or --best, or a --detector that does not exist."""
+    """Raise UserError for unknown --metrics, an unusable --best, or a missing --detector file."""
     require_metrics(run)
     if options.get("detector"):
         require_detector(Path(options["detector"]))

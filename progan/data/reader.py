@@ -109,7 +109,7 @@ class Dataset:
 
     @cached_property
     def untrained_classes(self) -> tuple[int, ...]:
-        """Classes that no image to train on has, ascending; () without labels."""
+        """Classes without training images, ascending; () without labels."""
         if not self.label_size:
             return ()
         counts = np.bincount(self.labels(self.training_rows), minlength=self.label_size)

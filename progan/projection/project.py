@@ -275,6 +275,10 @@ def _require_feasible(
 def _open_features_or_report(
     request: ProjectionRequest, snapshot: Snapshot, device: torch.device
 ) -> Features | None:
+    """Open the features to compare and report which; None: pixels, as chosen or for want of any.
+
+    They are those of --detector, whose errors are raised, or else of the network's discriminator.
+    """
     if request.detector == PIXELS:
         return None
     if request.detector is not None:

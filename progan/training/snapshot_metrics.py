@@ -78,6 +78,7 @@ class SnapshotMetrics:
     def _compute_all(
         self, metrics: Mapping[str, Metric], snapshot: Snapshot, state: TrainState
     ) -> None:
+        """Compute and log metrics, and rewrite the cards; a failure or Ctrl-C ends only them."""
         self.writer.finish()  # so that errors of the disk are not taken for those of a metric
         with suppress(KeyboardInterrupt), self.interrupts.interrupt_immediately():
             for name, metric in metrics.items():

@@ -142,7 +142,7 @@ def _describe_classes(network: Network) -> str:
 
 
 def list_dataset_changes(saved: Run, run: Run) -> list[str]:
-    """Return a line for the log if the dataset was changed or replaced since."""
+    """Return one line if the dataset has other images than when the run was saved, else []."""
     before, now = saved.data.fingerprint, run.data.fingerprint
     if before in ("", now):
         return []

@@ -149,7 +149,7 @@ class PartialRange:
 
     @property
     def explanation(self) -> str:
-        """Describe the problem of all of them to people."""
+        """Return the end of a sentence: how dark these images would be, and why."""
         seen = "dark" if self.peak > _MOST_PARTIAL // 4 else "almost black"
         return (
             f"no value above {self.peak} of {WHITE_16_BIT}, as of {self.bits} bits stored in "

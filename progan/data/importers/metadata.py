@@ -77,7 +77,7 @@ def iterate_png_chunks(data: bytes, start: int = 8) -> Iterator[tuple[bytes, byt
 
 
 def has_risky_png_tail(data: bytes) -> bool:
-    """Check if a PNG file has chunks after its pixels that Pillow may fail at."""
+    """Check if a PNG file has chunks after its pixels that Pillow may fail to read."""
     if not data.startswith(_PNG):
         return False
     last = data.rfind(b"IDAT") - 4
