@@ -23,7 +23,6 @@ from progan.config import (
     override,
     to_dict,
 )
-from progan.config.training import WITH_PENALTY
 from progan.errors import UserError
 from progan.option_fields import (
     FloatAt,
@@ -82,10 +81,6 @@ OVERRIDES = st.fixed_dictionaries(
         and not (
             wanted.get("separate_updates")
             and (wanted.get("mixed_batches") or wanted.get("objective") == "relativistic")
-        )
-        and (
-            wanted.get("penalty_interval", 1) == 1
-            or wanted.get("objective", "wgan-gp") in WITH_PENALTY
         )
         and wanted.get("freeze_d", 0) <= level_of(wanted.get("resolution", 1024)) - MIN_LEVEL
         and not (
@@ -353,5 +348,3 @@ def test_rules_between_settings_are_kept() -> None:
     for other in ({"mixed_batches": True}, {"objective": "relativistic"}):
         with pytest.raises(UserError, match="--separate-updates takes reals and fakes apart"):
             override(Run(), {"separate_updates": True, **other})
-    with pytest.raises(UserError, match="--penalty-interval 4 needs an objective with a gradient"):
-        override(Run(), {"objective": "lsgan", "penalty_interval": 4})

@@ -13,7 +13,6 @@ from progan.option_fields import (
 )
 from progan.sizes import MAX_LEVEL, MIN_LEVEL
 
-WITH_PENALTY = ("wgan-gp", "dragan", "r1", "relativistic")  # objectives
 AUGMENT_KINDS = ("flip", "translate", "zoom", "stretch", "rotate", "shift", "color")
 
 
@@ -109,11 +108,6 @@ class LossConfig(Section):
             raise UserError(
                 "--separate-updates takes reals and fakes apart, which "
                 "--mixed-batches and --objective relativistic put together."
-            )
-        if self.penalty_interval > 1 and self.objective not in WITH_PENALTY:
-            raise UserError(
-                f"--penalty-interval {self.penalty_interval} needs an objective with a gradient "
-                f"penalty ({', '.join(WITH_PENALTY)}); {self.objective} has none."
             )
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from progan.config import Optim, Run
+from progan.config import LossConfig, Optim, Run
+from progan.losses import LOSSES
 from progan.networks import Discriminator
 from progan.schedule import Stage
 
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 Rate = float | Tensor  # a learning rate; 0-d on the device where steps are recorded
 
 
-def compute_lazy_correction(penalty_interval: int) -> float:
-    """Return c = k / (k + 1) for a penalty in every k-th step, 1 for one in every step.
+def compute_lazy_correction(config: LossConfig) -> float:
+    """Return c = k / (k + 1) for a penalty in every k-th step, 1 for one in every step or none.
 
     The rate of D is multiplied by c, and Adam's decay rates are raised to it, so that the moments
     cover the same number of penalties (Karras et al. 2020, appendix B).
     """
-    return 1.0 if penalty_interval == 1 else penalty_interval / (penalty_interval + 1)
+    k = config.penalty_interval
+    return 1.0 if k == 1 or LOSSES[config.objective].penalty is None else k / (k + 1)
 
 
 def build_optimizer(

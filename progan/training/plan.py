@@ -127,7 +127,7 @@ AUGMENT_OPTIONS = (
 ADAPTIVE_OPTIONS = ("augment_accuracy", "augment_control", "augment_steps")
 # The first broken rule of an option is reported.
 RULES = (
-    _make_loss_rule(("gp_weight",), "wgan-gp", "dragan", "r1", "relativistic"),
+    _make_loss_rule(("gp_weight", "penalty_interval"), "wgan-gp", "dragan", "r1", "relativistic"),
     _make_loss_rule(("gp_target",), "wgan-gp", "dragan"),
     _make_loss_rule(("gp_resolution",), "wgan-gp"),
     _make_loss_rule(("drift",), "wgan-gp", "wgan"),

@@ -67,7 +67,7 @@ def create_state(run: Run, device: torch.device) -> TrainState:
     freeze_highest_levels(discriminator, run.optim.freeze_d)
     generator.to(device)
     discriminator.to(device)
-    correction = compute_lazy_correction(run.objective.penalty_interval)
+    correction = compute_lazy_correction(run.objective)
     return TrainState(
         generator=generator,
         discriminator=discriminator,

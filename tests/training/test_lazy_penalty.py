@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from progan import schedule
-from progan.config import Run
+from progan.config import LossConfig, Run
 from progan.training.loop import train_round
 from progan.training.optim import compute_lazy_correction, trainable_parameters
 from progan.training.state import create_state
@@ -75,7 +75,11 @@ def test_adam_is_corrected_as_in_the_paper() -> None:
     (d_group,), (g_group,) = state.d_optimizer.param_groups, state.g_optimizer.param_groups
     assert d_group["betas"] == pytest.approx((0.5**0.8, 0.99**0.8))
     assert g_group["betas"] == (0.5, 0.99)
-    assert compute_lazy_correction(4) == 0.8 and compute_lazy_correction(1) == 1.0
+    corrections = [
+        compute_lazy_correction(LossConfig(penalty_interval=k, objective=objective))
+        for k, objective in ((4, "r1"), (1, "r1"), (4, "lsgan"))
+    ]
+    assert corrections == [0.8, 1.0, 1.0]
     batches = iter([batch_of(run, 0)])
     stage = schedule.stage_at(run.growth, run.network, 10**9)
     train_round(run, state, stage, batches, StepStats(state.stat_sums))
