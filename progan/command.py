@@ -183,8 +183,8 @@ def make_version_option() -> click.Option:
     )  # fmt: skip
 
 
-class Command(click.Command):
-    """A command whose options may be spelt with underscores and whose mistakes are one message."""
+class _BaseCommand(click.Command):
+    """Context, --version and the answer to a closed output, of commands and groups alike."""
 
     context_class = _Context
 
@@ -198,28 +198,20 @@ class Command(click.Command):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         return _insert_version_option(super().get_params(ctx))
+
+
+class Command(_BaseCommand):
+    """A command whose options may be spelt with underscores and whose mistakes are one message."""
 
     def invoke(self, ctx: click.Context) -> Any:
         with report_user_errors():
             return super().invoke(ctx)
 
 
-class CommandGroup(click.Group):
+class CommandGroup(_BaseCommand, click.Group):
     """A group of commands; an unknown one is answered with the most similar names."""
 
     command_class = Command
-    context_class = _Context
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        _set_context_defaults(self)
-
-    def main(self, *args: Any, **settings: Any) -> Any:
-        with exit_on_output_error():
-            return super().main(*args, **settings)
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        return _insert_version_option(super().get_params(ctx))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

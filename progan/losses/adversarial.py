@@ -245,6 +245,11 @@ LOSSES: dict[str, LossSpec] = {
 # fmt: on
 
 
+def get_penalty_interval(config: LossConfig) -> int:
+    """Return k of --penalty-interval; 1 for objectives without a gradient penalty."""
+    return 1 if LOSSES[config.objective].penalty is None else config.penalty_interval
+
+
 def draw_loss_noise(config: LossConfig, shape: torch.Size, stream: torch.Generator) -> LossNoise:
     """Generate the random numbers of a discriminator step on images of shape [N, C, H, W]."""
     n, device, spec = shape[0], stream.device, LOSSES[config.objective]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from progan.config import LossConfig, Optim, Run
-from progan.losses import LOSSES
+from progan.losses.adversarial import get_penalty_interval
 from progan.networks import Discriminator
 from progan.schedule import Stage
 
@@ -25,8 +25,8 @@ def compute_lazy_correction(config: LossConfig) -> float:
     The rate of D is multiplied by c, and Adam's decay rates are raised to it, so that the moments
     cover the same number of penalties (Karras et al. 2020, appendix B).
     """
-    k = config.penalty_interval
-    return 1.0 if k == 1 or LOSSES[config.objective].penalty is None else k / (k + 1)
+    k = get_penalty_interval(config)
+    return 1.0 if k == 1 else k / (k + 1)
 
 
 def build_optimizer(

@@ -14,6 +14,7 @@ from progan.batch_split import UNSHARDED, Shard, select_shard_rows
 from progan.config import Run, override
 from progan.data.loader import Batch
 from progan.errors import UserError
+from progan.losses.adversarial import get_penalty_interval
 from progan.networks.inspection import multiply_adds
 from progan.runtime import devices
 from progan.runtime.files import format_bytes
@@ -142,7 +143,7 @@ class Preflight:
         """
         cheap = affordable_stages(self.run, {stage.level: stage})
         tries = tries or (5 if cheap else 2 if self.device.type == "cuda" else 1)
-        interval = self.run.objective.penalty_interval
+        interval = get_penalty_interval(self.run.objective)
         variants = {True: 1 / interval, False: 1 - 1 / interval}  # with penalty: share of the steps
         fastest = sum(
             share * min(self._iteration_seconds(stage, penalty) for _ in range(tries))

@@ -12,6 +12,7 @@ from progan.config import Run
 from progan.data.loader import Batch
 from progan.images import to_float
 from progan.losses import LOSSES, LossNoise, draw_loss_noise
+from progan.losses.adversarial import get_penalty_interval
 from progan.ops import blend_with_half_resolution
 from progan.runtime.seeding import torch_generator as stream
 from progan.schedule import Stage
@@ -84,8 +85,11 @@ def discriminator_inputs(
 
 
 def is_penalty_step(run: Run, batch: int, images_seen: int) -> bool:
-    """True if the discriminator step of `batch` images at `images_seen` has a gradient penalty."""
-    return images_seen // batch % run.objective.penalty_interval == 0
+    """True if the discriminator step of `batch` images at `images_seen` is one in k with a penalty.
+
+    True for all steps of objectives without one, so that these have one kind of steps only.
+    """
+    return images_seen // batch % get_penalty_interval(run.objective) == 0
 
 
 def generator_inputs(
