@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from click.testing import Result
+from click.testing import CliRunner, Result
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.optim import Optimizer
@@ -156,6 +156,15 @@ def split_words(arguments: Iterable[object]) -> list[str]:
     """Split strings such as '--seed 1' into words, and convert all else to strings."""
     words = (each.split(" ") if isinstance(each, str) else [str(each)] for each in arguments)
     return [word for each in words for word in each]
+
+
+def call(command: object, *words: object) -> Result:
+    """Call a command in this process; exceptions that it does not report are raised."""
+    return CliRunner().invoke(
+        command,
+        [str(word) for word in words],  # type: ignore[arg-type]
+        catch_exceptions=False,
+    )
 
 
 def message(result: Result) -> str:

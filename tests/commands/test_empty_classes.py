@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 from PIL import Image
 
 from progan.cli.dataset import main as dataset_tool
@@ -15,20 +14,12 @@ from progan.data.reader import Dataset
 from progan.images import to_pixels
 from progan.sampling.find_network import find_network
 from progan.sampling.snapshot_file import load_network
-from tests.builders import tiny_options
+from tests.builders import call, tiny_options
 
 BRIEF: dict[str, object] = dict(
     total_kimg=0.032, batch=16, tick_kimg=0.032, training_kimg=0.032, transition_kimg=0.032,
     initial_resolution=16,
 )  # fmt: skip
-
-
-def run_command(command: object, *words: object) -> Result:
-    return CliRunner().invoke(
-        command,
-        [str(word) for word in words],  # type: ignore[arg-type]
-        catch_exceptions=False,
-    )
 
 
 def label_file(source: Path, labels: list[int]) -> None:
@@ -45,12 +36,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, image in enumerate(pixels):
         Image.fromarray(image).save(folder / "images" / f"{number}.png")
     label_file(folder / "images", [1, 2] * 4)
-    made = run_command(
+    made = call(
         dataset_tool, "create-from-images", "--source", folder / "images", "--dest", folder / "data"
     )
     assert made.exit_code == 0 and "1 of 3 classes has no image: '0'." in made.stderr
     assert "--seed" not in made.output
-    trained = run_command(
+    trained = call(
         train, "--data", folder / "data", "--outdir", folder / "runs", "--conditional",
         *tiny_options(**BRIEF),
     )  # fmt: skip
@@ -60,16 +51,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_info_counts_them(folder: Path) -> None:
-    said = run_command(dataset_tool, "info", folder / "data").stdout
+    said = call(dataset_tool, "info", folder / "data").stdout
     assert "1 class has no image" in said
 
 
 def test_seeds_show_the_other_classes(folder: Path, tmp_path: Path) -> None:
     snapshot = load_network(find_network(folder / "runs"), torch.device("cpu"))
     assert snapshot.untrained_classes == (0,)
-    drawn = run_command(
-        generate, "--network", folder / "runs", "--seeds", "0-2", "--outdir", tmp_path
-    )
+    drawn = call(generate, "--network", folder / "runs", "--seeds", "0-2", "--outdir", tmp_path)
     assert "1 class had no training images, so seeds skip it: '0'." in drawn.stderr
     for seed, shown in ((0, 1), (1, 2), (2, 1)):
         latent = np.random.RandomState(seed).randn(1, 8).astype(np.float32)
@@ -89,7 +78,7 @@ def test_seeds_show_the_other_classes(folder: Path, tmp_path: Path) -> None:
 def test_a_class_is_shown_if_it_is_asked_for(
     folder: Path, tmp_path: Path, name: str, told: bool
 ) -> None:
-    drawn = run_command(
+    drawn = call(
         generate, "--network", folder / "runs", "--seeds", "0", "--class", name, "--outdir",
         tmp_path,
     )  # fmt: skip
@@ -101,7 +90,7 @@ def test_classes_that_are_held_out_alone_are_not_trained(folder: Path, tmp_path:
     images = folder / "images"
     label_file(images, [0, 1, 2, 3, 4, 5, 6, 7])
     try:
-        made = run_command(
+        made = call(
             dataset_tool, "create-from-images", "--source", images, "--dest", tmp_path / "data",
             "--holdout", 0.25,
         )  # fmt: skip

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 
 import progan
 from metrics.cli import main as metrics
@@ -19,13 +18,9 @@ from progan.projection.cli import main as projection
 from progan.run_directory import list_states
 from progan.sampling.find_network import find_network, find_networks
 from progan.training.init_from import find_init_source
-from tests.builders import message, noise_dataset, tiny_options
+from tests.builders import call, message, noise_dataset, tiny_options
 
 NAME = "00000-noise-v2-1gpu"
-
-
-def call(command: object, *words: object) -> Result:
-    return CliRunner().invoke(command, [str(word) for word in words], catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")

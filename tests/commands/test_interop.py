@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 from PIL import Image
 
 from progan.cli.generate import main as generate
@@ -19,16 +18,12 @@ from progan.interop.cli import main as interop
 from progan.run_directory import load_config
 from progan.runtime.files import hash_file_sha256
 from progan.sampling.snapshot_file import compute_fingerprint, load_network, save_network
-from tests.builders import message, noise_dataset, tiny_snapshot
+from tests.builders import call, message, noise_dataset, tiny_snapshot
 from tests.interop import official_files, zoo_files
 from tests.runtime import attacks
 
 ROOT = Path(__file__).resolve().parents[2]
 PICKLES = ("network-snapshot-001234-net32.pkl", "network-snapshot-001234-net32-proto4.pkl")
-
-
-def call(command: object, *words: object) -> Result:
-    return CliRunner().invoke(command, [str(word) for word in words], catch_exceptions=False)
 
 
 @pytest.fixture

@@ -4,11 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from progan.cli.generate import main as generate
 from progan.cli.train import main as train
-from tests.builders import message, noise_dataset, tiny_options
+from tests.builders import call, message, noise_dataset, tiny_options
 
 BRIEF: dict[str, object] = dict(
     total_kimg=0.064, batch=16, tick_kimg=0.032, training_kimg=0.032, transition_kimg=0.032,
@@ -16,20 +15,12 @@ BRIEF: dict[str, object] = dict(
 )  # fmt: skip
 
 
-def run_command(command: object, *words: object) -> Result:
-    return CliRunner().invoke(
-        command,
-        [str(word) for word in words],  # type: ignore[arg-type]
-        catch_exceptions=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a dataset, 'data', and a finished run of it, 'runs/00000-data-demo'."""
     folder = tmp_path_factory.mktemp("finished")
     data = noise_dataset(folder / "data", count=16).path
-    result = run_command(
+    result = call(
         train, "--data", data, "--outdir", folder / "runs", "--preset", "demo",
         *tiny_options(**BRIEF),
     )  # fmt: skip
@@ -40,11 +31,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_renamed_run_is_found(finished: Path, tmp_path: Path) -> None:
     run = tmp_path / "my best run"
     shutil.copytree(finished / "runs" / "00000-data-demo", run)
-    result = run_command(train, "--resume", tmp_path, "--total-kimg", 0.08)
+    result = call(train, "--resume", tmp_path, "--total-kimg", 0.08)
     assert result.exit_code == 0 and str(run) in result.output
-    result = run_command(
-        generate, "--network", tmp_path, "--seeds", "0", "--outdir", tmp_path / "out"
-    )
+    result = call(generate, "--network", tmp_path, "--seeds", "0", "--outdir", tmp_path / "out")
     assert result.exit_code == 0 and f"network: {run}" in result.stderr
 
 
@@ -55,12 +44,12 @@ def test_a_moved_dataset_is_asked_for(finished: Path, tmp_path: Path, words: str
     data.rename(tmp_path / "moved")
     command = (f"--{words}", run, "--total-kimg", 0.08, "--outdir", tmp_path / "out")
     try:
-        said = message(run_command(train, *command))
+        said = message(call(train, *command))
         assert f"The dataset of the run {run} is no longer at {data}" in said and "--data" in said
         data.mkdir()
-        said = message(run_command(train, *command))
+        said = message(call(train, *command))
         assert f"The dataset of the run {run} cannot be used" in said and "--data" in said
-        assert run_command(train, *command, "--data", tmp_path / "moved").exit_code == 0
+        assert call(train, *command, "--data", tmp_path / "moved").exit_code == 0
     finally:
         shutil.rmtree(data, ignore_errors=True)
         shutil.move(tmp_path / "moved", data)
