@@ -61,7 +61,7 @@ def stage_at(growth: Growth, network: Network, images_seen: int) -> Stage:
     if growth.transition_kimg > 0:
         faded_kimg = trained - period_index * period - growth.training_kimg
         lod -= max(faded_kimg, 0.0) / growth.transition_kimg
-    return _make_stage(growth, network, max(lod, 0.0), 1 + growth.lr_decay * kimg)
+    return _make_stage(growth, network, max(lod, 0.0), _compute_rate_factor(growth, kimg))
 
 
 def iterate_phases(growth: Growth, network: Network) -> Iterator[Phase]:
@@ -78,9 +78,8 @@ def iterate_phases(growth: Growth, network: Network) -> Iterator[Phase]:
         ):
             end = min(end, growth.total_kimg)
             if end > start:
-                yield Phase(
-                    start, end, _make_stage(growth, network, lod, 1 + growth.lr_decay * start)
-                )
+                factor = _compute_rate_factor(growth, start)
+                yield Phase(start, end, _make_stage(growth, network, lod, factor))
             start = end
         level += 1
 
@@ -149,8 +148,17 @@ def _is_step_inside_round(growth: Growth, network: Network, images_seen: int, st
     )
 
 
-def _make_stage(growth: Growth, network: Network, lod: float, decay: float) -> Stage:
-    """Return the stage at a level of detail (0: the last one), learning rates over `decay`."""
+def _compute_rate_factor(growth: Growth, kimg: float) -> float:
+    """Return what the learning rates are multiplied by, in [0, 1]: decay and cooldown."""
+    factor = 1 / (1 + growth.lr_decay * kimg)
+    if growth.cooldown:
+        left = max(growth.total_kimg - kimg, 0.0) / growth.total_kimg
+        factor *= min(left / growth.cooldown, 1.0)
+    return factor
+
+
+def _make_stage(growth: Growth, network: Network, lod: float, rate_factor: float) -> Stage:
+    """Return the stage at a level of detail (0: the last one)."""
     level = network.max_level - math.floor(lod)
     fraction = lod - math.floor(lod)
     resolution = 1 << level
@@ -160,8 +168,8 @@ def _make_stage(growth: Growth, network: Network, lod: float, decay: float) -> S
         lod=lod,
         phase=2 * (level - MIN_LEVEL) - (1 if fraction else 0),
         batch=lookup_exact_resolution(growth.batch_at, resolution, growth.batch),
-        g_lr=lookup_exact_resolution(growth.g_lr_at, resolution, growth.g_lr) / decay,
-        d_lr=lookup_exact_resolution(growth.d_lr_at, resolution, growth.d_lr) / decay,
+        g_lr=lookup_exact_resolution(growth.g_lr_at, resolution, growth.g_lr) * rate_factor,
+        d_lr=lookup_exact_resolution(growth.d_lr_at, resolution, growth.d_lr) * rate_factor,
         tick_kimg=lookup_exact_resolution(growth.tick_kimg_at, resolution, growth.tick_kimg),
     )
 

@@ -269,3 +269,21 @@ def test_rates_decay_with_the_images_that_were_seen() -> None:
     assert rates[2] == pytest.approx((0.004 / 6, 0.002 / 6))
     kept = stage_at(replace(growth, lr_decay=0.0), Network(), 100_000)
     assert (kept.g_lr, kept.d_lr) == (0.004, 0.002)
+
+
+def test_rates_fall_to_0_in_the_cooldown() -> None:
+    """In the last 40 % of 100 kimg, beside the decay; a longer run begins to cool down later."""
+    growth = Growth(total_kimg=100, g_lr=0.004, d_lr_at=((8, 0.002),), cooldown=0.4)
+    network = Network(resolution=8)
+    kimg = (0, 60, 70, 80, 99, 100, 101)
+    stages = [
+        stage_at(replace(growth, training_kimg=5, transition_kimg=5), network, each * 1000)
+        for each in kimg
+    ]
+    shares = [1, 1, 0.75, 0.5, 0.025, 0, 0]
+    assert [stage.g_lr for stage in stages] == pytest.approx([0.004 * share for share in shares])
+    assert [stage.d_lr for stage in stages[1:]] == pytest.approx(
+        [0.002 * share for share in shares[1:]]
+    )
+    assert stage_at(replace(growth, total_kimg=200), network, 70_000).g_lr == 0.004
+    assert stage_at(replace(growth, lr_decay=0.05), network, 80_000).g_lr == pytest.approx(0.0004)

@@ -40,6 +40,8 @@ class Growth(Section):
     d_lr_at: FloatAt = option_field((), "Other discriminator rates at some resolutions.", low=0)
     lr_decay: float = option_field(0.0,
         "Learning rates are divided by 1 + this times the thousands of images shown.", low=0)
+    cooldown: float = option_field(0.0, "Share of the run, at its end, in which the learning rates "
+        "fall to 0 in a straight line.", low=0, high=1)
     tick_kimg: float = option_field(160.0, "Thousands of images between two status lines.",
         low=0.001)
     tick_kimg_at: FloatAt = option_field(
