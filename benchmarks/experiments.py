@@ -19,7 +19,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from progan.diagnosis.history import read_history
 from progan.diagnosis.status import translate_old_status_name
 from progan.runtime.files import write_atomically
 
+SWD = "SWDx1e3_avg"
 HELD_OUT = "held-out.jsonl"  # metrics of all snapshots against held-out images
 
 
@@ -48,6 +49,7 @@ class Outcome:
         minutes: None: unknown.
         verdict: Status of the diagnosis at the end.
         verdict_kimg: Where the run first had that status; None: unknown.
+        curve: [minutes, kimg, SWD] of the snapshots, if the run measured it.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Outcome:
     verdict: str
     verdict_kimg: float | None
     torch: str
+    curve: list[list[float]] = field(default_factory=list)
 
 
 # fmt: off
@@ -72,6 +75,7 @@ class Outcome:
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count() or 1, show_default=True,
     help="Number of concurrent runs, on one thread each.")
+@click.option("--plot", type=PATH, help="Figure of SWD against minutes to write.")
 # fmt: on
 def main(
     name: str,
@@ -82,22 +86,35 @@ def main(
     kimg: float,
     seeds: int,
     jobs: int,
+    plot: Path | None,
 ) -> None:
     """Run what is left of an experiment, and print its table."""
     trials_of, columns = EXPERIMENTS[name]
     settings = Settings(data=data, classifier=classifier, kimg=kimg, seeds=range(seeds))
     results.mkdir(parents=True, exist_ok=True)
     store, folder = results / f"{name}.json", outdir / name
-    outcomes = {(each.name, each.seed): each for each in read_outcomes(store) if each.kimg >= kimg}
-    left = [trial for trial in trials_of(settings) if (trial.name, trial.seed) not in outcomes]
+    trials = list(trials_of(settings))
+    needed = {(trial.name, trial.seed): kimg_of(trial, settings) for trial in trials}
+    outcomes = {
+        key: each
+        for each in read_outcomes(store)
+        if each.kimg >= needed.get(key := (each.name, each.seed), 0.0)
+    }
+    left = [trial for trial in trials if (trial.name, trial.seed) not in outcomes]
     with ThreadPoolExecutor(jobs) as pool:
         for found in pool.map(lambda trial: run_trial(trial, settings, folder, columns), left):
             outcomes[found.name, found.seed] = found
             write_outcomes(store, outcomes.values())
             click.echo(f"{found.name}, seed {found.seed}: {found.minutes} min", err=True)
-    click.echo(
-        format_table([outcomes[trial.name, trial.seed] for trial in trials_of(settings)], columns)
-    )
+    listed = [outcomes[trial.name, trial.seed] for trial in trials]
+    if plot is not None:
+        plot_curves(listed, plot)
+    click.echo(format_table(listed, columns))
+
+
+def kimg_of(trial: Trial, settings: Settings) -> float:
+    """Return the length of a trial."""
+    return round(settings.kimg * trial.kimg_factor, 3)
 
 
 def read_outcomes(store: Path) -> list[Outcome]:
@@ -129,6 +146,7 @@ def run_trial(trial: Trial, settings: Settings, folder: Path, columns: Columns) 
             heading: float(f"{found[key]:.5g}") for heading, key in columns.items() if key in found
         },
         verdict=last, verdict_kimg=next((kimg for kimg, name in history if name == last), None),
+        curve=read_swd_curve(run),
     )  # fmt: skip
 
 
@@ -136,7 +154,7 @@ def train_trial(trial: Trial, settings: Settings, folder: Path) -> Path:
     """Return the directory of the trial's run, after training it to the end."""
     outdir = folder / trial.folder
     runs = sorted(outdir.glob("[0-9]*-*"))
-    if runs and last_values(runs[-1]).get("progress/kimg", 0.0) >= settings.kimg:
+    if runs and last_values(runs[-1]).get("progress/kimg", 0.0) >= kimg_of(trial, settings):
         return runs[-1]
     resumable = runs and run_directory.list_states(runs[-1])
     if resumable:
@@ -144,7 +162,7 @@ def train_trial(trial: Trial, settings: Settings, folder: Path) -> Path:
     else:
         paths = ["--data", str(settings.data), "--outdir", str(outdir)]
         arguments = [*paths, "--seed", str(trial.seed), *trial.options]
-    arguments += ["--total-kimg", str(settings.kimg)]
+    arguments += ["--total-kimg", str(kimg_of(trial, settings))]
     outdir.mkdir(parents=True, exist_ok=True)
     run_python([str(ROOT / "train.py"), *arguments], outdir / "output.txt")
     return sorted(outdir.glob("[0-9]*-*"))[-1]
@@ -194,6 +212,38 @@ def last_values(run: Path) -> dict[str, float]:
     return found
 
 
+def read_swd_curve(run: Path) -> list[list[float]]:
+    """Return [minutes, kimg, SWD] of each snapshot whose SWD was measured in training."""
+    lines = [
+        json.loads(line)
+        for file in run.glob(f"{run_directory.METRIC_PREFIX}swd*.jsonl")
+        for line in file.read_text("utf-8").splitlines()
+    ]
+    return sorted(
+        [round(60 * line["hours"], 2), line["kimg"], round(line["values"][SWD], 2)]
+        for line in lines
+        if "hours" in line and SWD in line["values"]
+    )
+
+
+def plot_curves(outcomes: Sequence[Outcome], path: Path) -> None:
+    """Plot SWD against minutes, one colour for each row of the table and one line for each seed."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for index, (name, row) in enumerate(group_by_name(outcomes).items()):
+        for number, each in enumerate(row):
+            minutes, _, values = zip(*each.curve, strict=True)
+            axes.plot(
+                minutes, values, color=f"C{index}", marker=".", lw=1, label="" if number else name
+            )
+    axes.set(xlabel="minutes", ylabel="SWD × 1e3, average of the scales", yscale="log")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    figure.savefig(path, dpi=110)
+
+
 def status_changes(run: Path) -> list[tuple[float, str]]:
     """Return (kimg, status) of the live diagnosis wherever the status changed."""
     history: list[tuple[float, str]] = []
@@ -218,12 +268,9 @@ def last_line(file: Path) -> dict:  # type: ignore[type-arg]
 
 def format_table(outcomes: Sequence[Outcome], columns: Columns) -> str:
     """Format mean ± standard deviation over the seeds as a Markdown table."""
-    rows: dict[str, list[Outcome]] = {}
-    for each in outcomes:
-        rows.setdefault(each.name, []).append(each)
     heading = ["", *columns, "minutes", "seeds", "status at the end", "first at kimg"]
     lines = [heading, ["---", *["---:"] * (len(heading) - 1)]]
-    for name, row in rows.items():
+    for name, row in group_by_name(outcomes).items():
         cells = [
             mean_and_std([each.values[key] for each in row if key in each.values])
             for key in columns
@@ -231,6 +278,13 @@ def format_table(outcomes: Sequence[Outcome], columns: Columns) -> str:
         minutes = mean_and_std([each.minutes for each in row if each.minutes is not None])
         lines.append([name, *cells, minutes, str(len(row)), *status_cells(row)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def group_by_name(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+    rows: dict[str, list[Outcome]] = {}
+    for each in outcomes:
+        rows.setdefault(each.name, []).append(each)
+    return rows
 
 
 def mean_and_std(numbers: Sequence[float]) -> str:

@@ -34,12 +34,14 @@ class Trial:
         name: Row of the table.
         options: Options of train.py.
         held_out: Arguments of python -m metrics --held-out, for all snapshots.
+        kimg_factor: Length of the run, of --kimg; rows of different speed take equal time.
     """
 
     name: str
     seed: int
     options: tuple[str, ...]
     held_out: tuple[str, ...] = ()
+    kimg_factor: float = 1.0
 
     @property
     def folder(self) -> str:
