@@ -11,6 +11,7 @@ import click
 from metrics.options import LOWER_IS_BETTER, parse_metrics
 from progan import presets, run_directory
 from progan.cli.processes import join_processes
+from progan.cli.run_file import config_option
 from progan.command import PATH, Command, device_option, exit_resumable_before_training
 from progan.config import Run, override
 from progan.errors import UserError
@@ -38,12 +39,18 @@ class TrainRequest:
     max_hours: float | None
     scale_schedule: bool
     dry_run: bool
+    print_config: bool
     options: Mapping[str, Any]
 
     @property
     def resumed_path(self) -> Path:
         """The run, the folder of runs or the state file that --resume names."""
         return self.outdir if self.resume in (None, NEWEST) else Path(self.resume or "")
+
+    @property
+    def is_plan(self) -> bool:
+        """True if nothing is to be trained."""
+        return self.dry_run or self.print_config
 
 
 class Hours(click.FloatRange):
@@ -76,6 +83,9 @@ class Hours(click.FloatRange):
     "for the same share of it as in the preset, and shorten ticks as much. Not with "
     "--training-kimg, --transition-kimg, --resume or --init-from.")
 @click.option("--dry-run", is_flag=True, help="Print the plan of the run, and stop.")
+@config_option
+@click.option("--print-config", is_flag=True,
+    help="Print all settings of the run as a YAML file for --config, and stop.")
 @add_config_options
 # fmt: on
 def main(device: str, **values: Any) -> None:
@@ -151,13 +161,13 @@ def _require_startable(request: TrainRequest) -> None:
     require_existing([request.init_from], "Name the file or the run to begin with by --init-from.")
     if request.data is not None:
         _require_complete_dataset(request.data)
-    elif not (request.dry_run or request.init_from):
+    elif not (request.is_plan or request.init_from):
         raise UserError(
             "Missing option '--data'. Name a dataset with --data DIR; "
             f"{command_line('dataset')} makes one. "
             "(--resume continues a run, --dry-run needs no dataset.)"
         )
-    if not request.dry_run:
+    if not request.is_plan:
         require_writable_folder(request.outdir, "--outdir")
 
 
@@ -175,7 +185,7 @@ def _require_resumable(request: TrainRequest) -> None:
         from progan.data.reader import open_dataset_of_run
 
         open_dataset_of_run(directory, run.data.data, "")
-    if not request.dry_run:
+    if not request.is_plan:
         require_writable_folder(directory, "--resume")
 
 

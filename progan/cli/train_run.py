@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from metrics.options import LOWER_IS_BETTER, parse_metrics
 from progan import __version__, run_directory
 from progan.cli.processes import TrainProcess
+from progan.cli.run_file import format_run_file
 from progan.cli.train import TrainRequest, require_metrics
 from progan.command import Interrupted, describe_os_error
 from progan.config import Run, list_config_changes
@@ -68,14 +69,14 @@ def start_new_run(request: TrainRequest, members: TrainProcess) -> None:
         request.preset, request.data, request.init_from, options, scaled=scaled
     )
     require_compile_cache_or_replace(needed=run.acceleration in COMPILING)
-    if not (dataset or request.dry_run):
+    if not (dataset or request.is_plan):
         raise UserError(
             f"Missing option '--data': {request.init_from} does not say on which dataset it was "
             "trained. Name one."
         )
     require_metrics(run)
     require_batch_split(run, members.group.size)
-    if request.dry_run or not dataset:
+    if request.is_plan or not dataset:
         return _print_plan(run, members, request, transfer) if members.is_main else None
     device = members.device
     require_precision(run, device)
@@ -106,7 +107,7 @@ def resume_run(request: TrainRequest, members: TrainProcess) -> None:
     require_compile_cache_or_replace(needed=run.acceleration in COMPILING)
     require_metrics(run)
     require_batch_split(run, members.group.size)
-    if request.dry_run:
+    if request.is_plan:
         return _print_plan(run, members, request) if members.is_main else None
     device = members.device
     require_precision(run, device)
@@ -138,6 +139,8 @@ def _find_run_to_resume(request: TrainRequest, members: TrainProcess) -> tuple[P
 def _print_plan(
     run: Run, members: TrainProcess, request: TrainRequest, transfer: Transfer | None = None
 ) -> None:
+    if request.print_config:
+        return click.echo(format_run_file(run))
     lines = list_dry_run_notes(
         run, dict(request.options), members.planned_device, scaled=request.scale_schedule
     )

@@ -12,6 +12,7 @@ from progan.config.run import (
     Run,
     from_dict,
     list_config_changes,
+    list_values,
     override,
     to_dict,
 )
@@ -29,5 +30,5 @@ from progan.config.training import (
 __all__ = [
     "AUGMENT_KINDS", "AUTOENCODERS_ONLY", "SECTIONS", "Augment", "Data", "Growth", "Guard",
     "LossConfig", "Network", "Optim", "Output", "Run", "from_dict", "list_config_changes",
-    "override", "to_dict",
+    "list_values", "override", "to_dict",
 ]  # fmt: skip

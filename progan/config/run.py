@@ -144,6 +144,13 @@ def to_dict(run: Run) -> dict[str, Any]:
     return dataclasses.asdict(run)
 
 
+def list_values(run: Run) -> dict[str, Any]:
+    """Return all settings by name, without their sections."""
+    nested = to_dict(run)
+    own = {name: value for name, value in nested.items() if name not in SECTIONS}
+    return own | {name: value for section in SECTIONS for name, value in nested[section].items()}
+
+
 def from_dict(values: Mapping[str, Any]) -> Run:
     """Return the run that `to_dict` described.
 

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from progan import networks, schedule
-from progan.config import Run
+from progan import networks, presets, schedule
+from progan.config import Run, list_values
 from progan.networks.inspection import multiply_adds
 from progan.option_fields import format_option_name
 from progan.runtime.files import format_bytes
@@ -173,8 +173,15 @@ def list_ineffective_options(run: Run, explicit: Mapping[str, Any]) -> list[str]
     """Return a line for each option that was passed and has no effect.
 
     Args:
-        explicit: Values of the options passed, by the name of their setting.
+        explicit: Values of the options passed, by the name of their setting. Those that the
+            preset has as well, as most of a complete --config file, are passed over.
     """
+    preset = list_values(presets.preset(run.preset)) if run.preset in presets.PRESETS else {}
+    explicit = {
+        name: value
+        for name, value in explicit.items()
+        if name not in preset or value != preset[name]
+    }
     return [
         *_find_ineffective_by_rules(run, explicit),
         *_find_ineffective_table_rows(run, explicit),

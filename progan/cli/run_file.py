@@ -1,0 +1,150 @@
+"""Options of train.py in a file: --config run.yaml, or the config.json of a run."""
+
+import json
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import click
+
+from progan import presets
+from progan.command import PATH, report_user_errors
+from progan.config import SECTIONS, Run, from_dict, list_values
+from progan.errors import UserError
+from progan.options import group_offered_fields
+
+YAML_SUFFIXES = (".yaml", ".yml")
+# Set by the dataset, or for one command only.
+NOT_IN_FILES = ("config", "print_config", "resume", "dry_run", "help", "version")
+NAMES = ("preset", "data", "init_from")  # options that are no fields of the config
+
+
+def read_run_file(file: Path, offered: Iterable[str]) -> dict[str, Any]:
+    """Return the options in a file, by name, in the form that the command line has them in.
+
+    A flat file names options, with hyphens or underscores. In the config.json of a run, settings
+    are in sections; those that its preset has too are left out.
+
+    Args:
+        offered: The names of the command's options.
+
+    Raises:
+        UserError: The file is missing, no YAML or JSON, or has an unknown name.
+    """
+    values = _parse(file)
+    if any(isinstance(values.get(name), Mapping) for name in SECTIONS):
+        values = _list_changes_from_preset(file, values)
+    named = {
+        str(name).strip().lstrip("-").replace("-", "_"): value for name, value in values.items()
+    }
+    known = set(offered) - set(NOT_IN_FILES)
+    for name in named:
+        if name not in known:
+            raise UserError(f"{file}: unknown option {name!r}.{_describe_nearest(name, known)}")
+    return {
+        name: _format_value(file, name, value) for name, value in named.items() if value is not None
+    }
+
+
+def format_run_file(run: Run) -> str:
+    """Return all settings of a run as YAML, one line for each, grouped by section."""
+    values = list_values(run)
+    lines = [f"{name}: {values[name]}" for name in NAMES if values[name]]
+    for section, fields in group_offered_fields().items():
+        lines += ["", f"# {section.__name__}"]
+        for field in fields:
+            value = _format_value(Path(), field.name, values[field.name])
+            lines.append(f"{field.name}: {json.dumps(value)}")
+    return "\n".join(lines)
+
+
+def _parse(file: Path) -> dict[Any, Any]:
+    """Return the mapping in a file of YAML or JSON."""
+    if not file.is_file():
+        raise UserError(f"{file} is not a file. Name a YAML or JSON file of options by --config.")
+    try:
+        text = file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is no text in UTF-8: {error}.") from error
+    if file.suffix in YAML_SUFFIXES:
+        values = _parse_yaml(file, text)
+    else:
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise UserError(
+                f"{file} is no JSON: {error}. The name of a YAML file ends in .yaml."
+            ) from error
+    if not isinstance(values, dict):
+        raise UserError(f"{file} has no options: lines such as 'total_kimg: 100' are expected.")
+    return values
+
+
+def _parse_yaml(file: Path, text: str) -> Any:
+    """Return what a YAML file holds; tags, which could make any object, are refused."""
+    try:
+        import yaml
+    except ImportError as error:
+        raise UserError(
+            f"{file}: reading YAML needs PyYAML: pip install 'progan[yaml]'. JSON needs nothing."
+        ) from error
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{file} cannot be read as YAML: {error}") from error
+
+
+def _list_changes_from_preset(file: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a config.json that differ from those of its preset."""
+    run = from_dict(values)
+    name = run.preset if run.preset in presets.PRESETS else presets.DEFAULT
+    base = list_values(presets.preset(name))
+    changed = {key: value for key, value in list_values(run).items() if value != base[key]}
+    settable = {field.name for fields in group_offered_fields().values() for field in fields}
+    return {"preset": name} | {
+        key: value for key, value in changed.items() if key in settable or key in NAMES
+    }
+
+
+def _format_value(file: Path, name: str, value: Any) -> Any:
+    """Return a value as the command line has it: tables as 8:64,16:32, lists with commas."""
+    if isinstance(value, Mapping):
+        value = list(value.items())
+    if isinstance(value, (list, tuple)):
+        rows = [isinstance(row, (list, tuple)) and len(row) == 2 for row in value]
+        if all(rows):
+            pairs = [f"{resolution}:{_shorten(number)}" for resolution, number in value]
+            return ",".join(pairs) or "none"
+        if any(rows) or not all(isinstance(item, (str, int, float)) for item in value):
+            raise UserError(f"{file}: {name} cannot be {value!r}.")
+        return ",".join(str(item) for item in value)
+    if value == "":
+        return "none"
+    return _shorten(value)
+
+
+def _shorten(value: Any) -> Any:
+    """Return whole floats as integers: 12000.0 -> 12000."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _describe_nearest(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f" Did you mean {near[0]}?" if near else " train.py --help lists them."
+
+
+def _use_run_file(context: click.Context, _: click.Parameter, file: Path | None) -> Path | None:
+    """Make the options in the file the defaults of those of the command line."""
+    if file is not None and not context.resilient_parsing:
+        with report_user_errors():
+            offered = [each.name for each in context.command.params if each.name]
+            context.default_map = read_run_file(file, offered)
+    return file
+
+
+config_option = click.option(
+    "--config", type=PATH, is_eager=True, expose_value=False, callback=_use_run_file,
+    metavar="FILE", help="Take options from a file: YAML or JSON with lines such as "
+    "'total_kimg: 100', or the config.json of a run. The command line takes precedence.",
+)  # fmt: skip

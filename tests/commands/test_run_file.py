@@ -1,0 +1,98 @@
+"""--config and --print-config of train.py."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from progan.cli.train import main
+from progan.config import list_values, to_dict
+from progan.presets import preset
+from tests.builders import message
+
+FLAT = """
+preset: cpu
+total-kimg: 50
+batch_at: {8: 32, 16: 16}
+mirror: true
+augment: fixed
+augment_p: 0.2
+augment_kinds: [flip, rotate]
+"""
+
+
+def train(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+
+
+def settings(*words: object) -> dict[str, str]:
+    """The settings that --print-config prints, by name."""
+    result = train(*words, "--print-config")
+    assert result.exit_code == 0, result.output
+    lines = [line.split(": ", 1) for line in result.output.splitlines() if ": " in line]
+    return dict(lines)
+
+
+def test_yaml_names_options_and_the_command_line_takes_precedence(tmp_path: Path) -> None:
+    pytest.importorskip("yaml")
+    file = tmp_path / "run.yaml"
+    file.write_text(FLAT)
+    found = settings("--config", file, "--total-kimg", 60)
+    assert (found["preset"], found["total_kimg"], found["mirror"]) == ("cpu", "60", "true")
+    assert (found["batch_at"], found["augment_kinds"]) == ('"8:32,16:16"', '"flip,rotate"')
+    assert found["g_lr"] == str(list_values(preset("cpu"))["g_lr"])
+
+
+def test_what_is_printed_is_read_again(tmp_path: Path) -> None:
+    pytest.importorskip("yaml")
+    file = tmp_path / "run.yaml"
+    words = ("--preset", "v2-2gpus", "--objective", "r1", "--g-lr-at", "4:0.5", "--seed", 7)
+    file.write_text(train(*words, "--print-config").output)
+    assert settings("--config", file) == settings(*words)
+    assert "has no effect" not in train("--config", file, "--dry-run").output
+
+
+def test_the_config_of_a_run_is_read(tmp_path: Path) -> None:
+    """What its preset has too is left to the preset, what the dataset decides to the dataset."""
+    file = tmp_path / "config.json"
+    values = to_dict(preset("demo"))
+    values["growth"] |= {"batch": 16, "g_lr_at": [[32, 0.5]]}
+    values["network"] |= {"label_size": 3}
+    values["data"] |= {"fingerprint": "f" * 16}
+    file.write_text(json.dumps(values))
+    found = settings("--config", file)
+    assert found == settings("--preset", "demo") | {"batch": "16", "g_lr_at": '"32:0.5"'}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.yaml", "total_kimgs: 3", ("a.yaml", "total_kimgs", "Did you mean total_kimg?")),
+        ("a.yaml", "zzz: 3", ("zzz", "--help lists them")),
+        ("a.yaml", "resume: true", ("unknown option 'resume'",)),
+        ("a.yaml", "preset: !!python/object/apply:os.system [echo]", ("cannot be read as YAML",)),
+        ("a.yaml", "preset: [", ("cannot be read as YAML",)),
+        ("a.yaml", "- 3", ("has no options", "total_kimg: 100")),
+        ("a.yaml", "batch: {a: [1]}", ("'--batch'",)),
+        ("a.yaml", "metrics: [[1, 2, 3]]", ("metrics cannot be",)),
+        ("a.yaml", "batch: -1", ("--batch must be at least 1",)),
+        ("a.json", "preset: cpu", ("is no JSON", "ends in .yaml")),
+        ("a.json", "\xff", ("is no JSON",)),
+        ("a.json", '{"growth": {"batsh": 1}}', ("Unknown growth settings: batsh",)),
+    ],
+)
+def test_mistakes(name: str, text: str, words: tuple[str, ...], tmp_path: Path) -> None:
+    if name.endswith("yaml"):
+        pytest.importorskip("yaml")
+    (tmp_path / name).write_text(text)
+    result = train("--config", tmp_path / name, "--dry-run")
+    assert result.exit_code != 0
+    for word in words:
+        assert word in message(result)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    result = train("--config", tmp_path / "run.yaml", "--dry-run")
+    assert result.exit_code == 1
+    assert "run.yaml is not a file" in message(result)
