@@ -4,11 +4,11 @@ import errno
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import click
@@ -188,9 +188,12 @@ class _BaseCommand(click.Command):
 
     context_class = _Context
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
+    def __init__(
+        self, *args: Any, aliases: Mapping[str, str] = MappingProxyType({}), **settings: Any
+    ) -> None:
+        """Make the command; `aliases` are other names of its options, without hyphens in front."""
         super().__init__(*args, **settings)
-        _set_context_defaults(self)
+        _set_context_defaults(self, aliases)
 
     def main(self, *args: Any, **settings: Any) -> Any:
         with exit_on_output_error():
@@ -235,10 +238,15 @@ def _insert_version_option(params: list[click.Parameter]) -> list[click.Paramete
     return [*params[:-1], make_version_option(), *params[-1:]]
 
 
-def _set_context_defaults(command: click.Command) -> None:
-    """Set defaults in place: options with underscores, -h, help 100 columns wide."""
+def _set_context_defaults(command: click.Command, aliases: Mapping[str, str]) -> None:
+    """Set defaults in place: options with underscores or aliases, -h, help 100 columns wide."""
+
+    def normalize(name: str) -> str:
+        hyphenated = hyphenate(name)
+        return aliases.get(hyphenated, hyphenated)
+
     command.context_settings = {
-        "token_normalize_func": hyphenate,
+        "token_normalize_func": normalize,
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,
         **command.context_settings,

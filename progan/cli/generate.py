@@ -7,6 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from progan.cli.aliases import GENERATE_ALIASES, GENERATE_DIFFERENCES, explain_differences
 from progan.command import PATH, Command, device_option
 from progan.errors import UserError
 from progan.invocation import format_own_command_line
@@ -29,7 +30,7 @@ EXPLORE_OPTIONS = {"--explore", "--port", "--network", "--seeds", "--class", "--
 
 
 # fmt: off
-@click.command(cls=Command)
+@click.command(cls=Command, aliases=GENERATE_ALIASES)
 @click.option("--network", type=PATH, required=True, metavar="FILE|RUN",
     help="Network file or training state, or the directory of a run (or of runs): its newest "
     "network. Also a pickle of the official TensorFlow code, or a .pth of pytorch_GAN_zoo's PGAN.")
@@ -83,6 +84,7 @@ EXPLORE_OPTIONS = {"--explore", "--port", "--network", "--seeds", "--class", "--
 @click.option("--port", type=click.IntRange(0, 65535),
     help="Port of the page of --explore; 0: any that is free. The first free one from 7860 on if "
     "not given.")
+@explain_differences(GENERATE_DIFFERENCES)
 @device_option
 # fmt: on
 def main(**values: Any) -> None:

@@ -10,6 +10,7 @@ import click
 
 from metrics.options import LOWER_IS_BETTER, parse_metrics
 from progan import presets, run_directory
+from progan.cli.aliases import TRAIN_ALIASES, TRAIN_DIFFERENCES, explain_differences
 from progan.cli.processes import join_processes
 from progan.cli.run_file import config_option
 from progan.command import PATH, Command, device_option, exit_resumable_before_training
@@ -62,7 +63,7 @@ class Hours(click.FloatRange):
 
 
 # fmt: off
-@click.command(cls=Command)
+@click.command(cls=Command, aliases=TRAIN_ALIASES)
 @click.option("--data", type=PATH, help="Dataset made by dataset_tool.py.")
 @click.option("--outdir", type=PATH, default=Path("runs"), show_default=True,
     help="Folder of the directories of runs.")
@@ -86,9 +87,11 @@ class Hours(click.FloatRange):
 @config_option
 @click.option("--print-config", is_flag=True,
     help="Print all settings of the run as a YAML file for --config, and stop.")
+@click.option("--lr", type=float, hidden=True)
+@explain_differences(TRAIN_DIFFERENCES)
 @add_config_options
 # fmt: on
-def main(device: str, **values: Any) -> None:
+def main(device: str, lr: float | None, **values: Any) -> None:
     """Train a progressive GAN, growing from 4x4 to the resolution of the dataset.
 
     \b
@@ -103,6 +106,8 @@ def main(device: str, **values: Any) -> None:
     them exit at once, with 130, SIGUSR1 with 75.
     """
     set_omp_passive()
+    if lr is not None:  # an alias for both
+        values |= {name: lr for name in ("g_lr", "d_lr") if values[name] is None}
     named = {
         field.name: values[field.name] for field in fields(TrainRequest) if field.name != "options"
     }
