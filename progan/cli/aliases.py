@@ -20,7 +20,7 @@ TRAIN_ALIASES = {
     "clip-value": "clip-weights", "cmax": "fmap-max", "mbstd-group": "stddev-group",
     "latent-dim": "latent-size", "z-dim": "latent-size", "nz": "latent-size",
     "image-size": "resolution", "img-size": "resolution", "imsize": "resolution",
-    "cond": "conditional", "p": "augment-p",
+    "cond": "conditional", "p": "augment-p", "ngpu": "gpus", "num-gpus": "gpus",
 }
 TRAIN_DIFFERENCES = {
     "aug": "--augment takes none (noaug), fixed or adaptive (ada).",

@@ -1,6 +1,8 @@
 """train.py as one of the processes of torchrun: join them, and end all if one ends."""
 
 import json
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -88,6 +90,55 @@ class TrainProcess:
         path = find_run_of_launch(outdir, self.launch.name) if self.is_main else None
         name = self.group.broadcast_text(str(path) if path and list_states(path) else "")
         return Path(name) if name else None
+
+
+def start_processes(count: int, device_name: str) -> None:
+    """Replace this process by torchrun with `count` processes of the same command (--gpus).
+
+    Returns if there is nothing to start: for one process, and in one that torchrun has started.
+
+    Raises:
+        UserError: torchrun has started another number, or the machine has fewer GPUs.
+    """
+    launch = read_launch()
+    if launch is not None and launch.size != count:
+        raise UserError(
+            f"torchrun has started {launch.size} processes, and --gpus {count} asks for {count}. "
+            "Omit --gpus."
+        )
+    if count == 1 or launch is not None:
+        return
+    if device_name != "cpu":
+        _require_gpus(count)
+    # The same signals as without torchrun; its own default leaves out SIGUSR1. One thread for
+    # each process is its default too, about which it would print a warning.
+    os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}")
+    words = [sys.executable, *torchrun, *_list_program_words(), *sys.argv[1:]]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, words)
+
+
+def _require_gpus(count: int) -> None:
+    """Raise UserError if this machine has fewer GPUs."""
+    import torch
+
+    found = torch.cuda.device_count()
+    if found < count:
+        raise UserError(
+            f"--gpus {count}: this machine has {found or 'no'} GPU{'s' * (found != 1)}. "
+            + (f"Pass --gpus {found}." if found else "Add --device cpu for processes on the CPU.")
+        )
+
+
+def _list_program_words() -> list[str]:
+    """Return the program of this process as torchrun takes it: a script, or -m and a module."""
+    main = sys.modules["__main__"]
+    if main.__spec__ is not None:  # python -m progan
+        return ["-m", main.__spec__.name.removesuffix(".__main__")]
+    return [sys.argv[0]]
 
 
 @contextmanager

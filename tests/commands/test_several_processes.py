@@ -231,3 +231,35 @@ def wait_for(process: subprocess.Popen[str], start: str) -> None:
             return
         assert time.monotonic() < deadline, "".join(said)
     raise AssertionError("".join(said))
+
+
+def test_gpus_starts_the_processes_itself(tmp_path: Path) -> None:
+    """On the CPU, as the command and as a module; the run is that of torchrun."""
+    data = noise_dataset(tmp_path / "data", classes=3).path
+    runs = []
+    for name, program in (
+        ("script", (str(ROOT / "train.py"),)),
+        ("module", ("-m", "progan", "train")),
+    ):
+        words = command(data, tmp_path / name, sys.executable)
+        words[1:2] = program
+        done = finished([*words, "--gpus", "2"])
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "2 processes" in done.stdout
+        runs.append(next((tmp_path / name).glob("0*")))
+    assert statistics(runs[0]) == statistics(runs[1])
+
+
+def test_gpus_that_are_not_there(tmp_path: Path) -> None:
+    data = noise_dataset(tmp_path / "data", classes=3).path
+    script = command(data, tmp_path / "runs", sys.executable)
+    script[script.index("cpu")] = "auto"
+    done = finished([*script, "--gpus", "64"])
+    assert done.returncode == 1
+    assert "--gpus 64: this machine has" in done.stderr
+    assert not (tmp_path / "runs").exists()
+    other = finished(
+        [*command(data, tmp_path / "runs", *torchrun("--nproc-per-node=2")), "--gpus", "3"]
+    )
+    assert other.returncode != 0
+    assert "torchrun has started 2 processes" in other.stderr
