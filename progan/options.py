@@ -64,6 +64,18 @@ class OrAuto(Kind):
         return self.number.convert(self.auto if value == AUTO else value, param, ctx)
 
 
+class ConfigOption(click.Option):
+    """The option of a field of the config; None means not given."""
+
+    def __init__(self, *names: Any, field: Field[Any], section: Any, **settings: Any) -> None:
+        super().__init__(*names, **settings)
+        self.field, self.section = field, section
+
+    def describe(self, default: Any) -> str:
+        """Return the help text with the default that a preset has."""
+        return f"{self.field.metadata['text']} [default: {_format_default(self.field, default)}]"
+
+
 IN_PRESETS = {name for row in PRESETS.values() for name in row}
 
 TYPES: dict[Any, Kind] = {
@@ -77,8 +89,9 @@ TYPES: dict[Any, Kind] = {
 
 def add_config_options(command: F) -> F:
     """Add an option for each field of the config to a command; None means not given."""
-    for field in reversed(_list_offered_fields()):
-        command = _make_click_option(field)(command)
+    for section, fields in reversed(group_offered_fields().items()):
+        for field in reversed(fields):
+            command = _make_click_option(field, section)(command)
     return command
 
 
@@ -106,34 +119,35 @@ def _list_offered_fields() -> list[Field[Any]]:
     return [item for fields in group_offered_fields().values() for item in fields]
 
 
-def _make_click_option(field: Field[Any]) -> Callable[[F], F]:
+def _make_click_option(field: Field[Any], section: Any) -> Callable[[F], F]:
     """Return the click option of a field, whose default None means not given."""
-    name, text = format_option_name(field.name), field.metadata["text"]
-    if field.type is bool:
-        return click.option(
-            f"{name}/--no-{name[2:]}",
-            field.name,
-            default=None,
-            help=f"{text} {_describe_default(field)}",
-        )
-    kind = TYPES[field.type]
+    name, kind = format_option_name(field.name), TYPES.get(field.type)
     if field.metadata["choices"] and not field.metadata["several"]:
         kind = click.Choice(field.metadata["choices"])
     if field.metadata["auto"] is not None:
+        assert kind is not None
         kind = OrAuto(kind, field.metadata["auto"])
+    default = _format_default(field, field.default)
+    if field.name in IN_PRESETS:
+        default += ", unless the preset differs"
     return click.option(
-        name, field.name, type=kind, default=None, help=f"{text} {_describe_default(field)}"
+        f"{name}/--no-{name[2:]}" if field.type is bool else name,
+        field.name,
+        cls=ConfigOption,
+        field=field,
+        section=section,
+        type=kind,
+        default=None,
+        help=f"{field.metadata['text']} [default: {default}]",
     )
 
 
-def _describe_default(field: Field[Any]) -> str:
-    """Return '[default: 16]', with 'unless the preset differs' where one does."""
-    value = field.default
+def _format_default(field: Field[Any], value: Any) -> str:
+    """Return a value of a field as the command line takes it."""
     if isinstance(value, bool):
-        value = "on" if value else "off"
-    if isinstance(value, tuple):
-        value = ",".join(f"{resolution}:{number}" for resolution, number in value) or NONE
+        return "on" if value else "off"
+    if isinstance(value, (tuple, list)):
+        return ",".join(f"{resolution}:{number}" for resolution, number in value) or NONE
     if value == field.metadata["auto"]:
-        value = AUTO
-    words = f"{value:g}" if isinstance(value, float) else str(value) or NONE
-    return f"[default: {words}{', unless the preset differs' * (field.name in IN_PRESETS)}]"
+        return AUTO
+    return f"{value:g}" if isinstance(value, float) else str(value) or NONE

@@ -8,7 +8,7 @@ given there, at 64x64. Each row holds only what differs from the defaults in con
 """
 
 import difflib
-from typing import Any
+from typing import Any, NamedTuple
 
 from progan.config import Run, override
 from progan.errors import UserError
@@ -154,6 +154,49 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 # fmt: on
 DEFAULT = "v2-1gpu"
+
+
+class About(NamedTuple):
+    """What a preset is for, in a few words, and what it needs."""
+
+    purpose: str
+    needs: str
+
+
+_GPU, _CELEBA, _DIGITS = "a GPU", "a GPU; images such as CelebA", "images of MNIST's 8, 28x28"
+_TABLE1, _TABLE4 = "a GPU; CelebA or LSUN", "create-mnist-rgb"
+# A name, or the beginning of names; the longest one that fits holds.
+ABOUT = {
+    "v1-1gpu": About("the paper's schedule of 1024x1024", _GPU),
+    "v2-1gpu": About("the official code's schedule of 1024x1024", _GPU),
+    "v2-": About("the same, on several GPUs", "as many GPUs"),
+    "celeba-128": About("CelebA, as in the paper", _GPU),
+    "lsun-256": About("a category of LSUN, as in the paper", _GPU),
+    "cifar10": About("CIFAR-10, as in the paper", _GPU),
+    "mnist": About("MNIST and MNIST-RGB", _GPU),
+    "cpu": About("first results without a GPU", "an hour"),
+    "demo": About("make demo", "minutes"),
+    "dcgan": About("DCGAN (Radford 2015)", _CELEBA),
+    "lsgan": About("LSGAN (Mao 2016)", _CELEBA),
+    "wgan": About("Wasserstein GAN (Arjovsky 2017)", _CELEBA),
+    "wgan-gp": About("WGAN-GP (Gulrajani 2017)", _CELEBA),
+    "wgan-gp-resnet": About("WGAN-GP with residual networks", _CELEBA),
+    "began": About("BEGAN (Berthelot 2017)", _CELEBA),
+    "ebgan": About("EBGAN (Zhao 2016)", _CELEBA),
+    "dragan": About("DRAGAN (Kodali 2017)", _CELEBA),
+    "frogs": About("the DCGAN of Chollet's book", "CIFAR-10 with labels"),
+    "ada-birds": About("few images, adaptive augmentation", "CUB-200-2011; --detector"),
+    "mnist-8": About("digits 8 that learn", _DIGITS),
+    "mnist-8-collapse": About("digits 8 with mode collapse", _DIGITS),
+    "mnist-8-diverge": About("digits 8 that diverge", _DIGITS),
+    "table1-": About("a row of table 1 of the paper", _TABLE1),
+    "stacked-mnist-": About("a row of table 4 of the paper", _TABLE4),
+}
+
+
+def describe(name: str) -> About:
+    """Return what a preset is for and needs."""
+    return ABOUT[max((start for start in ABOUT if name.startswith(start)), key=len)]
 
 
 def preset(name: str) -> Run:

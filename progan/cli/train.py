@@ -13,7 +13,8 @@ from progan import presets, run_directory
 from progan.cli.aliases import TRAIN_ALIASES, TRAIN_DIFFERENCES, explain_differences
 from progan.cli.processes import join_processes, start_processes
 from progan.cli.run_file import config_option
-from progan.command import PATH, Command, device_option, exit_resumable_before_training
+from progan.cli.train_help import TrainCommand, help_all_option, list_presets_option
+from progan.command import PATH, device_option, exit_resumable_before_training
 from progan.config import Run, override
 from progan.errors import UserError
 from progan.invocation import command_line
@@ -63,12 +64,12 @@ class Hours(click.FloatRange):
 
 
 # fmt: off
-@click.command(cls=Command, aliases=TRAIN_ALIASES)
+@click.command(cls=TrainCommand, aliases=TRAIN_ALIASES)
 @click.option("--data", type=PATH, help="Dataset made by dataset_tool.py.")
 @click.option("--outdir", type=PATH, default=Path("runs"), show_default=True,
     help="Folder of the directories of runs.")
 @click.option("--preset", metavar="NAME",
-    help=f"Settings to start from: {', '.join(presets.PRESETS)}.  [default: {presets.DEFAULT}]")
+    help=f"Settings to start from; --list-presets lists them.  [default: {presets.DEFAULT}]")
 @click.option("--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN|FILE]",
     help="Continue a run in its own directory: the newest one of --outdir or of the directory "
     "named, the run named, or one of its state files.")
@@ -90,6 +91,8 @@ class Hours(click.FloatRange):
 @config_option
 @click.option("--print-config", is_flag=True,
     help="Print all settings of the run as a YAML file for --config, and stop.")
+@list_presets_option
+@help_all_option
 @click.option("--lr", type=float, hidden=True)
 @explain_differences(TRAIN_DIFFERENCES)
 @add_config_options
