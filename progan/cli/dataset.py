@@ -50,7 +50,7 @@ def info(dataset: Path) -> None:
 def check(
     source: Path, resolution: int | None, size: str | None, json_file: Path | None, workers: int
 ) -> None:
-    """Decode every image of a folder or zip file, and list all problems.
+    """Decode every image of a folder, zip or tar file, and list all problems.
 
     The exit code is 0 if create-from-images takes every image as it is, and 1 if it would stop,
     or leave out an image or the labels. Warnings and notes do not change it.

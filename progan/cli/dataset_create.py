@@ -57,7 +57,7 @@ from progan.errors import UserError
 def create_from_images(
     source: Path, dest: Path, holdout: float, how: Writing, **options: Any
 ) -> None:
-    """Make a dataset of a folder or zip file of images.
+    """Make a dataset of a folder, zip or tar file of images.
 
     They may have any size and kind: see --crop, --resolution and --channels. With --on-error skip,
     images of one colour and copies of earlier files are left out too.

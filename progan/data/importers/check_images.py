@@ -1,4 +1,4 @@
-"""Decode every image of a folder or zip file; list all problems and what mends them."""
+"""Decode every image of a folder, zip or tar file; list all problems and what mends them."""
 
 import json
 from collections import Counter

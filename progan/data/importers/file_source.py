@@ -1,4 +1,4 @@
-"""Image files in a folder or a zip file, seen as one tree."""
+"""Image files in a folder, a zip or a tar file, seen as one tree."""
 
 import os
 import re
@@ -28,6 +28,7 @@ from progan.data.importers.ignored_files import (
     is_hidden,
     is_image_path,
 )
+from progan.data.importers.tar_source import TarSource, is_tar_path, open_tar
 from progan.errors import UserError
 from progan.runtime.workers import call_interruptibly
 
@@ -227,7 +228,7 @@ def _describe_member_error(info: zipfile.ZipInfo, error: Exception) -> str:
     return f"damaged in the zip file ({error})"
 
 
-FileSource = FolderSource | ZipSource
+FileSource = FolderSource | ZipSource | TarSource
 
 
 class SourceListing(NamedTuple):
@@ -239,13 +240,13 @@ class SourceListing(NamedTuple):
 
 
 def open_file_source(source: Path) -> SourceListing:
-    """List a folder or a zip file; raises UserError without any image."""
+    """List a folder, a zip or a tar file; raises UserError without any image."""
     listing = call_interruptibly(lambda: _list_files(source))
     if not listing.images:
         seen = "".join(f"\n  {line}" for line in describe_ignored(listing.ignored))
         raise UserError(
             f"There is no image in {source}{seen and ':'}{seen or ', it is empty.'}\n"
-            "Name a folder or a zip file of images such as .png or .jpg."
+            "Name a folder, a zip or a tar file of images such as .png or .jpg."
         )
     return listing
 
@@ -262,7 +263,7 @@ def make_natural_sort_key(path: str) -> tuple[object, ...]:
 
 
 def _list_files(source: Path) -> SourceListing:
-    """List a folder or zip file: images in natural order, and files that are not imported."""
+    """List a source: images in natural order, and files that are not imported."""
     tree, paths, ignored = _open_source(source)
     images = sorted(filter(is_image_path, paths), key=make_natural_sort_key)
     ignored += [
@@ -280,7 +281,7 @@ def _open_source(source: Path) -> tuple[FileSource, list[str], list[IgnoredFile]
     if source.is_dir():
         return FolderSource(source), *list_folder(source)
     if source.is_file():
-        archive, ignored = open_zip(source)
+        archive, ignored = open_tar(source) if is_tar_path(source) else open_zip(source)
         return archive, list(archive.members), ignored
     what = "is neither a folder nor a file" if source.exists() else "does not exist"
-    raise UserError(f"--source {source} {what}. Name a folder or a zip file of images.")
+    raise UserError(f"--source {source} {what}. Name a folder, a zip or a tar file of images.")

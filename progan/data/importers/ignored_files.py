@@ -91,6 +91,24 @@ ZIP_LINK = FileKind(
     "Pack the files themselves: zip without --symlinks.",
     loses_images=True,
 )
+OUTSIDE_TAR = FileKind(
+    "tar member with an absolute path or '..' in it",
+    "tar members with absolute paths or '..' in them",
+    "Pack the files again with relative paths.",
+    loses_images=True,
+)
+REPLACED_IN_TAR = FileKind(
+    "tar member that a later one of the same name replaces",
+    "tar members that later ones of the same name replace",
+    "Rename one of each pair, if they are different images.",
+    loses_images=True,
+)
+TAR_LINK = FileKind(
+    "link in the tar file",
+    "links in the tar file",
+    "Pack the files themselves: tar --dereference --hard-dereference.",
+    loses_images=True,
+)
 OTHER = FileKind("file that is not an image", "files that are not images")
 
 _KINDS_OF_SUFFIXES = {

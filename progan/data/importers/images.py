@@ -1,4 +1,4 @@
-"""Any folder or zip file of images -> ImageSource."""
+"""Any folder, zip or tar file of images -> ImageSource."""
 
 import hashlib
 import os

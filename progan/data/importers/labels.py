@@ -21,7 +21,7 @@ from progan.data.importers.label_files import (
 from progan.errors import UserError
 from progan.runtime.text import escape_controls, format_count, pluralize
 
-STYLEGAN_FILE = "dataset.json"  # in the root of a folder or zip file of images
+STYLEGAN_FILE = "dataset.json"  # in the root of a source of images
 _MAX_LISTED = 10  # rows in a message
 _MAX_NOTES = 5
 

@@ -1,0 +1,153 @@
+"""A tar file seen as a tree of files, compressed or not."""
+
+import bz2
+import gzip
+import lzma
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+from progan.data.image_source import UnreadableImage
+from progan.data.importers.ignored_files import (
+    OUTSIDE_TAR,
+    REPLACED_IN_TAR,
+    SIGNATURE_BYTES,
+    SPECIAL,
+    TAR_LINK,
+    FileKind,
+    IgnoredFile,
+    classify_hidden,
+    is_hidden,
+    is_image_path,
+)
+from progan.errors import UserError
+
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tzst")
+
+
+class _Place(NamedTuple):
+    """Where the content of a member lies in the uncompressed tar file."""
+
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class TarSource:
+    """A tar file; threads may read from it at the same time."""
+
+    file: BinaryIO = field(repr=False)  # uncompressed
+    members: Mapping[str, _Place] = field(repr=False)  # by their path in the tree
+
+    def read(self, path: str) -> bytes:
+        """Return the content of one member; raises UnreadableImage."""
+        return self._read(path, self.members[path].size)
+
+    def read_start(self, path: str) -> bytes:
+        """Return the first bytes of one member."""
+        return self._read(path, min(self.members[path].size, SIGNATURE_BYTES))
+
+    def has(self, path: str) -> bool:
+        return path in self.members
+
+    def _read(self, path: str, size: int) -> bytes:
+        try:
+            content = os.pread(self.file.fileno(), size, self.members[path].offset)
+        except OSError as error:
+            raise UnreadableImage(path, error.strerror or str(error)) from error
+        if len(content) < size:
+            raise UnreadableImage(path, "cut short in the tar file")
+        return content
+
+
+def is_tar_path(path: Path) -> bool:
+    """Check by its name if a file is a tar file."""
+    return path.name.lower().endswith(TAR_SUFFIXES)
+
+
+def open_tar(path: Path) -> tuple[TarSource, list[IgnoredFile]]:
+    """Open a tar file; return it with the members that are left out whatever they contain.
+
+    A compressed one is decompressed into a temporary file, which has no name and goes with the
+    process: images are read in another order than they are stored in.
+
+    Raises:
+        UserError: It is no tar file, or damaged.
+    """
+    members: dict[str, _Place] = {}
+    ignored = []
+    try:
+        file = _open_uncompressed(path)
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            for info in archive:
+                if info.isdir():
+                    continue
+                if kind := _classify_member(info):
+                    ignored.append(IgnoredFile(info.name, kind))
+                    continue
+                name = _normalize(info.name)
+                if name in members and is_image_path(name):
+                    ignored.append(IgnoredFile(name, REPLACED_IN_TAR))
+                members[name] = _Place(info.offset_data, info.size)
+    except (tarfile.TarError, OSError, EOFError, lzma.LZMAError) as error:
+        raise UserError(
+            f"--source {path} is no readable tar file ({error}). Fetch it again."
+        ) from error
+    return TarSource(file, members), ignored
+
+
+def _open_uncompressed(path: Path) -> BinaryIO:
+    """Return a tar file open for reading, decompressed if need be."""
+    name = path.name.lower()
+    opened: Any = None
+    if name.endswith((".gz", ".tgz")):
+        opened = gzip.open(path, "rb")
+    elif name.endswith(".bz2"):
+        opened = bz2.open(path, "rb")
+    elif name.endswith(".xz"):
+        opened = lzma.open(path, "rb")
+    elif name.endswith("zst"):
+        opened = _import_zstandard().open(path, "rb")
+    if opened is None:
+        return path.open("rb")
+    unpacked = cast(BinaryIO, tempfile.TemporaryFile(prefix="progan-"))
+    with opened:
+        shutil.copyfileobj(opened, unpacked, 1 << 20)
+    unpacked.flush()
+    unpacked.seek(0)
+    return unpacked
+
+
+def _import_zstandard() -> Any:
+    """Return the package zstandard; raises UserError without it."""
+    try:
+        import zstandard
+    except ImportError as error:
+        raise UserError(
+            'Zstandard needs the package zstandard: pip install "progan[zstd]". '
+            "Or decompress the file: zstd -d FILE."
+        ) from error
+    return zstandard
+
+
+def _classify_member(info: tarfile.TarInfo) -> FileKind | None:
+    """Return why a member is left out, by its name and type; None if it is kept."""
+    if info.issym() or info.islnk():
+        return TAR_LINK
+    if not info.isreg():
+        return SPECIAL
+    if info.name.startswith(("/", "\\")) or ".." in info.name.split("/"):
+        return OUTSIDE_TAR
+    if is_hidden(_normalize(info.name)):
+        return classify_hidden(_normalize(info.name))
+    return None
+
+
+def _normalize(name: str) -> str:
+    """Return a path without empty parts: './a//b.png' -> 'a/b.png'."""
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
