@@ -1,4 +1,4 @@
-"""The commands create-from-images, create-demo and create-celebahq."""
+"""The commands create-from-images, -parquet and -webdataset, create-demo and create-celebahq."""
 
 from pathlib import Path
 from typing import Any
@@ -24,29 +24,33 @@ from progan.cli.dataset_options import (
 from progan.command import PATH, Command
 from progan.errors import UserError
 
-
 # fmt: off
+_add_conversion_options = combine_options(
+    click.option("--resolution", type=int,
+        help="Side of the images in pixels, a power of two from 4 to 1024; if not given, the "
+        "largest that no image has to be enlarged for."),
+    click.option("--size", metavar="WIDTHxHEIGHT",
+        help="The same for images that are no squares, such as 1280x768; both sides are halved "
+        "until the shorter one is 4 to 7 px."),
+    click.option("--crop", type=click.Choice(["center", "pad", "stretch", "wide", "random"]),
+        default="center", show_default=True,
+        help="How images get their shape: cut out the middle, add black borders, distort, cut out "
+        "a band of 16:9 and lay it on a black square, or cut out a part wherever --seed puts it."),
+    make_resize_filter_option("lanczos"),
+    click.option("--channels", type=click.Choice(["1", "3", "4"]),
+        callback=lambda _, __, text: int(text) if text else None,
+        help="Convert all images to grey (1), RGB (3) or RGBA (4); needed only if they differ."),
+    click.option("--alpha-color", metavar="COLOR", default="white", show_default=True,
+        help="What transparency is laid on with --channels 1 or 3: a name or #rrggbb."),
+    click.option("--white-level", type=float, metavar="VALUE", callback=require_positive,
+        help="Grey value that becomes white in images of one channel with more than 8 bits: 4095 "
+        "for 12 bits stored in 16; 65535 if not given. Floating-point images need it."),
+)
+
+
 @click.command("create-from-images", cls=Command)
-@add_source_options("Folder, with all folders in it, or zip file.")
-@click.option("--resolution", type=int,
-    help="Side of the images in pixels, a power of two from 4 to 1024; if not given, the largest "
-    "that no image has to be enlarged for.")
-@click.option("--size", metavar="WIDTHxHEIGHT",
-    help="The same for images that are no squares, such as 1280x768; both sides are halved until "
-    "the shorter one is 4 to 7 px.")
-@click.option("--crop", type=click.Choice(["center", "pad", "stretch", "wide", "random"]),
-    default="center", show_default=True,
-    help="How images get their shape: cut out the middle, add black borders, distort, cut out a "
-    "band of 16:9 and lay it on a black square, or cut out a part wherever --seed puts it.")
-@make_resize_filter_option("lanczos")
-@click.option("--channels", type=click.Choice(["1", "3", "4"]),
-    callback=lambda _, __, text: int(text) if text else None,
-    help="Convert all images to grey (1), RGB (3) or RGBA (4); needed only if they differ.")
-@click.option("--alpha-color", metavar="COLOR", default="white", show_default=True,
-    help="What transparency is laid on with --channels 1 or 3: a name or #rrggbb.")
-@click.option("--white-level", type=float, metavar="VALUE", callback=require_positive,
-    help="Grey value that becomes white in images of one channel with more than 8 bits: 4095 for "
-    "12 bits stored in 16; 65535 if not given. Floating-point images need it.")
+@add_source_options("Folder, with all folders in it, zip or tar file.")
+@_add_conversion_options
 @click.option("--labels", metavar="auto|folders|none|FILE", default="auto", show_default=True,
     help="Class labels from the names of folders, or from a file: .csv or .tsv with a file name "
     "and a label in each row, or StyleGAN's dataset.json. auto: by a dataset.json in the root, or "
@@ -66,6 +70,71 @@ def create_from_images(
 
     images = import_images(source, ImageOptions(**options), click.echo)
     recorded = {"source": source, **options, "holdout": holdout}
+    write_and_report(images, dest, how, recorded, options["on_error"])
+
+
+# fmt: off
+@click.command("create-from-parquet", cls=Command)
+@add_source_options("Parquet file, or folder of such.")
+@click.option("--image-column", metavar="NAME",
+    help="Column of the images, bytes of files or structs of bytes and path; needed if there are "
+    "several.")
+@click.option("--label-column", metavar="NAME|none",
+    help="Column of the labels; if not given, the one that the metadata declare, or one called "
+    "label.")
+@_add_conversion_options
+@add_writing_options
+@on_error_option
+# fmt: on
+def create_from_parquet(
+    source: Path,
+    dest: Path,
+    holdout: float,
+    how: Writing,
+    image_column: str | None,
+    label_column: str | None,
+    **options: Any,
+) -> None:
+    """Make a dataset of images in Parquet files, as hubs of datasets serve them.
+
+    It needs the package pyarrow: pip install pyarrow.
+    """
+    from progan.data.importers.images import ImageOptions
+    from progan.data.importers.parquet import import_parquet
+
+    columns = {"image_column": image_column, "label_column": label_column}
+    images = import_parquet(source, ImageOptions(**options), click.echo, **columns)
+    recorded = {"source": source, **options, **columns, "holdout": holdout}
+    write_and_report(images, dest, how, recorded, options["on_error"])
+
+
+# fmt: off
+@click.command("create-from-webdataset", cls=Command)
+@add_source_options("Tar file, folder of such, or a pattern such as shard-{000..031}.tar.")
+@click.option("--image-key", metavar="EXTENSION",
+    help="Extension of the images, such as jpg; needed if samples have several.")
+@click.option("--label-key", metavar="KEY|none",
+    help="Key of the .json of a sample that is its label; if not given, .cls is.")
+@_add_conversion_options
+@add_writing_options
+@on_error_option
+# fmt: on
+def create_from_webdataset(
+    source: Path,
+    dest: Path,
+    holdout: float,
+    how: Writing,
+    image_key: str | None,
+    label_key: str | None,
+    **options: Any,
+) -> None:
+    """Make a dataset of the shards of a WebDataset: tar files with 0001.jpg, 0001.cls."""
+    from progan.data.importers.images import ImageOptions
+    from progan.data.importers.webdataset import import_webdataset
+
+    keys = {"image_key": image_key, "label_key": label_key}
+    images = import_webdataset(source, ImageOptions(**options), click.echo, **keys)
+    recorded = {"source": source, **options, **keys, "holdout": holdout}
     write_and_report(images, dest, how, recorded, options["on_error"])
 
 
@@ -148,4 +217,10 @@ def create_celebahq(source: Path, dest: Path, holdout: float, how: Writing, **op
         click.echo(write_report(report, dest))
 
 
-CREATE_COMMANDS = (create_from_images, create_demo, create_celebahq)
+CREATE_COMMANDS = (
+    create_from_images,
+    create_from_parquet,
+    create_from_webdataset,
+    create_demo,
+    create_celebahq,
+)

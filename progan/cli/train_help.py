@@ -1,6 +1,7 @@
 """The help of train.py, short or complete, with the defaults of a preset; its list of presets."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import click
@@ -81,7 +82,7 @@ class TrainCommand(Command):
 
 def _find_preset(args: Sequence[str]) -> str:
     """Return the preset that a command line names, the default one if none or an unknown one."""
-    for word, value in zip(args, [*args[1:], ""], strict=True):
+    for word, value in zip_longest(args, args[1:], fillvalue=""):
         name, _, joined = word.partition("=")
         if name in ("--preset", "--cfg") and (joined or value) in presets.PRESETS:
             return joined or value

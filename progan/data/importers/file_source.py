@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from progan.data.image_source import UnreadableImage
 from progan.data.importers.ignored_files import (
@@ -28,7 +28,7 @@ from progan.data.importers.ignored_files import (
     is_hidden,
     is_image_path,
 )
-from progan.data.importers.tar_source import TarSource, is_tar_path, open_tar
+from progan.data.importers.tar_source import is_tar_path, open_tar
 from progan.errors import UserError
 from progan.runtime.workers import call_interruptibly
 
@@ -228,7 +228,20 @@ def _describe_member_error(info: zipfile.ZipInfo, error: Exception) -> str:
     return f"damaged in the zip file ({error})"
 
 
-FileSource = FolderSource | ZipSource | TarSource
+class FileSource(Protocol):
+    """A tree of files that are read whole, from several threads."""
+
+    def read(self, path: str) -> bytes:
+        """Return the content of one file; raises UnreadableImage."""
+        ...
+
+    def read_start(self, path: str) -> bytes:
+        """Return the first bytes of one file, none if it cannot be read."""
+        ...
+
+    def has(self, path: str) -> bool:
+        """True if there is a file of this path."""
+        ...
 
 
 class SourceListing(NamedTuple):

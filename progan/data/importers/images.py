@@ -30,6 +30,7 @@ from progan.data.importers.image_headers import (
     require_common_channels,
     summarize_notes,
 )
+from progan.data.importers.label_arrays import Labels
 from progan.data.importers.labels import STYLEGAN_FILE, label_images
 from progan.data.importers.pixels import (
     WHITE,
@@ -77,11 +78,34 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
         UserError: No images, unreadable ones, several kinds of them, or a wrong size or
             colour.
     """
-    require_opaque_color(options.alpha_color, "--alpha-color")
-    wanted = _get_requested_size(options)
     tree, paths, ignored = open_file_source(source)
     for line in describe_ignored(exclude_label_file(ignored, source, options.labels)):
         say(line)
+
+    def label(kept: Sequence[str], num_taken: int) -> Labels:
+        return label_images(
+            tree, kept, paths, options.labels, say, num_taken=num_taken, seed=options.seed
+        )
+
+    return import_tree(source, tree, paths, label, options, say)
+
+
+def import_tree(
+    source: Path,
+    tree: FileSource,
+    paths: Sequence[str],
+    label: Callable[[Sequence[str], int], Labels],
+    options: ImageOptions,
+    say: Say,
+) -> ImageSource:
+    """Check the headers of the images at `paths` in a tree; decode them when they are read.
+
+    Args:
+        label: Labels those of the images that are kept; its other argument is how many were
+            asked for.
+    """
+    require_opaque_color(options.alpha_color, "--alpha-color")
+    wanted = _get_requested_size(options)
     taken = [paths[row] for row in select_rows(len(paths), options.max_images, options.seed)]
     headers, unreadable = read_usable_headers(
         source, tree, taken, options.on_error, lambda item: _describe_fault(item, tree, options)
@@ -89,9 +113,7 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
     for line in _describe_conversions(headers, tree, options):
         say(line)
     kept = [header.path for header in headers]
-    labels = label_images(
-        tree, kept, paths, options.labels, say, num_taken=len(taken), seed=options.seed
-    )
+    labels = label(kept, len(taken))
     size = _choose_size(headers, wanted, options, say)
     channels = options.channels or require_common_channels(headers)
     return ImageSource(

@@ -1,0 +1,203 @@
+"""Images in shards of WebDataset -> ImageSource.
+
+Shards are tar files. The members of a sample have the same path up to the first dot of its last
+part: 0001.jpg, 0001.cls, 0001.json. The class is the number or text in .cls, or a value in .json.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from progan.data.image_source import ImageSource, Say
+from progan.data.importers.file_source import make_natural_sort_key
+from progan.data.importers.ignored_files import (
+    OTHER,
+    SIGNATURE_BYTES,
+    IgnoredFile,
+    describe_ignored,
+    is_image_path,
+)
+from progan.data.importers.images import ImageOptions, import_tree
+from progan.data.importers.label_arrays import Labels
+from progan.data.importers.tar_source import TAR_SUFFIXES, TarSource, open_tar
+from progan.errors import UserError
+from progan.runtime.text import format_count
+
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardedSource:
+    """Shards as one tree; the path of a member begins with the name of its shard."""
+
+    shards: dict[str, TarSource]
+
+    def read(self, path: str) -> bytes:
+        shard, member = path.split("/", 1)
+        return self.shards[shard].read(member)
+
+    def read_start(self, path: str) -> bytes:
+        return self.read(path)[:SIGNATURE_BYTES]
+
+    def has(self, path: str) -> bool:
+        shard, _, member = path.partition("/")
+        return shard in self.shards and self.shards[shard].has(member)
+
+
+def import_webdataset(
+    source: Path,
+    options: ImageOptions,
+    say: Say,
+    *,
+    image_key: str | None = None,
+    label_key: str | None = None,
+) -> ImageSource:
+    """Read the images in a shard, in all of a folder, or in those of 'shard-{000..031}.tar'.
+
+    Args:
+        image_key: Extension of the images, needed if a sample has several.
+        label_key: Key of the .json of a sample that is its class; 'none' for no labels. If not
+            given, .cls is, where every sample has one.
+
+    Raises:
+        UserError: No such files, several images in a sample, or samples without a label.
+    """
+    tree, ignored = _open_shards(source)
+    by_key = _find_images(tree)
+    key = _choose_image_key(by_key, image_key, source)
+    others = [path for other, paths in by_key.items() if other != key for path in paths]
+    for line in describe_ignored([*ignored, *(IgnoredFile(path, OTHER) for path in others)]):
+        say(line)
+    paths = by_key[key]
+    say(f"{format_count(len(tree.shards), 'shard')} with {format_count(len(paths), 'sample')}.")
+
+    def label(kept: Sequence[str], _: int) -> Labels:
+        return _read_labels(tree, kept, key, label_key, say)
+
+    return import_tree(source, tree, paths, label, options, say)
+
+
+def _open_shards(source: Path) -> tuple[ShardedSource, list[IgnoredFile]]:
+    """Open all shards; return them, and what is left out of them whatever it is."""
+    shards, ignored = {}, []
+    for path in _list_shards(source):
+        shards[path.name], left_out = open_tar(path)
+        ignored += [IgnoredFile(f"{path.name}/{item.path}", item.kind) for item in left_out]
+    return ShardedSource(shards), ignored
+
+
+def _list_shards(source: Path) -> list[Path]:
+    """Return the shards that a file, a folder or a pattern names, in natural order."""
+    if source.is_dir():
+        found = [path for path in source.iterdir() if path.name.lower().endswith(TAR_SUFFIXES)]
+        if not found:
+            raise UserError(f"There is no tar file in {source}.")
+        return sorted(found, key=lambda path: make_natural_sort_key(path.name))
+    if source.is_file():
+        return [source]
+    named = [source.with_name(name) for name in _expand_ranges(source.name)]
+    if missing := [path for path in named if not path.is_file()]:
+        more = f", and {len(missing) - 1} more" * (len(missing) > 1)
+        raise UserError(
+            f"--source {missing[0]} does not exist{more}. Name a tar file, a folder of these, or "
+            "a pattern such as shard-{000..031}.tar."
+        )
+    return named
+
+
+def _expand_ranges(name: str) -> Iterator[str]:
+    """Yield the names that 'a-{000..002}.tar' stands for: numbers as wide as the first one."""
+    match = _RANGE.search(name)
+    if match is None:
+        yield name
+        return
+    for number in range(int(match[1]), int(match[2]) + 1):
+        text = str(number).zfill(len(match[1]))
+        yield from _expand_ranges(name[: match.start()] + text + name[match.end() :])
+
+
+def _split_key(path: str) -> tuple[str, str]:
+    """Return the path of the sample and the extension of 'a/0.seg.png': 'a/0' and 'seg.png'."""
+    folder, slash, name = path.rpartition("/")
+    base, _, extension = name.partition(".")
+    return folder + slash + base, extension.lower()
+
+
+def _find_images(tree: ShardedSource) -> dict[str, list[str]]:
+    """Return the paths of all images by their extension, in the order of the shards."""
+    found: dict[str, list[str]] = {}
+    for shard, source in tree.shards.items():
+        for member in source.members:
+            if is_image_path(member):
+                found.setdefault(_split_key(member)[1], []).append(f"{shard}/{member}")
+    return found
+
+
+def _choose_image_key(found: dict[str, list[str]], wanted: str | None, source: Path) -> str:
+    """Return the extension of the images; raises UserError if it is not clear."""
+    counts = ", ".join(f"{key} ({len(paths):,})" for key, paths in found.items())
+    if not found:
+        raise UserError(f"There is no image in the shards of {source}.")
+    if wanted is None and len(found) == 1:
+        return next(iter(found))
+    if wanted is not None and wanted.lstrip(".").lower() in found:
+        return wanted.lstrip(".").lower()
+    if wanted is not None:
+        raise UserError(f"No sample has an image .{wanted.lstrip('.')}. There are: {counts}.")
+    raise UserError(
+        f"Samples have images of several extensions: {counts}. Name one with --image-key."
+    )
+
+
+def _read_labels(
+    tree: ShardedSource, paths: Sequence[str], key: str, label_key: str | None, say: Say
+) -> Labels:
+    """Return the labels of images; numbers are class indices, text is sorted."""
+    if label_key == "none":
+        return Labels(None, ())
+    extension = "cls" if label_key is None else "json"
+    members = [f"{_split_key(path)[0]}.{extension}" for path in paths]
+    lacking = [member for member in members if not tree.has(member)]
+    if lacking and label_key is None:
+        if len(lacking) < len(members):
+            say(f"No labels: {len(lacking):,} of {len(members):,} samples have no .cls.")
+        return Labels(None, ())
+    if lacking:
+        raise UserError(f"{lacking[0]} is missing, which --label-key {label_key} is read from.")
+    values = [
+        _parse_label(tree.read(member), member, label_key) for member in members
+    ]  # fmt: skip
+    where = ".cls" if label_key is None else f"{label_key!r} of .json"
+    indices = [value for value in values if isinstance(value, int)]
+    if len(indices) == len(values):
+        names = tuple(map(str, range(max(indices) + 1)))
+        numbers = np.array(indices, dtype=np.int64)
+    else:
+        texts = [str(value) for value in values]
+        names = tuple(sorted(set(texts), key=make_natural_sort_key))
+        index = {name: number for number, name in enumerate(names)}
+        numbers = np.array([index[text] for text in texts], dtype=np.int64)
+    say(f"{format_count(len(names), 'label')} from {where} (--label-key none leaves them out).")
+    return Labels(numbers, names)
+
+
+def _parse_label(content: bytes, member: str, label_key: str | None) -> int | str:
+    """Return the label in a .cls, or under a key of a .json; raises UserError."""
+    try:
+        text = content.decode("utf-8").strip()
+        value: Any = text if label_key is None else json.loads(text)[label_key]
+    except (ValueError, KeyError, TypeError) as error:
+        what = "no text" if label_key is None else f"no {label_key!r}"
+        raise UserError(f"{member} has {what}: {error!r}.") from error
+    if isinstance(value, str) and re.fullmatch(r"\d{1,7}", value):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, (int, str)) or value == "":
+        raise UserError(f"{member}: {value!r} is no label. Labels are whole numbers or text.")
+    if isinstance(value, int) and value < 0:
+        raise UserError(f"{member}: {value} is no class.")
+    return value

@@ -1,0 +1,158 @@
+"""Images in Parquet files, as hubs of datasets serve them."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from progan.cli.dataset import main
+from progan.data.importers import parquet as importer
+from progan.data.reader import open_dataset
+from tests.builders import message
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def pixels(number: int) -> np.ndarray:
+    return np.random.RandomState(number).randint(256, size=(16, 16, 3), dtype=np.uint8)
+
+
+def png(number: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels(number)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def metadata(**features: Any) -> dict[str, str]:
+    return {"huggingface": json.dumps({"info": {"features": features}})}
+
+
+def write(path: Path, rows: range, *, group: int = 3, names: tuple[str, ...] = ("cat", "dog"),
+          **extra: Any) -> Path:  # fmt: skip
+    """Write a file as a hub would: structs of bytes and path, labels that the metadata name."""
+    table = pa.table(
+        {
+            "image": pa.array([{"bytes": png(row), "path": f"{row}.png"} for row in rows], STRUCT),
+            "label": pa.array([(row + 1) % 2 for row in rows], pa.int64()),
+            **extra,
+        }
+    )
+    label = {"names": list(names), "_type": "ClassLabel"}
+    described = table.replace_schema_metadata(metadata(image={"_type": "Image"}, label=label))
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(described, path, row_group_size=group)
+    return path
+
+
+def run(source: Path, dest: Path, *words: str) -> Result:
+    arguments = ["create-from-parquet", "--source", str(source), "--dest", str(dest), *words]
+    return CliRunner().invoke(main, arguments, catch_exceptions=False)
+
+
+@pytest.mark.parametrize("largest", [1 << 28, 10])
+def test_all_files_of_a_folder_make_one_dataset(
+    largest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row groups held in memory, or, large ones, copied to a file."""
+    monkeypatch.setattr(importer, "MAX_GROUP_BYTES", largest)
+    write(tmp_path / "hub" / "train-2.parquet", range(7))
+    write(tmp_path / "hub" / "train-10.parquet", range(7, 12))
+    result = run(tmp_path / "hub", tmp_path / "made")
+    assert result.exit_code == 0, result.output
+    assert "2 labels from the column 'label'" in result.output
+    dataset = open_dataset(tmp_path / "made", "")
+    rows = np.arange(len(dataset))
+    assert (dataset.images(4, rows) == [pixels(row) for row in range(12)]).all()
+    assert dataset.labels(rows).tolist() == [(row + 1) % 2 for row in range(12)]
+    assert dataset.label_names == ("cat", "dog")
+
+
+def test_a_part_with_labels_of_the_images_taken(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.parquet", range(20))
+    result = run(source, tmp_path / "made", "--max-images", "6", "--seed", "4", "--resolution", "8")
+    assert result.exit_code == 0, result.output
+    dataset = open_dataset(tmp_path / "made", "")
+    taken = np.sort(np.random.RandomState(4).permutation(20)[:6])
+    assert dataset.labels(np.arange(6)).tolist() == [(row + 1) % 2 for row in taken]
+    assert dataset.resolution == 8
+
+
+@pytest.mark.parametrize(
+    ("column", "names"),
+    [
+        (pa.array([5, 0, 5], pa.int32()), ("0", "1", "2", "3", "4", "5")),
+        (pa.array(["b10", "a", "b9"]), ("a", "b9", "b10")),
+    ],
+)
+def test_plain_columns(column: Any, names: tuple[str, ...], tmp_path: Path) -> None:
+    """Bytes without a struct, labels without metadata."""
+    table = pa.table({"picture": [png(row) for row in range(3)], "kind": column})
+    pq.write_table(table, tmp_path / "a.parquet")
+    result = run(tmp_path / "a.parquet", tmp_path / "made", "--label-column", "kind")
+    assert result.exit_code == 0, result.output
+    assert open_dataset(tmp_path / "made", "").label_names == names
+
+
+def test_rows_without_bytes_are_named_and_can_be_skipped(tmp_path: Path) -> None:
+    values = [{"bytes": png(0), "path": ""}, {"bytes": None, "path": "x/1.png"}, None,
+              {"bytes": b"no image", "path": ""}, {"bytes": png(4), "path": ""}]  # fmt: skip
+    pq.write_table(pa.table({"image": pa.array(values, STRUCT)}), tmp_path / "a.parquet")
+    result = run(tmp_path / "a.parquet", tmp_path / "made")
+    assert result.exit_code == 1
+    for words in ("3 of 5 images", "a.parquet#1: has no bytes", "a.parquet#2", "a.parquet#3"):
+        assert words in message(result)
+    result = run(tmp_path / "a.parquet", tmp_path / "made", "--on-error", "skip")
+    assert result.exit_code == 0, result.output
+    assert len(open_dataset(tmp_path / "made", "")) == 2
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    good = write(tmp_path / "good" / "a.parquet", range(3))
+    write(tmp_path / "mixed" / "a.parquet", range(3))
+    write(tmp_path / "mixed" / "b.parquet", range(3), size=pa.array([1, 2, 3]))
+    write(tmp_path / "two" / "a.parquet", range(3), mask=pa.array([b"a", b"b", b"c"]))
+    two = pq.read_table(tmp_path / "two" / "a.parquet").replace_schema_metadata({})
+    pq.write_table(two, tmp_path / "two" / "a.parquet")
+    pq.write_table(pa.table({"text": ["a"], "n": [1]}), tmp_path / "text.parquet")
+    unlabelled = {"image": [png(0), png(1)], "label": [-1, -1], "caption": [None, "a"]}
+    pq.write_table(pa.table(unlabelled), tmp_path / "unlabelled.parquet")
+    (tmp_path / "cut.parquet").write_bytes(good.read_bytes()[:-30])
+    pq.write_table(pa.table({"image": pa.array([], pa.binary())}), tmp_path / "empty.parquet")
+    (tmp_path / "none").mkdir()
+    for source, words, expected in (
+        ("text.parquet", (), ("no column of images", "text (string), n (int64)")),
+        ("mixed", (), ("b.parquet has other columns than", "size (int64)", "one dataset only")),
+        ("two", (), ("several columns", "image, mask", "--image-column")),
+        ("good", ("--image-column", "imge"), ("'imge'", "label (int64)")),
+        ("good", ("--label-column", "clas"), ("'clas'", "label (int64)")),
+        ("good", ("--label-column", "image"), ("labels are whole numbers or text",)),
+        ("unlabelled.parquet", (), ("from -1 to -1", "--label-column none")),
+        ("unlabelled.parquet", ("--label-column", "caption"), ("no label in 1 row",)),
+        ("cut.parquet", (), ("Cannot read", "as Parquet", "Fetch it again")),
+        ("empty.parquet", (), ("no row in",)),
+        ("none", (), ("no file *.parquet",)),
+        ("missing", (), ("does not exist",)),
+    ):
+        result = run(tmp_path / source, tmp_path / "made", *words)
+        assert result.exit_code == 1, source
+        for text in expected:
+            assert text in message(result)
+        assert not (tmp_path / "made").exists()
+
+
+def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write(tmp_path / "a.parquet", range(2))
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    result = run(source, tmp_path / "made")
+    assert result.exit_code == 1
+    assert "pip install" in message(result)
