@@ -77,9 +77,25 @@ def make_resize_filter_option(default: str) -> Callable[[F], F]:
     )
 
 
-def make_source_option(what: str) -> Callable[[F], F]:
+class PathOrUrl(click.Path):
+    """A path, or a URL such as s3://bucket/photos."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and "://" in value:
+            from progan.data.importers.remote import Url
+
+            return Url(value)
+        return PATH.convert(value, param, ctx)
+
+
+def make_source_option(what: str, *, may_be_url: bool = False) -> Callable[[F], F]:
     """Return --source, whose help says that it is `what`."""
-    return click.option("--source", type=PATH, required=True, help=what)
+    text = f"{what} Or the URL of one, such as s3://bucket/photos." if may_be_url else what
+    kind = PathOrUrl() if may_be_url else PATH
+    return click.option("--source", type=kind, required=True, help=text)
 
 
 max_images_option = click.option("--max-images", type=click.IntRange(min=1),
@@ -117,7 +133,7 @@ def combine_options(*options: Callable[[Any], Any]) -> Callable[[F], F]:
 def add_source_options(what: str) -> Callable[[F], F]:
     """Return a decorator that adds --source (`what`), --dest and options of selection."""
     return combine_options(
-        make_source_option(what),
+        make_source_option(what, may_be_url=True),
         dest_option,
         max_images_option,
         selection_seed_option,
@@ -184,7 +200,7 @@ def write_and_report(
         require_absent_or_empty(dest)
     start = time.monotonic()
     recorded = {
-        name: str(value) if isinstance(value, Path) else value
+        name: value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
         for name, value in sorted({**options, "compress": how.compress}.items())
     }
     try:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -83,7 +82,7 @@ def select_rows(count: int, max_images: int | None, seed: int | None) -> npt.NDA
     return np.sort(np.random.RandomState(seed).permutation(count)[:taken]).astype(np.int64)
 
 
-def require_readable(source: Path | str, total: int, unreadable: Sequence[SkippedImage]) -> None:
+def require_readable(source: object, total: int, unreadable: Sequence[SkippedImage]) -> None:
     """Raise UserError that lists the unreadable images, if there are any."""
     if unreadable:
         raise UserError(

@@ -28,7 +28,8 @@ from progan.data.importers.ignored_files import (
     is_hidden,
     is_image_path,
 )
-from progan.data.importers.tar_source import is_tar_path, open_tar
+from progan.data.importers.remote import RemoteSource, Url, copy_to_temporary
+from progan.data.importers.tar_source import TAR_SUFFIXES, is_tar_path, open_tar
 from progan.errors import UserError
 from progan.runtime.workers import call_interruptibly
 
@@ -252,7 +253,7 @@ class SourceListing(NamedTuple):
     ignored: list[IgnoredFile]
 
 
-def open_file_source(source: Path) -> SourceListing:
+def open_file_source(source: Path | Url) -> SourceListing:
     """List a folder, a zip or a tar file; raises UserError without any image."""
     listing = call_interruptibly(lambda: _list_files(source))
     if not listing.images:
@@ -275,7 +276,7 @@ def make_natural_sort_key(path: str) -> tuple[object, ...]:
     return parts, path
 
 
-def _list_files(source: Path) -> SourceListing:
+def _list_files(source: Path | Url) -> SourceListing:
     """List a source: images in natural order, and files that are not imported."""
     tree, paths, ignored = _open_source(source)
     images = sorted(filter(is_image_path, paths), key=make_natural_sort_key)
@@ -289,8 +290,15 @@ def _list_files(source: Path) -> SourceListing:
     )
 
 
-def _open_source(source: Path) -> tuple[FileSource, list[str], list[IgnoredFile]]:
+def _open_source(source: Path | Url) -> tuple[FileSource, list[str], list[IgnoredFile]]:
     """Open a source; list the files that may be images, and those left out by their names."""
+    if isinstance(source, Url):
+        if not source.name.lower().endswith((".zip", *TAR_SUFFIXES)):
+            remote = RemoteSource(source)
+            paths = remote.list_paths()
+            hidden = [IgnoredFile(path, classify_hidden(path)) for path in paths if is_hidden(path)]
+            return remote, [path for path in paths if not is_hidden(path)], hidden
+        source = copy_to_temporary(source)
     if source.is_dir():
         return FolderSource(source), *list_folder(source)
     if source.is_file():

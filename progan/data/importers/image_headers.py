@@ -31,6 +31,7 @@ from progan.data.importers.pixels import (
     count_native_channels,
     open_image,
 )
+from progan.data.importers.remote import Url
 from progan.errors import UserError
 from progan.runtime.workers import map_in_order, worker_pool
 from progan.sizes import MAX_LEVEL, MIN_LEVEL, Size, level_of
@@ -228,7 +229,7 @@ def read_headers(
 
 
 def read_usable_headers(
-    source: Path,
+    source: Path | Url,
     tree: FileSource,
     paths: Sequence[str],
     on_error: OnError,

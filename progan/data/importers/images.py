@@ -42,6 +42,7 @@ from progan.data.importers.pixels import (
     open_image,
     require_opaque_color,
 )
+from progan.data.importers.remote import Url
 from progan.errors import UserError
 from progan.runtime.seeding import numpy_generator
 from progan.runtime.text import format_count, pluralize
@@ -68,7 +69,7 @@ class ImageOptions:
     on_error: OnError = "stop"
 
 
-def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
+def import_images(source: Path | Url, options: ImageOptions, say: Say) -> ImageSource:
     """Check the headers and labels of all images below `source`; decode them when they are read.
 
     Args:
@@ -91,7 +92,7 @@ def import_images(source: Path, options: ImageOptions, say: Say) -> ImageSource:
 
 
 def import_tree(
-    source: Path,
+    source: Path | Url,
     tree: FileSource,
     paths: Sequence[str],
     label: Callable[[Sequence[str], int], Labels],
@@ -190,7 +191,7 @@ def find_duplicates(digests: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def exclude_label_file(
-    ignored: Iterable[IgnoredFile], source: Path, labels: str
+    ignored: Iterable[IgnoredFile], source: Path | Url, labels: str
 ) -> list[IgnoredFile]:
     """Leave out the file that `--labels` reads, which is used though it is not an image."""
     file = source / STYLEGAN_FILE if labels == "auto" else Path(labels)

@@ -21,6 +21,7 @@ from progan.data.importers.file_source import make_natural_sort_key
 from progan.data.importers.ignored_files import SIGNATURE_BYTES
 from progan.data.importers.images import ImageOptions, import_tree
 from progan.data.importers.label_arrays import MAX_CLASSES, Labels
+from progan.data.importers.remote import Url, copy_all_to_temporary, copy_to_temporary
 from progan.errors import UserError
 from progan.runtime.text import format_count
 
@@ -32,7 +33,7 @@ _USUAL_LABELS = ("label", "labels", "class", "fine_label")
 
 
 def import_parquet(
-    source: Path,
+    source: Path | Url,
     options: ImageOptions,
     say: Say,
     *,
@@ -49,7 +50,7 @@ def import_parquet(
     Raises:
         UserError: No such files or columns, files of different schemas, or pyarrow is missing.
     """
-    tree = ParquetSource(source, image_column)
+    tree = ParquetSource(_fetch(source), image_column)
     labels = _read_labels(tree, label_column)
     say(f"Images are in the column {tree.column!r}.")
     if labels.labels is not None:
@@ -62,6 +63,15 @@ def import_parquet(
         return Labels(labels.labels[[tree.row_of(path) for path in kept]], labels.names)
 
     return import_tree(source, tree, tree.list_paths(), label, options, say)
+
+
+def _fetch(source: Path | Url) -> Path:
+    """Return the path of a source; copies one of another machine."""
+    if not isinstance(source, Url):
+        return source
+    if source.name.endswith(SUFFIX):
+        return copy_to_temporary(source)
+    return copy_all_to_temporary(source, (SUFFIX,))
 
 
 class _Group(NamedTuple):

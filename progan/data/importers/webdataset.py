@@ -24,6 +24,7 @@ from progan.data.importers.ignored_files import (
 )
 from progan.data.importers.images import ImageOptions, import_tree
 from progan.data.importers.label_arrays import Labels
+from progan.data.importers.remote import Url, copy_all_to_temporary, copy_to_temporary
 from progan.data.importers.tar_source import TAR_SUFFIXES, TarSource, open_tar
 from progan.errors import UserError
 from progan.runtime.text import format_count
@@ -50,7 +51,7 @@ class ShardedSource:
 
 
 def import_webdataset(
-    source: Path,
+    source: Path | Url,
     options: ImageOptions,
     say: Say,
     *,
@@ -82,7 +83,7 @@ def import_webdataset(
     return import_tree(source, tree, paths, label, options, say)
 
 
-def _open_shards(source: Path) -> tuple[ShardedSource, list[IgnoredFile]]:
+def _open_shards(source: Path | Url) -> tuple[ShardedSource, list[IgnoredFile]]:
     """Open all shards; return them, and what is left out of them whatever it is."""
     shards, ignored = {}, []
     for path in _list_shards(source):
@@ -91,8 +92,15 @@ def _open_shards(source: Path) -> tuple[ShardedSource, list[IgnoredFile]]:
     return ShardedSource(shards), ignored
 
 
-def _list_shards(source: Path) -> list[Path]:
-    """Return the shards that a file, a folder or a pattern names, in natural order."""
+def _list_shards(source: Path | Url) -> list[Path]:
+    """Return the shards that a file, a folder or a pattern names, in natural order.
+
+    Those of another machine are copied.
+    """
+    if isinstance(source, Url):
+        if source.name.lower().endswith(TAR_SUFFIXES):
+            return [copy_to_temporary(Url(name)) for name in _expand_ranges(source.address)]
+        source = copy_all_to_temporary(source, TAR_SUFFIXES)
     if source.is_dir():
         found = [path for path in source.iterdir() if path.name.lower().endswith(TAR_SUFFIXES)]
         if not found:
@@ -138,7 +146,7 @@ def _find_images(tree: ShardedSource) -> dict[str, list[str]]:
     return found
 
 
-def _choose_image_key(found: dict[str, list[str]], wanted: str | None, source: Path) -> str:
+def _choose_image_key(found: dict[str, list[str]], wanted: str | None, source: Path | Url) -> str:
     """Return the extension of the images; raises UserError if it is not clear."""
     counts = ", ".join(f"{key} ({len(paths):,})" for key, paths in found.items())
     if not found:

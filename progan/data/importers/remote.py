@@ -1,0 +1,160 @@
+"""Sources of images on other machines: any URL that fsspec opens (s3, gs, hf, https, memory).
+
+Folders are listed, and each image is read when it is needed. Archives and Parquet files are copied
+to a temporary folder first, which goes with the process.
+"""
+
+import atexit
+import re
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tempfile import mkdtemp
+from typing import Any, NoReturn, TypeVar
+
+from progan.data.image_source import UnreadableImage
+from progan.data.importers.ignored_files import SIGNATURE_BYTES
+from progan.errors import UserError
+
+T = TypeVar("T")
+
+ATTEMPTS = 4  # of a request that fails for a reason that may pass
+WAIT_SECONDS = 1.0  # after the first failure; doubled after each other one
+_SECRETS = re.compile(
+    r"://[^/@]*@|(?<=[?&])([^=&]*(?:token|key|secret|signature)[^=&]*)=[^&]*", re.IGNORECASE
+)
+_PACKAGES = {
+    "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "az": "adlfs",
+    "abfs": "adlfs", "http": "aiohttp", "https": "aiohttp",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """The URL of a source; what is printed and stored of it has no passwords and tokens."""
+
+    address: str
+
+    def __str__(self) -> str:
+        def mask(match: re.Match[str]) -> str:
+            return f"{match[1]}=…" if match[1] else "://…@"
+
+        return _SECRETS.sub(mask, self.address)
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return PurePosixPath(self.address.partition("://")[2].partition("?")[0]).name
+
+    def resolve(self) -> "Url":
+        return self
+
+    def __truediv__(self, name: str) -> Path:
+        """Return a path that does not exist: no file of this machine lies below a URL."""
+        return Path("/nonexistent") / name
+
+
+class RemoteSource:
+    """A folder of another machine with all folders below it."""
+
+    def __init__(self, url: Url) -> None:
+        self.url = url
+        self.system, self.root = _open_filesystem(url)
+
+    def list_paths(self) -> list[str]:
+        """Return the paths of all files below the folder; raises UserError."""
+        found = _call_patiently(self.url, self.system.find, self.root)
+        prefix = self.root.rstrip("/") + "/"
+        return sorted(path[len(prefix) :] for path in found if path.startswith(prefix))
+
+    def read(self, path: str) -> bytes:
+        try:
+            content: bytes = _call_patiently(
+                self.url, self.system.cat_file, f"{self.root.rstrip('/')}/{path}"
+            )
+        except UserError as error:
+            raise UnreadableImage(path, str(error)) from error
+        return content
+
+    def read_start(self, path: str) -> bytes:
+        try:
+            return self.read(path)[:SIGNATURE_BYTES]
+        except UnreadableImage:
+            return b""
+
+    def has(self, path: str) -> bool:
+        return bool(self.system.isfile(f"{self.root.rstrip('/')}/{path}"))
+
+
+def copy_to_temporary(url: Url) -> Path:
+    """Copy a file of another machine into a temporary folder; raises UserError."""
+    system, path = _open_filesystem(url)
+    folder = Path(mkdtemp(prefix="progan-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _call_patiently(url, system.get_file, path, str(folder / url.name))
+    return folder / url.name
+
+
+def copy_all_to_temporary(url: Url, suffixes: tuple[str, ...]) -> Path:
+    """Copy the files below a URL that end so into a temporary folder; raises UserError."""
+    source = RemoteSource(url)
+    folder = Path(mkdtemp(prefix="progan-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for path in source.list_paths():
+        if path.lower().endswith(suffixes):
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            content = f"{source.root.rstrip('/')}/{path}"
+            _call_patiently(url, source.system.get_file, content, str(target))
+    return folder
+
+
+def _open_filesystem(url: Url) -> tuple[Any, str]:
+    """Return fsspec's file system of a URL, and the path in it; raises UserError."""
+    protocol = url.address.partition("://")[0]
+    try:
+        import fsspec
+    except ImportError as error:
+        raise UserError(
+            f'--source {url}: URLs need the package fsspec: pip install "progan[remote]"'
+        ) from error
+    try:
+        system, path = fsspec.core.url_to_fs(url.address)
+    except ImportError as error:
+        package = _PACKAGES.get(protocol, "")
+        raise UserError(
+            f"--source {url}: {protocol}:// needs another package ({error})."
+            + f" pip install {package}" * bool(package)
+        ) from error
+    except ValueError as error:
+        raise UserError(f"--source {url}: {error}.") from error
+    return system, str(path)
+
+
+def _call_patiently(url: Url, call: Callable[..., T], *arguments: str) -> T:
+    """Return what a request returns, repeated a few times; raises UserError that says why not."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return call(*arguments)
+        except (FileNotFoundError, PermissionError) as error:
+            _fail(url, error)
+        except Exception as error:  # each protocol has its own
+            if attempt == ATTEMPTS or getattr(error, "status", 500) in (401, 403, 404):
+                _fail(url, error)
+            time.sleep(WAIT_SECONDS * 2 ** (attempt - 1))
+    raise AssertionError
+
+
+def _fail(url: Url, error: Exception) -> NoReturn:
+    """Raise UserError for a request that failed."""
+    status = getattr(error, "status", None)
+    if isinstance(error, FileNotFoundError) or status == 404:
+        what = "There is nothing (404). Check the address."
+    elif isinstance(error, PermissionError) or status in (401, 403):
+        what = "Access is denied (403). Check the credentials of this protocol."
+    else:
+        reason = str(Url(str(error))) or type(error).__name__
+        what = f"{reason} ({ATTEMPTS} attempts). The same command continues where it stopped."
+    raise UserError(f"Cannot read {url}: {what}") from error
