@@ -19,7 +19,8 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerato
 
     Args:
         path: A network file of progan, a run (its newest network), a pickle of the official
-            TensorFlow code, or a .pth of pytorch_GAN_zoo's PGAN.
+            TensorFlow code, a .pth of pytorch_GAN_zoo's PGAN, or hf://organisation/name, a
+            repository of the Hugging Face Hub that `progan push` made.
         device: 'auto', 'cpu', 'cuda' or 'mps'.
 
     Raises:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from progan.errors import UserError
 from progan.images import Pixels
+from progan.interop.hub import fetch_network, is_hub_address
 from progan.interop.load import load_snapshot
 from progan.runtime.devices import choose_device
 from progan.runtime.text import format_count, sanitize_and_truncate_line
@@ -35,10 +36,12 @@ Labels = Tensor | Array | str | int | None
 
 
 def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerator":
-    """Load a generator from any file or directory that generate.py takes; raises UserError.
+    """Load a generator from whatever generate.py takes for --network; raises UserError.
 
     It warns where the newest run in a directory has no network yet.
     """
+    if is_hub_address(os.fspath(path)):
+        path = fetch_network(os.fspath(path))
     file = find_network(Path(path), lambda text: warnings.warn(text, stacklevel=5))
     return TrainedGenerator(load_snapshot(file, choose_device(device)))
 

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from progan.cli.aliases import GENERATE_ALIASES, GENERATE_DIFFERENCES, explain_differences
 from progan.command import PATH, Command, device_option
 from progan.errors import UserError
+from progan.interop.hub import fetch_network, is_hub_address
 from progan.invocation import format_own_command_line
 from progan.runtime.files import require_existing, require_writable_file, require_writable_folder
 from progan.runtime.torch_settings import set_omp_passive
@@ -33,7 +34,8 @@ EXPLORE_OPTIONS = {"--explore", "--port", "--network", "--seeds", "--class", "--
 @click.command(cls=Command, aliases=GENERATE_ALIASES)
 @click.option("--network", type=PATH, required=True, metavar="FILE|RUN",
     help="Network file or training state, or the directory of a run (or of runs): its newest "
-    "network. Also a pickle of the official TensorFlow code, or a .pth of pytorch_GAN_zoo's PGAN.")
+    "network. Also a pickle of the official TensorFlow code, a .pth of pytorch_GAN_zoo's PGAN, or "
+    "hf://ORGANISATION/NAME, made by progan push.")
 @click.option("--seeds", metavar="LIST",
     help="Seeds of the images, e.g. 0-15,20. A seed gives the same image on every machine.")
 @click.option("--latents", type=PATH, metavar="FILE.npy",
@@ -102,6 +104,8 @@ def main(**values: Any) -> None:
     """
     options = GenerateOptions(**values)
     _require_applicable(options)
+    if is_hub_address(options.network):
+        options = replace(options, network=fetch_network(options.network))
     require_existing(
         [options.network], "Name a network file or the directory of a run with --network."
     )

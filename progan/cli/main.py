@@ -5,6 +5,7 @@ import click
 from metrics.cli import main as metrics
 from progan.cli.dataset import main as dataset
 from progan.cli.generate import main as generate
+from progan.cli.push import main as push
 from progan.cli.train import main as train
 from progan.command import CommandGroup
 from progan.diagnosis.cli import main as diagnosis
@@ -27,5 +28,6 @@ for _name, _command in {
     "report": report,
     "interop": interop,
     "projection": projection,
+    "push": push,
 }.items():
     main.add_command(_command, _name)

@@ -1,0 +1,85 @@
+"""Networks on the Hugging Face Hub: `progan push`, and hf://organisation/name to load them.
+
+A repository holds network.safetensors, its model card as README.md, and samples.png. The package
+huggingface_hub is needed.
+"""
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from progan.errors import UserError
+
+NETWORK_FILE, CARD_FILE, SAMPLES_FILE = "network.safetensors", "README.md", "samples.png"
+_ADDRESS = re.compile(r"hf:/{1,2}(?P<repo>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[\w./-]+))?/?")
+_REPO = re.compile(r"[\w.-]+/[\w.-]+")
+_LOGIN = "Log in with `hf auth login`, or set HF_TOKEN"
+
+
+def is_hub_address(path: Path | str) -> bool:
+    """True for hf://organisation/name, also as a Path, which has one slash less."""
+    return str(path).startswith("hf:/")
+
+
+def fetch_network(address: Path | str) -> Path:
+    """Return the network file of hf://organisation/name[@revision], from the cache if it is there.
+
+    Raises:
+        UserError: No such repository or file, no access, no network, or a wrong address.
+    """
+    match = _ADDRESS.fullmatch(str(address))
+    if match is None:
+        raise UserError(f"{address} is no address such as hf://organisation/name, or …/name@v2.")
+    hub = _import_hub()
+    try:
+        found = hub.hf_hub_download(match["repo"], NETWORK_FILE, revision=match["revision"])
+    except Exception as error:
+        raise UserError(f"Cannot fetch {address}: {_describe(error)}") from error
+    return Path(found)
+
+
+def push_network(network: Path, repo: str, *, private: bool, samples: bytes, card: str) -> str:
+    """Upload a network file, its card and a sheet of samples; return the page of the repository.
+
+    Raises:
+        UserError: A wrong name, no access, or no network.
+    """
+    if not _REPO.fullmatch(repo):
+        raise UserError(f"{repo!r} is no name of a repository, such as organisation/name.")
+    hub = _import_hub()
+    api = hub.HfApi()
+    try:
+        page = api.create_repo(repo, private=private, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / NETWORK_FILE).write_bytes(network.read_bytes())
+            (Path(folder) / CARD_FILE).write_text(card, "utf-8")
+            (Path(folder) / SAMPLES_FILE).write_bytes(samples)
+            api.upload_folder(
+                repo_id=repo, folder_path=folder, commit_message=f"Upload {network.name}"
+            )
+    except Exception as error:  # httpx's, huggingface_hub's
+        raise UserError(f"Cannot upload to {repo}: {_describe(error)}") from error
+    return str(page)
+
+
+def _import_hub() -> Any:
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise UserError(
+            'The Hub needs the package huggingface_hub: pip install "progan[hub]"'
+        ) from error
+    return huggingface_hub
+
+
+def _describe(error: Exception) -> str:
+    """Return what went wrong in a request and how to mend it."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if "EntryNotFound" in type(error).__name__:
+        return f"the repository has no {NETWORK_FILE}: it was not made by progan push."
+    if status in (401, 403):
+        return f"access is denied ({status}). {_LOGIN}, of an account that may."
+    if status == 404:
+        return f"there is no such repository (404), or it is private. {_LOGIN}."
+    return " ".join(str(error).split()) or type(error).__name__
