@@ -109,6 +109,28 @@ def measure(
     return format_table(str(measured), reals, plan, rows)
 
 
+def measure_values(
+    names: Sequence[str], sources: SourceOptions, *, num_images: int | None
+) -> dict[str, dict[str, float]]:
+    """Measure once; return values by column: of the images, and of reals against reals."""
+    for name in names:
+        if name not in METRICS:
+            raise UserError(f"Unknown metric {name!r}. Metrics: {', '.join(METRICS)}.")
+    device, is_network = choose_device(sources.device), sources.network is not None
+    set_precision("fp32")  # TF32 keeps three digits
+    file = find_networks(sources.measured)[-1] if is_network else sources.measured
+    images, reals = open_pair(sources, file, device)
+    plan = make_plan(images, reals, names, num_images, repeats=1)
+    context = create_context(names, sources.detector, sources.seed, device)
+    measured, baseline = evaluate({SINGLE_ROW: lambda: images}, reals, plan, context)
+    return {
+        key: {
+            column: value for values in row.repeats[0].values() for column, value in values.items()
+        }
+        for key, row in (("images", measured), ("reals", baseline))
+    }
+
+
 def _open_measured_source(path: Path, sources: SourceOptions, device: torch.device) -> SampleSource:
     source = open_network_source(path, device)
     return source if sources.resize is None else resize_source(source, sources.resize)

@@ -1,20 +1,26 @@
 """progan: progressive growing of GANs, from a folder of images to generated ones.
 
 import progan
-G = progan.load("network-snapshot-012000.safetensors")
+run = progan.train("datasets/mine", preset="cpu", total_kimg=200)
+G = progan.load(run)
 images = G.render(range(16))  # uint8 [16, H, W, C]
 """
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from progan.api import TrainedGenerator
+    from progan.data.reader import Dataset
 
 __version__ = "0.1.0"
 
+PathLike = str | os.PathLike[str]
 
-def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerator":
+
+def load(path: PathLike, device: str = "auto") -> "TrainedGenerator":
     """Load a trained generator.
 
     Args:
@@ -29,3 +35,79 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerato
     from progan.api import load  # brings torch
 
     return load(path, device)
+
+
+def train(
+    data: PathLike,
+    preset: str = "v2-1gpu",
+    *,
+    outdir: PathLike = "runs",
+    device: str = "auto",
+    max_hours: float | None = None,
+    callbacks: Iterable[Callable[[Mapping[str, float]], object]] = (),
+    **settings: Any,
+) -> Path:
+    """Train a new run in this process, and return its directory.
+
+    An interrupt finishes the step and saves everything; `train.py --resume` continues the run.
+
+    Args:
+        data: A dataset made by dataset_tool.py.
+        preset: The settings to start from; `train.py --list-presets` lists them.
+        outdir: Where the directory of the run is made.
+        device: 'auto', 'cpu', 'cuda' or 'mps'.
+        max_hours: Stop after this time, with everything saved.
+        callbacks: Called with the statistics of each tick, {'progress/kimg': 1.0, ...}, once its
+            files are written.
+        settings: Other settings by name, as in total_kimg=200; `train.py --help-all` lists them.
+
+    Raises:
+        progan.errors.UserError: A setting or the dataset cannot be used.
+    """
+    from progan.training.in_process import train  # brings torch
+
+    return train(Path(data), preset, Path(outdir), device, tuple(callbacks), max_hours, settings)
+
+
+def open_dataset(path: PathLike, subset: str = "") -> "Dataset":
+    """Open a dataset made by dataset_tool.py.
+
+    Args:
+        subset: A class, by name or index, that is taken alone.
+
+    Raises:
+        progan.errors.UserError: It is no dataset, or a damaged one.
+    """
+    from progan.data.reader import open_dataset
+
+    return open_dataset(Path(path), subset)
+
+
+def measure(
+    network: PathLike,
+    data: PathLike,
+    metrics: str | Iterable[str] = "swd",
+    *,
+    num_images: int | None = None,
+    device: str = "auto",
+) -> dict[str, dict[str, float]]:
+    """Measure generated images against those of a dataset.
+
+    Args:
+        network: Whatever `load` takes, but hf://; of a run, the newest network.
+        metrics: Names such as 'swd' or ['ms-ssim', 'swd']; `python -m metrics --help` lists them.
+        num_images: On each side; as many as there are, up to the paper's 16,384, if not given.
+        device: 'auto', 'cpu', 'cuda' or 'mps'.
+
+    Returns:
+        {'images': {'SWDx1e3_avg': 7.1, ...}, 'reals': {...}}: the second are reals against reals.
+
+    Raises:
+        progan.errors.UserError: Unknown metrics, too few images, or other sizes.
+    """
+    from metrics.measure import measure_values  # brings torch
+    from metrics.options import SourceOptions
+
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    sources = SourceOptions(network=Path(network), data=Path(data), device=device)
+    return measure_values(names, sources, num_images=num_images)

@@ -1,6 +1,6 @@
 """Hooks at the end of a tick. A hook gets the state and the tick, and changes neither."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,7 @@ class Tick:
 
 
 Hook = Callable[[TrainState, Tick], None]
+Callback = Callable[[Mapping[str, float]], object]  # of the user; gets the statistics of a tick
 
 
 class LiveDiagnosis:
@@ -114,6 +115,16 @@ def make_statistics_hook(stats: StatsLogger, diagnosis: LiveDiagnosis) -> Hook:
         values = collect_tick_statistics(state, tick)
         stats.log_statistics(values, state.images_seen)
         diagnosis.add({"images_seen": state.images_seen, **values})
+
+    return hook
+
+
+def make_callback_hook(callbacks: Sequence[Callback]) -> Hook:
+    """Call functions of the user with the statistics of each tick, once all files are written."""
+
+    def hook(state: TrainState, tick: Tick) -> None:
+        for callback in callbacks:
+            callback(collect_tick_statistics(state, tick))
 
     return hook
 

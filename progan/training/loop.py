@@ -30,7 +30,7 @@ from progan.training.guard import (
     format_diverged_message,
     reseed_after_rollback,
 )
-from progan.training.hooks import Hook, LiveDiagnosis, Tick, build_snapshot
+from progan.training.hooks import Callback, Hook, LiveDiagnosis, Tick, build_snapshot
 from progan.training.model_cards import ModelCardWriter, describe_machine, describe_training_data
 from progan.training.optim import compute_lazy_correction, enter_phase
 from progan.training.progress import Progress
@@ -51,6 +51,7 @@ class TrainContext:
         group: The processes that share each batch; the main one writes files.
         expected: Seconds per image by level, as far as known.
         device_data_bytes: Device memory for images of the dataset.
+        callbacks: Functions of the user, called with the statistics of each tick.
     """
 
     run: Run
@@ -64,6 +65,7 @@ class TrainContext:
     steps: Steps = EAGER_STEPS
     expected: Mapping[int, float] = field(default_factory=dict)
     device_data_bytes: int = 0
+    callbacks: Sequence[Callback] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,6 +180,7 @@ def build_hooks(
         hooks.make_status_line_hook(run, log, progress.eta, diagnosis),
         hooks.make_sample_grid_hook(run, directory, stats, context.dataset),
         hooks.make_snapshot_hook(run, writer, context.dataset, measure),
+        hooks.make_callback_hook(context.callbacks),
     ], writer
 
 

@@ -1,0 +1,69 @@
+"""progan.train, progan.measure and progan.open_dataset."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import progan
+from progan.errors import UserError
+from progan.run_directory import list_states
+from tests.builders import noise_dataset
+from tests.commands.test_train import assert_same_state, train
+
+SETTINGS = {
+    "total_kimg": 0.16, "training_kimg": 0.032, "transition_kimg": 0.032, "tick_kimg": 0.064,
+    "fmap_base": 16, "fmap_max": 4, "latent_size": 4, "batch": 4, "image_ticks": 1,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return noise_dataset(tmp_path_factory.mktemp("data") / "noise", classes=3).path
+
+
+def test_a_training_in_python_is_that_of_the_command(data: Path, tmp_path: Path) -> None:
+    seen: list[Mapping[str, float]] = []
+    run = progan.train(data, "demo", outdir=tmp_path / "a", callbacks=[seen.append], **SETTINGS)
+    words = [word for name, value in SETTINGS.items() for word in (f"--{name}", value)]
+    done = train("--data", data, "--outdir", tmp_path / "b", "--preset", "demo", *words)
+    assert done.exit_code == 0, done.output
+    assert_same_state(list_states(run)[-1], list_states(next((tmp_path / "b").iterdir()))[-1])
+    assert [row["progress/kimg"] for row in seen] == [0.064, 0.128, 0.16]
+    assert progan.load(run, "cpu").render([0]).shape == (1, 16, 16, 3)
+    assert train("--resume", run, "--total-kimg", 0.2).exit_code == 0
+
+
+def test_measure_and_open_dataset(data: Path, tmp_path: Path) -> None:
+    run = progan.train(data, "demo", outdir=tmp_path, **SETTINGS)
+    found = progan.measure(run, data, ["swd", "ms-ssim"], num_images=16)
+    assert found.keys() == {"images", "reals"}
+    assert found["images"].keys() == found["reals"].keys() >= {"SWDx1e3_avg", "MS-SSIM"}
+    assert 0 < found["reals"]["SWDx1e3_avg"] < found["images"]["SWDx1e3_avg"]
+    dataset = progan.open_dataset(data)
+    assert dataset.images(4, np.arange(2)).shape == (2, 16, 16, 3)
+    assert len(progan.open_dataset(data, "1")) < len(dataset)
+
+
+@pytest.mark.parametrize(
+    ("preset", "settings", "words"),
+    [
+        ("dmo", {}, "Did you mean demo"),
+        ("demo", {"total_kimgs": 3}, "total_kimgs"),
+        ("demo", {"batch": -1}, "--batch must be at least 1"),
+        ("demo", {"metrics": "swd"}, "progan.measure"),
+    ],
+)
+def test_mistakes(
+    preset: str, settings: dict[str, object], words: str, data: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError) as caught:
+        progan.train(data, preset, outdir=tmp_path / "runs", **settings)
+    assert words in str(caught.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unknown_metric(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Unknown metric 'swdd'"):
+        progan.measure(tmp_path, data, "swdd")
