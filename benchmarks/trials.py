@@ -139,6 +139,33 @@ def penalty_cifar10(settings: Settings) -> Iterator[Trial]:
     yield from _gradient_at(settings, "cpu", " --mirror --precision bf16")
 
 
+# Options of rows, and the length of their runs: of --kimg, where all take equal time on one core.
+RECIPE_ROWS = {
+    "paper": ("--g-lr 0.006 --d-lr 0.006 --training-kimg 4 --transition-kimg 4", 1.0),
+    "modern": (
+        "--g-lr 0.005 --d-lr 0.005 --penalty-interval 4 --training-kimg 6 --transition-kimg 2", 1.23
+    ),
+    "modern, half the time": (
+        "--g-lr 0.005 --d-lr 0.005 --penalty-interval 4 --training-kimg 6 --transition-kimg 2", 0.8
+    ),
+}  # fmt: skip
+
+
+def recipe(settings: Settings) -> Iterator[Trial]:
+    """The paper's recipe with its best learning rates, and changes of it, at equal time.
+
+    The networks are those of demo. Seeds of rows follow each other, so that a machine that gets
+    slower does so for all rows.
+    """
+    for seed in settings.seeds:
+        for name, (options, factor) in RECIPE_ROWS.items():
+            common = (
+                "--preset demo --penalty-interval 1 --threads 1 --snapshot-ticks 8 "
+                f"--metrics swd3000 {options}"
+            )
+            yield Trial(name, seed, _options(common), kimg_factor=factor)
+
+
 def _gradient_at(settings: Settings, preset: str, more: str = "") -> Iterator[Trial]:
     for seed in settings.seeds:
         for resolution in ("final", "trained"):
@@ -169,6 +196,7 @@ EXPERIMENTS = {
     ),
     "penalty-demo": Experiment(penalty_demo, SWD_AND_SSIM),
     "penalty-cifar10": Experiment(penalty_cifar10, SWD_AND_SSIM),
+    "recipe": Experiment(recipe, {"SWD x1e3": "SWDx1e3_avg"}),
     "augmentation": Experiment(
         augmentation,
         {
