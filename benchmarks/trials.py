@@ -160,7 +160,7 @@ def recipe(settings: Settings) -> Iterator[Trial]:
     for seed in settings.seeds:
         for name, (options, factor) in RECIPE_ROWS.items():
             common = (
-                "--preset demo --penalty-interval 1 --threads 1 --snapshot-ticks 8 "
+                "--preset demo --penalty-interval 1 --threads 1 --snapshot-ticks 11 "
                 f"--metrics swd3000 {options}"
             )
             yield Trial(name, seed, _options(common), kimg_factor=factor)
