@@ -29,6 +29,7 @@ from progan.sampling.latents import (
 )
 from progan.sampling.render import render_single, to_uint8_pixels
 from progan.sampling.snapshot_file import Snapshot
+from progan.sampling.truncation import find_centres, truncate
 from progan.sizes import Size
 
 Array = npt.NDArray[Any]
@@ -77,15 +78,23 @@ class TrainedGenerator:
         )
 
     def render(
-        self, seeds: Iterable[int], labels: Labels = None, resolution: int | None = None
+        self,
+        seeds: Iterable[int],
+        labels: Labels = None,
+        resolution: int | None = None,
+        truncation: float = 1.0,
     ) -> Pixels:
-        """Generate the images of seeds as generate.py does: uint8 [N, H, W, C] on the host."""
+        """Generate the images of seeds as generate.py does: uint8 [N, H, W, C] on the host.
+
+        Args:
+            truncation: Psi of --trunc: below 1 images are more typical and less varied.
+        """
         seeds = _parse_seeds(seeds)
-        images = render_single(
-            self._select_resolution(resolution),
-            self.latents(seeds),
-            self._make_one_hot_labels(labels, seeds),
-        )
+        snapshot = self._select_resolution(resolution)
+        latents, labels = self.latents(seeds), self._make_one_hot_labels(labels, seeds)
+        if truncation != 1:
+            latents = truncate(latents, find_centres(snapshot, labels), truncation)
+        images = render_single(snapshot, latents, labels)
         return np.stack([to_uint8_pixels(image) for image in images])
 
     def latents(self, seeds: Iterable[int]) -> Tensor:

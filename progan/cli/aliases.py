@@ -42,6 +42,7 @@ TRAIN_DIFFERENCES = {
 }
 GENERATE_ALIASES = {
     "seed": "seeds", "ckpt": "network", "checkpoint": "network", "out": "outdir",
+    "truncation": "trunc", "truncation-psi": "trunc", "psi": "trunc",
     "output": "outdir",
 }
 GENERATE_DIFFERENCES = {

@@ -43,6 +43,10 @@ EXPLORE_OPTIONS = {"--explore", "--port", "--network", "--seeds", "--class", "--
 @click.option("--class", "class_name", metavar="NAME|INDEX",
     help="Class to generate, for networks that were trained with labels; without it, seed k gets "
     "class k mod classes, of those that had images to train on.")
+@click.option("--trunc", type=click.FloatRange(0, 2), default=1.0, show_default=True,
+    metavar="PSI",
+    help="Truncation: pull latents toward those of the most typical images. 1: as they are; 0.7: "
+    "more typical and less varied; 0: the most typical image.")
 @click.option("--resolution", type=int,
     help="Generate at a lower resolution that was trained on the way; the highest if not given.")
 @click.option("--grid", metavar="COLSxROWS",

@@ -39,6 +39,7 @@ from progan.sampling.latents import (
 )
 from progan.sampling.options import GenerateOptions, parse_grid
 from progan.sampling.snapshot_file import Snapshot
+from progan.sampling.truncation import truncate_batch, truncate_path
 from progan.sampling.video import (
     GROWTH_SEEDS,
     frame_size,
@@ -156,6 +157,7 @@ def _make_interpolation_frames(request: GenerateRequest, snapshot: Snapshot) -> 
         if options.class_name is not None:
             labels = labels_of_class(snapshot, path.labels, options.class_name)
             path = LatentPath(path.latents, labels)
+        path = truncate_path(snapshot, path, options.trunc)
     return Frames(columns, rows, interpolation_frames(snapshot, path, columns, rows))
 
 
@@ -187,9 +189,9 @@ def _read_latent_batch(
         latent_batch = batch_from_seeds(snapshot, seeds)
     else:
         return None
-    if options.class_name is None:
-        return latent_batch
-    return replace_class(snapshot, latent_batch, options.class_name)
+    if options.class_name is not None:
+        latent_batch = replace_class(snapshot, latent_batch, options.class_name)
+    return truncate_batch(snapshot, latent_batch, options.trunc)
 
 
 def _choose_grid_layout(

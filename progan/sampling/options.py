@@ -100,6 +100,7 @@ class GenerateOptions:
     growth: bool
     explore: bool
     port: int | None
+    trunc: float = 1.0
 
     @property
     def timing(self) -> VideoTiming:

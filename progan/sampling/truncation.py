@@ -1,0 +1,90 @@
+"""Latent truncation: less variety for more typical images (--trunc).
+
+StyleGAN pulls its intermediate latents w toward their mean (Karras et al. 2019, appendix B), and
+BigGAN draws latents from a truncated normal (Brock et al. 2019, section 3.1). Neither fits
+progressive growing: it has no w, and its latents are normalised to a sphere, on which all
+directions are equally frequent, so that there is no mean, and a truncated normal hardly changes the
+directions. So the centre is the direction of the network's most typical images: the mean of those
+random latents whose images are the nearest to the mean of all. Latents are moved toward it along
+the sphere, by the angle times psi.
+"""
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from progan.sampling.interpolation import LatentPath
+from progan.sampling.latents import LatentBatch, seed_latents
+from progan.sampling.render import render
+from progan.sampling.snapshot_file import Snapshot
+
+NUM_LATENTS = 1024  # from whose images the centre is found: those of the seeds from FIRST_SEED on
+FIRST_SEED = 2**31
+TYPICAL_SHARE = 0.1  # of the latents, the nearest to the mean
+MAX_CENTRE_LEVEL = 4  # images of 16x16 tell what is typical
+
+
+def truncate_batch(snapshot: Snapshot, latent_batch: LatentBatch, psi: float) -> LatentBatch:
+    """Return latents that are pulled toward the centre of their class; 1 leaves them."""
+    if psi == 1:
+        return latent_batch
+    centres = find_centres(snapshot, latent_batch.labels)
+    return replace(latent_batch, latents=truncate(latent_batch.latents, centres, psi))
+
+
+def truncate_path(snapshot: Snapshot, path: LatentPath, psi: float) -> LatentPath:
+    """Return the path of a video with its latents pulled toward the centre of their class."""
+    if psi == 1:
+        return path
+    centres = find_centres(snapshot, path.labels)
+    return LatentPath(truncate(path.latents, centres, psi), path.labels)
+
+
+def truncate(latents: Tensor, centres: Tensor, psi: float) -> Tensor:
+    """Move latents [..., n] toward centres [..., n] or [n]: to psi times the angle between both.
+
+    0 is the centre, 1 the latents, above 1 is away from it. Lengths are kept.
+    """
+    lengths = latents.norm(dim=-1, keepdim=True)
+    directions = latents / lengths
+    cosine = (directions * centres).sum(dim=-1, keepdim=True).clamp(-1, 1)
+    angle = torch.arccos(cosine)
+    aside = directions - cosine * centres  # at a right angle to the centre
+    aside = aside / aside.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    moved = torch.cos(psi * angle) * centres + torch.sin(psi * angle) * aside
+    return moved * lengths
+
+
+def find_centres(snapshot: Snapshot, labels: Tensor) -> Tensor:
+    """Return the centre of each label [..., label_size], of length 1: [..., n].
+
+    Between classes, it is the direction of the weighted mean of their centres.
+    """
+    if not labels.shape[-1]:
+        return find_centre(snapshot, labels.new_zeros(0))
+    used = labels.flatten(0, -2).abs().sum(dim=0).nonzero().flatten()
+    one_hot = torch.eye(labels.shape[-1])[used]
+    centres = torch.stack([find_centre(snapshot, label) for label in one_hot])
+    mixed = labels[..., used] @ centres
+    return F.normalize(mixed, dim=-1)
+
+
+def find_centre(snapshot: Snapshot, label: Tensor) -> Tensor:
+    """Return the direction of the latents of typical images of a label [label_size]: [n].
+
+    It depends on the network alone: the latents are those of fixed seeds.
+    """
+    config = snapshot.generator.config
+    latents = seed_latents(range(FIRST_SEED, FIRST_SEED + NUM_LATENTS), config.latent_size)
+    level, alpha = snapshot.level, snapshot.alpha
+    if config.grows and level > MAX_CENTRE_LEVEL:
+        level, alpha = MAX_CENTRE_LEVEL, 1.0
+    labels = label.expand(NUM_LATENTS, -1)
+    pixels = render(snapshot.generator, latents, labels, level, alpha)
+    images = torch.from_numpy(pixels).flatten(1).float()
+    distances = (images - images.mean(dim=0)).square().sum(dim=1)
+    nearest = distances.argsort()[: round(TYPICAL_SHARE * NUM_LATENTS)]
+    chosen = latents[nearest]
+    return F.normalize(F.normalize(chosen, dim=1).mean(dim=0), dim=0)

@@ -1,0 +1,70 @@
+"""--trunc: latents pulled toward those of typical images."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from progan.api import TrainedGenerator
+from progan.sampling.latents import LatentBatch, seed_latents
+from progan.sampling.truncation import find_centres, truncate, truncate_batch
+from tests.builders import tiny_snapshot
+
+
+def angle(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return torch.arccos(torch.nn.functional.cosine_similarity(one, other, dim=-1).clamp(-1, 1))
+
+
+@pytest.mark.parametrize("psi", [0.0, 0.3, 0.7, 1.0, 1.2])
+def test_angles_to_the_centre_are_multiplied_and_lengths_kept(psi: float) -> None:
+    latents = seed_latents(range(50), 64).double()
+    centre = torch.nn.functional.normalize(seed_latents([99], 64)[0].double(), dim=0)
+    moved = truncate(latents, centre, psi)
+    torch.testing.assert_close(moved.norm(dim=1), latents.norm(dim=1))
+    before = angle(latents, centre)
+    torch.testing.assert_close(angle(moved, centre), psi * before, atol=1e-6, rtol=0)
+    torch.testing.assert_close(angle(moved, latents), abs(1 - psi) * before,
+                               atol=1e-6, rtol=0)  # fmt: skip
+    if psi == 1:
+        torch.testing.assert_close(moved, latents)
+
+
+def test_the_centre_itself_stays() -> None:
+    centre = torch.tensor([0.0, 1.0])
+    assert truncate(3 * centre[None], centre, 0.5).tolist() == [[0.0, 3.0]]
+    assert truncate(torch.tensor([[2.0, 0.0]]), centre, 0.5)[0].tolist() == pytest.approx(
+        [2 * math.sin(math.pi / 4), 2 * math.cos(math.pi / 4)]
+    )
+
+
+def test_truncated_images_are_nearer_to_the_mean_and_to_each_other() -> None:
+    generator = TrainedGenerator(tiny_snapshot())
+    distances = []
+    for psi in (1.0, 0.7, 0.3, 0.0):
+        images = generator.render(range(64), truncation=psi).astype(float)
+        distances.append(float(np.square(images - images.mean(axis=0)).mean()))
+    assert distances[0] > distances[1] > distances[2] > distances[3] == 0
+    assert (generator.render([5], truncation=1.0) == generator.render([5])).all()
+
+
+def test_each_class_has_a_centre_and_mixtures_lie_between() -> None:
+    snapshot = tiny_snapshot(("3", "7", "1"))
+    size = snapshot.generator.config.latent_size
+    labels = torch.tensor([[1.0, 0, 0], [0, 0, 1.0], [0.5, 0, 0.5]])
+    first, last, middle = find_centres(snapshot, labels)
+    torch.testing.assert_close(middle, torch.nn.functional.normalize(first + last, dim=0))
+    assert not torch.allclose(first, last)
+    torch.testing.assert_close(find_centres(snapshot, labels), find_centres(snapshot, labels))
+    batch = LatentBatch(("a", "b", "c"), seed_latents(range(3), size), labels)
+    assert truncate_batch(snapshot, batch, 1.0) is batch
+    moved = truncate_batch(snapshot, batch, 0.0).latents
+    torch.testing.assert_close(angle(moved, find_centres(snapshot, labels)), torch.zeros(3),
+                               atol=1e-3, rtol=0)  # fmt: skip
+
+
+def test_the_centre_is_found_at_a_low_resolution_too() -> None:
+    snapshot = tiny_snapshot()
+    lower = replace(snapshot, level=2)
+    assert find_centres(lower, torch.zeros(1, 0)).shape == (snapshot.generator.config.latent_size,)
