@@ -53,8 +53,8 @@ def truncate(latents: Tensor, centres: Tensor, psi: float) -> Tensor:
     angle = torch.arccos(cosine)
     aside = directions - cosine * centres  # at a right angle to the centre
     aside = aside / aside.norm(dim=-1, keepdim=True).clamp(min=1e-12)
-    moved = torch.cos(psi * angle) * centres + torch.sin(psi * angle) * aside
-    return moved * lengths
+    moved: Tensor = lengths * (torch.cos(psi * angle) * centres + torch.sin(psi * angle) * aside)
+    return moved
 
 
 def find_centres(snapshot: Snapshot, labels: Tensor) -> Tensor:
