@@ -65,7 +65,7 @@ def test_a_run_that_ends_early_says_so_at_its_start_and_end(data: Path, tmp_path
 def test_a_scaled_run_trains_every_resolution_and_shows_lines_and_images(
     data: Path, tmp_path: Path
 ) -> None:
-    """Of 1 kimg instead of 48; the phases of 4 kimg would leave it at 4x4."""
+    """Of 1 kimg instead of 40; the phases of 3 kimg would leave it at 4x4."""
     words = ["--preset", "demo", "--total-kimg", 1, "--fmap-max", 8, "--preflight", "none"]
     plan = dry_run("--data", data, *words, "--scale-schedule")
     result = train("--data", data, "--outdir", tmp_path, *words, "--scale-schedule")
@@ -74,7 +74,7 @@ def test_a_scaled_run_trains_every_resolution_and_shows_lines_and_images(
     growth = json.loads((run / "config.json").read_text())["growth"]
     assert growth["training_kimg"] == growth["transition_kimg"] == 0.125
     for output in (plan, result.output):
-        assert "--scale-schedule: --training-kimg 0.125 (was 4)" in output
+        assert "--scale-schedule: --training-kimg 0.125 (was 3)" in output
         assert "The run ends" not in output
     rows = [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()]
     assert {row["schedule/resolution"] for row in rows} == {4, 8, 16}
