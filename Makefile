@@ -14,7 +14,7 @@ PIP     = PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 .PHONY: demo test test-fast test-long faults lint format docs clean
 
 demo: $(VENV)/.installed $(DEMO)/portraits/dataset.json
-	$(BIN)/python train.py --data $(DEMO)/portraits --outdir $(DEMO)/runs --preset demo
+	$(BIN)/python train.py --data $(DEMO)/portraits --outdir $(DEMO)/runs --preset demo --threads 2
 	$(BIN)/python generate.py --network $(DEMO)/runs --seeds 0-127 --grid 16x8 --outdir $(DEMO)
 	@printf '\nHow good it is: sliced Wasserstein distance to the training images, less is better.\n'
 	$(BIN)/python -m metrics swd --data $(DEMO)/portraits --num-images 3000 \
