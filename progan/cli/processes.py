@@ -101,10 +101,10 @@ def start_processes(count: int, device_name: str) -> None:
         UserError: torchrun has started another number, or the machine has fewer GPUs.
     """
     launch = read_launch()
-    if launch is not None and launch.size != count:
+    if launch is not None and launch.local_size != count:
         raise UserError(
-            f"torchrun has started {launch.size} processes, and --gpus {count} asks for {count}. "
-            "Omit --gpus."
+            f"torchrun has started {launch.local_size} processes on this machine, and --gpus "
+            f"{count} asks for {count}. Omit --gpus."
         )
     if count == 1 or launch is not None:
         return

@@ -78,9 +78,9 @@ class Hours(click.FloatRange):
     "network file, the directory of a run, a pickle of the official TensorFlow code, or a .pth of "
     "pytorch_GAN_zoo's PGAN.")
 @device_option
-@click.option("--gpus", type=click.IntRange(min=1), default=1, show_default=True,
+@click.option("--gpus", type=click.IntRange(min=1),
     help="Number of GPUs of this machine to train on, with one process each, as under torchrun; "
-    "with --device cpu, number of processes.")
+    "with --device cpu, number of processes. 1 if not given.")
 @click.option("--max-hours", type=Hours(min=0, min_open=True), metavar="H",
     help="Stop after this time like after Ctrl-C, with everything saved; --resume continues.")
 @click.option("--scale-schedule", is_flag=True,
@@ -97,7 +97,7 @@ class Hours(click.FloatRange):
 @explain_differences(TRAIN_DIFFERENCES)
 @add_config_options
 # fmt: on
-def main(device: str, gpus: int, lr: float | None, **values: Any) -> None:
+def main(device: str, gpus: int | None, lr: float | None, **values: Any) -> None:
     """Train a progressive GAN, growing from 4x4 to the resolution of the dataset.
 
     \b
@@ -118,7 +118,7 @@ def main(device: str, gpus: int, lr: float | None, **values: Any) -> None:
         field.name: values[field.name] for field in fields(TrainRequest) if field.name != "options"
     }
     request = TrainRequest(**named, options=select_given_fields(values))
-    if not request.is_plan:
+    if gpus is not None and not request.is_plan:
         start_processes(gpus, device)
     with exit_resumable_before_training(), join_processes(device) as members:
         restarted = members.find_restarted_run(request.outdir) if request.resume is None else None

@@ -72,16 +72,16 @@ def test_a_scaled_run_trains_every_resolution_and_shows_lines_and_images(
     assert result.exit_code == 0, result.output
     (run,) = tmp_path.iterdir()
     growth = json.loads((run / "config.json").read_text())["growth"]
-    assert growth["training_kimg"] == growth["transition_kimg"] == 0.125
+    assert growth["training_kimg"] == growth["transition_kimg"] == 0.1125
     for output in (plan, result.output):
-        assert "--scale-schedule: --training-kimg 0.125 (was 3)" in output
+        assert "--scale-schedule: --training-kimg 0.1125 (was 3)" in output
         assert "The run ends" not in output
     rows = [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()]
     assert {row["schedule/resolution"] for row in rows} == {4, 8, 16}
     assert len(list(run.glob("fakes-0*.png"))) >= 1 and "Done. Generate images" in result.output
     resumed = dry_run("--resume", run)
     assert [line.split()[1:4] for line in resumed.splitlines() if "8→16" in line] == [
-        ["8→16", "0.375", "0.5"]
+        ["8→16", "0.3375", "0.45"]
     ]
 
 
