@@ -27,9 +27,10 @@ from progan.data.importers.ignored_files import (
     describe_ignored,
     is_hidden,
     is_image_path,
+    normalize_member_path,
 )
 from progan.data.importers.remote import RemoteSource, Url, copy_to_temporary
-from progan.data.importers.tar_source import TAR_SUFFIXES, is_tar_path, open_tar
+from progan.data.importers.tar_source import is_tar_name, open_tar
 from progan.errors import UserError
 from progan.runtime.workers import call_interruptibly
 
@@ -198,15 +199,6 @@ def open_zip(path: Path) -> tuple[ZipSource, list[IgnoredFile]]:
     return ZipSource(file, members), [*ignored.values(), *replaced]
 
 
-def normalize_member_path(name: str) -> str:
-    """Return the path of a member below the root of the tree: './a//b.png' -> 'a/b.png'.
-
-    Absolute paths lose their root. Nothing is ever unpacked, so that they do no harm.
-    """
-    name = re.sub(r"^[A-Za-z]:/", "", name)
-    return "/".join(part for part in name.split("/") if part not in ("", "."))
-
-
 def _classify_ignored_member(info: zipfile.ZipInfo, member: str) -> FileKind | None:
     """Return why a zip member is left out, by name and attributes; None if it is kept."""
     if ".." in member.split("/"):
@@ -229,12 +221,16 @@ def _describe_member_error(info: zipfile.ZipInfo, error: Exception) -> str:
     return f"damaged in the zip file ({error})"
 
 
-class FileSource(Protocol):
-    """A tree of files that are read whole, from several threads."""
+class FileReader(Protocol):
+    """Files that are read whole, from several threads."""
 
     def read(self, path: str) -> bytes:
         """Return the content of one file; raises UnreadableImage."""
         ...
+
+
+class FileSource(FileReader, Protocol):
+    """A tree of files of any kind."""
 
     def read_start(self, path: str) -> bytes:
         """Return the first bytes of one file, none if it cannot be read."""
@@ -293,7 +289,7 @@ def _list_files(source: Path | Url) -> SourceListing:
 def _open_source(source: Path | Url) -> tuple[FileSource, list[str], list[IgnoredFile]]:
     """Open a source; list the files that may be images, and those left out by their names."""
     if isinstance(source, Url):
-        if not source.name.lower().endswith((".zip", *TAR_SUFFIXES)):
+        if not (is_tar_name(source.name) or source.name.lower().endswith(".zip")):
             remote = RemoteSource(source)
             paths = remote.list_paths()
             hidden = [IgnoredFile(path, classify_hidden(path)) for path in paths if is_hidden(path)]
@@ -302,7 +298,7 @@ def _open_source(source: Path | Url) -> tuple[FileSource, list[str], list[Ignore
     if source.is_dir():
         return FolderSource(source), *list_folder(source)
     if source.is_file():
-        archive, ignored = open_tar(source) if is_tar_path(source) else open_zip(source)
+        archive, ignored = open_tar(source) if is_tar_name(source.name) else open_zip(source)
         return archive, list(archive.members), ignored
     what = "is neither a folder nor a file" if source.exists() else "does not exist"
     raise UserError(f"--source {source} {what}. Name a folder, a zip or a tar file of images.")

@@ -1,5 +1,6 @@
 """Classify the files of a source that are not imported, and describe remedies."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -146,6 +147,15 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b
 def _list_imported_suffixes() -> frozenset[str]:
     # Pillow reads these files of stereo cameras as JPEG, and so does not list their suffix.
     return frozenset({*list_image_extensions(), ".mpo"})
+
+
+def normalize_member_path(name: str) -> str:
+    """Return the path of a member below the root of the tree: './a//b.png' -> 'a/b.png'.
+
+    Absolute paths lose their root. Nothing is ever unpacked, so that they do no harm.
+    """
+    name = re.sub(r"^[A-Za-z]:/", "", name)
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
 def is_image_path(path: str) -> bool:

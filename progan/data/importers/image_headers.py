@@ -14,7 +14,7 @@ from tqdm import tqdm
 from progan.data.format import SkippedImage
 from progan.data.image_source import OnError, UnreadableImage, format_skipped, require_readable
 from progan.data.importers.color import BitDepth, plan_profile_conversion, read_bit_depth
-from progan.data.importers.file_source import FileSource
+from progan.data.importers.file_source import FileReader
 from progan.data.importers.ignored_files import SIGNATURE_BYTES, is_heif
 from progan.data.importers.metadata import (
     UPRIGHT,
@@ -206,7 +206,7 @@ def _has_several_frames(image: Image.Image) -> bool:
 
 
 def read_headers(
-    tree: FileSource, paths: Sequence[str]
+    tree: FileReader, paths: Sequence[str]
 ) -> tuple[list[ImageHeader], list[SkippedImage]]:
     """Return the headers in the order of the paths, and the files that have none."""
     headers, unreadable = [], []
@@ -230,7 +230,7 @@ def read_headers(
 
 def read_usable_headers(
     source: Path | Url,
-    tree: FileSource,
+    tree: FileReader,
     paths: Sequence[str],
     on_error: OnError,
     fault: Callable[[ImageHeader], str] = lambda header: "",

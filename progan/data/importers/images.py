@@ -19,7 +19,7 @@ from progan.data.importers.color import (
     find_partial_range,
     find_peak,
 )
-from progan.data.importers.file_source import FileSource, open_file_source
+from progan.data.importers.file_source import FileReader, open_file_source
 from progan.data.importers.ignored_files import IgnoredFile, describe_ignored
 from progan.data.importers.image_headers import (
     PROGRESS_BAR,
@@ -93,7 +93,7 @@ def import_images(source: Path | Url, options: ImageOptions, say: Say) -> ImageS
 
 def import_tree(
     source: Path | Url,
-    tree: FileSource,
+    tree: FileReader,
     paths: Sequence[str],
     label: Callable[[Sequence[str], int], Labels],
     options: ImageOptions,
@@ -132,7 +132,7 @@ def import_tree(
 
 
 def _make_image_reader(
-    tree: FileSource,
+    tree: FileReader,
     headers: Sequence[ImageHeader],
     size: Size,
     channels: int,
@@ -194,6 +194,10 @@ def exclude_label_file(
     ignored: Iterable[IgnoredFile], source: Path | Url, labels: str
 ) -> list[IgnoredFile]:
     """Leave out the file that `--labels` reads, which is used though it is not an image."""
+    if isinstance(source, Url):
+        if labels != "auto":
+            return list(ignored)  # a file of this machine, which is not below a URL
+        source = Path()  # only paths below the source are compared
     file = source / STYLEGAN_FILE if labels == "auto" else Path(labels)
     return [
         item
@@ -203,7 +207,7 @@ def exclude_label_file(
     ]
 
 
-def _describe_fault(item: ImageHeader, tree: FileSource, options: ImageOptions) -> str:
+def _describe_fault(item: ImageHeader, tree: FileReader, options: ImageOptions) -> str:
     """Return why an image cannot be used, as far as that is known before all are read, or ''.
 
     Images of floating-point values are decoded for it: without --white-level none can be used.
@@ -262,7 +266,7 @@ def _choose_size(
 
 
 def _describe_conversions(
-    headers: Sequence[ImageHeader], tree: FileSource, options: ImageOptions
+    headers: Sequence[ImageHeader], tree: FileReader, options: ImageOptions
 ) -> Iterator[str]:
     """Yield one line for each kind of conversion or neglect, with the number of images.
 
@@ -298,7 +302,7 @@ def _describe_dark_images(found: PartialRange) -> str:
 
 
 def _describe_clipping(
-    headers: Sequence[ImageHeader], tree: FileSource, white: float
+    headers: Sequence[ImageHeader], tree: FileReader, white: float
 ) -> Iterator[str]:
     """Describe images with values above the white level, or far below, or no deep images."""
     paths = [item.path for item in headers if item.depth in ("grey", "float")]
@@ -321,7 +325,7 @@ def _describe_clipping(
 
 
 def _read_peaks(
-    tree: FileSource, paths: Sequence[str], until_bright: bool = False
+    tree: FileReader, paths: Sequence[str], until_bright: bool = False
 ) -> dict[str, float]:
     """Decode images, and return {path: largest value} of those that can be decoded."""
     peaks: dict[str, float] = {}

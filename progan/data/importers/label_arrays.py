@@ -1,11 +1,13 @@
 """Class labels from arrays of indices or one-hot rows."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from progan.data.importers.file_source import make_natural_sort_key
 from progan.errors import UserError
 from progan.runtime.text import format_count
 
@@ -52,6 +54,13 @@ def labels_from_array(stored: npt.NDArray[np.generic], count: int, where: str) -
         )
     num_classes = stored.shape[1] if stored.ndim == 2 else int(indices.max()) + 1
     return Labels(indices, tuple(map(str, range(num_classes))))
+
+
+def labels_from_names(values: Sequence[str]) -> Labels:
+    """Label images by the name of their class; classes are in natural order."""
+    names = sorted(set(values), key=make_natural_sort_key)
+    index = {name: number for number, name in enumerate(names)}
+    return Labels(np.array([index[value] for value in values], dtype=np.int64), tuple(names))
 
 
 def _to_indices(stored: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:

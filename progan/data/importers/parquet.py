@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from progan.data.image_source import ImageSource, Say, UnreadableImage
 from progan.data.importers.file_source import make_natural_sort_key
-from progan.data.importers.ignored_files import SIGNATURE_BYTES
 from progan.data.importers.images import ImageOptions, import_tree
-from progan.data.importers.label_arrays import MAX_CLASSES, Labels
+from progan.data.importers.label_arrays import (
+    MAX_CLASSES,
+    Labels,
+    labels_from_array,
+    labels_from_names,
+)
 from progan.data.importers.remote import Url, copy_all_to_temporary, copy_to_temporary
 from progan.errors import UserError
 from progan.runtime.text import format_count
@@ -51,10 +54,11 @@ def import_parquet(
         UserError: No such files or columns, files of different schemas, or pyarrow is missing.
     """
     tree = ParquetSource(_fetch(source), image_column)
-    labels = _read_labels(tree, label_column)
+    column = _choose_label_column(tree, label_column)
+    labels = _read_labels(tree, column) if column else Labels(None, ())
     say(f"Images are in the column {tree.column!r}.")
     if labels.labels is not None:
-        say(f"{format_count(len(labels.names), 'label')} from the column {labels.column!r} "
+        say(f"{format_count(len(labels.names), 'label')} from the column {column!r} "
             "(--label-column none leaves them out).")  # fmt: skip
 
     def label(kept: Sequence[str], _: int) -> Labels:
@@ -93,14 +97,13 @@ class ParquetSource:
         self.schema: Any = self.files[0].schema_arrow
         self.column = _choose_image_column(self.schema, image_column, source)
         self.groups: list[_Group] = []
-        self.file_starts = []
+        self.first_rows: dict[str, int] = {}  # of each file, by its path below the root
         row = 0
-        for number, file in enumerate(self.files):
-            self.file_starts.append(row)
+        for number, (path, file) in enumerate(zip(self.paths, self.files, strict=True)):
+            self.first_rows[path.relative_to(self.root).as_posix()] = row
             for index in range(file.num_row_groups):
                 self.groups.append(_Group(number, index, row))
                 row += file.metadata.row_group(index).num_rows
-        self.count = row
         if not row:
             raise UserError(f"There is no row in {source}.")
         self._group_starts = np.array([group.first_row for group in self.groups])
@@ -109,19 +112,16 @@ class ParquetSource:
 
     def list_paths(self) -> list[str]:
         """Return a path for each row: 'train-00000.parquet#17'."""
-        names = [path.relative_to(self.root).as_posix() for path in self.paths]
-        ends = [*self.file_starts[1:], self.count]
         return [
             f"{name}#{row}"
-            for name, start, end in zip(names, self.file_starts, ends, strict=True)
-            for row in range(end - start)
+            for name, file in zip(self.first_rows, self.files, strict=True)
+            for row in range(file.metadata.num_rows)
         ]
 
     def row_of(self, path: str) -> int:
         """Return the number of a row among those of all files."""
         name, _, row = path.rpartition("#")
-        file = self.paths.index(self.root / name)
-        return self.file_starts[file] + int(row)
+        return self.first_rows[name] + int(row)
 
     def read(self, path: str) -> bytes:
         """Return the bytes of one image; raises UnreadableImage."""
@@ -135,15 +135,6 @@ class ParquetSource:
         if content is None:
             raise UnreadableImage(path, "has no bytes, at most the path of a file elsewhere")
         return cast(bytes, content)
-
-    def read_start(self, path: str) -> bytes:
-        try:
-            return self.read(path)[:SIGNATURE_BYTES]
-        except UnreadableImage:
-            return b""
-
-    def has(self, path: str) -> bool:
-        return False  # no file but images
 
     def _load_group(self, number: int) -> Any:
         """Return a function from the row in a group to the bytes of its image, or None."""
@@ -277,19 +268,10 @@ def _read_features(schema: Any) -> dict[str, Any]:
     return {name: each for name, each in features.items() if isinstance(each, dict)}
 
 
-class _LabelColumn(NamedTuple):
-    column: str
-    labels: npt.NDArray[np.int64] | None  # of all rows
-    names: tuple[str, ...]
-
-
-def _read_labels(tree: ParquetSource, name: str | None) -> _LabelColumn:
+def _read_labels(tree: ParquetSource, column: str) -> Labels:
     """Return the labels of all rows; raises UserError for a column that cannot hold them."""
     import pyarrow
 
-    column = _choose_label_column(tree, name)
-    if not column:
-        return _LabelColumn("", None, ())
     values = pyarrow.chunked_array(
         [chunk for file in tree.files for chunk in file.read([column]).column(0).chunks]
     )
@@ -300,10 +282,7 @@ def _read_labels(tree: ParquetSource, name: str | None) -> _LabelColumn:
         )
     kind = values.type
     if pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind):
-        names = sorted(set(values.to_pylist()), key=make_natural_sort_key)
-        index = {each: number for number, each in enumerate(names)}
-        numbers = np.array([index[each] for each in values.to_pylist()], dtype=np.int64)
-        return _LabelColumn(column, numbers, tuple(names))
+        return labels_from_names(values.to_pylist())
     if not pyarrow.types.is_integer(kind):
         raise UserError(
             f"The column {column!r} holds {kind}; labels are whole numbers or text. Name another "
@@ -317,8 +296,8 @@ def _read_labels(tree: ParquetSource, name: str | None) -> _LabelColumn:
         )
     names = _read_features(tree.schema).get(column, {}).get("names") or []
     if not isinstance(names, list) or len(names) <= numbers.max():
-        names = [str(number) for number in range(int(numbers.max()) + 1)]
-    return _LabelColumn(column, numbers, tuple(map(str, names)))
+        return labels_from_array(numbers, len(numbers), f"The column {column!r}")
+    return Labels(numbers, tuple(map(str, names)))
 
 
 def _choose_label_column(tree: ParquetSource, name: str | None) -> str:

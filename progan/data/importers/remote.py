@@ -51,10 +51,6 @@ class Url:
     def resolve(self) -> "Url":
         return self
 
-    def __truediv__(self, name: str) -> Path:
-        """Return a path that does not exist: no file of this machine lies below a URL."""
-        return Path("/nonexistent") / name
-
 
 class RemoteSource:
     """A folder of another machine with all folders below it."""
@@ -66,14 +62,16 @@ class RemoteSource:
     def list_paths(self) -> list[str]:
         """Return the paths of all files below the folder; raises UserError."""
         found = _call_patiently(self.url, self.system.find, self.root)
-        prefix = self.root.rstrip("/") + "/"
+        prefix = self.locate("")
         return sorted(path[len(prefix) :] for path in found if path.startswith(prefix))
+
+    def locate(self, path: str) -> str:
+        """Return the path of a file in its file system."""
+        return f"{self.root.rstrip('/')}/{path}"
 
     def read(self, path: str) -> bytes:
         try:
-            content: bytes = _call_patiently(
-                self.url, self.system.cat_file, f"{self.root.rstrip('/')}/{path}"
-            )
+            content: bytes = _call_patiently(self.url, self.system.cat_file, self.locate(path))
         except UserError as error:
             raise UnreadableImage(path, str(error)) from error
         return content
@@ -85,14 +83,13 @@ class RemoteSource:
             return b""
 
     def has(self, path: str) -> bool:
-        return bool(self.system.isfile(f"{self.root.rstrip('/')}/{path}"))
+        return bool(self.system.isfile(self.locate(path)))
 
 
 def copy_to_temporary(url: Url) -> Path:
     """Copy a file of another machine into a temporary folder; raises UserError."""
     system, path = _open_filesystem(url)
-    folder = Path(mkdtemp(prefix="progan-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = _make_temporary_folder()
     _call_patiently(url, system.get_file, path, str(folder / url.name))
     return folder / url.name
 
@@ -100,14 +97,19 @@ def copy_to_temporary(url: Url) -> Path:
 def copy_all_to_temporary(url: Url, suffixes: tuple[str, ...]) -> Path:
     """Copy the files below a URL that end so into a temporary folder; raises UserError."""
     source = RemoteSource(url)
-    folder = Path(mkdtemp(prefix="progan-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = _make_temporary_folder()
     for path in source.list_paths():
         if path.lower().endswith(suffixes):
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            content = f"{source.root.rstrip('/')}/{path}"
-            _call_patiently(url, source.system.get_file, content, str(target))
+            _call_patiently(url, source.system.get_file, source.locate(path), str(target))
+    return folder
+
+
+def _make_temporary_folder() -> Path:
+    """Make a folder that is removed when the process ends."""
+    folder = Path(mkdtemp(prefix="progan-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 

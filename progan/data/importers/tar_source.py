@@ -24,6 +24,7 @@ from progan.data.importers.ignored_files import (
     classify_hidden,
     is_hidden,
     is_image_path,
+    normalize_member_path,
 )
 from progan.errors import UserError
 
@@ -65,9 +66,9 @@ class TarSource:
         return content
 
 
-def is_tar_path(path: Path) -> bool:
+def is_tar_name(name: str) -> bool:
     """Check by its name if a file is a tar file."""
-    return path.name.lower().endswith(TAR_SUFFIXES)
+    return name.lower().endswith(TAR_SUFFIXES)
 
 
 def open_tar(path: Path) -> tuple[TarSource, list[IgnoredFile]]:
@@ -87,10 +88,10 @@ def open_tar(path: Path) -> tuple[TarSource, list[IgnoredFile]]:
             for info in archive:
                 if info.isdir():
                     continue
-                if kind := _classify_member(info):
+                name = normalize_member_path(info.name)
+                if kind := _classify_member(info, name):
                     ignored.append(IgnoredFile(info.name, kind))
                     continue
-                name = _normalize(info.name)
                 if name in members and is_image_path(name):
                     ignored.append(IgnoredFile(name, REPLACED_IN_TAR))
                 members[name] = _Place(info.offset_data, info.size)
@@ -135,19 +136,12 @@ def _import_zstandard() -> Any:
     return zstandard
 
 
-def _classify_member(info: tarfile.TarInfo) -> FileKind | None:
-    """Return why a member is left out, by its name and type; None if it is kept."""
+def _classify_member(info: tarfile.TarInfo, path: str) -> FileKind | None:
+    """Return why the member at a path is left out, by name and type; None if it is kept."""
     if info.issym() or info.islnk():
         return TAR_LINK
     if not info.isreg():
         return SPECIAL
     if info.name.startswith(("/", "\\")) or ".." in info.name.split("/"):
         return OUTSIDE_TAR
-    if is_hidden(_normalize(info.name)):
-        return classify_hidden(_normalize(info.name))
-    return None
-
-
-def _normalize(name: str) -> str:
-    """Return a path without empty parts: './a//b.png' -> 'a/b.png'."""
-    return "/".join(part for part in name.split("/") if part not in ("", "."))
+    return classify_hidden(path) if is_hidden(path) else None

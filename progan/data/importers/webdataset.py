@@ -15,17 +15,11 @@ import numpy as np
 
 from progan.data.image_source import ImageSource, Say
 from progan.data.importers.file_source import make_natural_sort_key
-from progan.data.importers.ignored_files import (
-    OTHER,
-    SIGNATURE_BYTES,
-    IgnoredFile,
-    describe_ignored,
-    is_image_path,
-)
+from progan.data.importers.ignored_files import OTHER, IgnoredFile, describe_ignored, is_image_path
 from progan.data.importers.images import ImageOptions, import_tree
-from progan.data.importers.label_arrays import Labels
+from progan.data.importers.label_arrays import Labels, labels_from_array, labels_from_names
 from progan.data.importers.remote import Url, copy_all_to_temporary, copy_to_temporary
-from progan.data.importers.tar_source import TAR_SUFFIXES, TarSource, open_tar
+from progan.data.importers.tar_source import TAR_SUFFIXES, TarSource, is_tar_name, open_tar
 from progan.errors import UserError
 from progan.runtime.text import format_count
 
@@ -41,9 +35,6 @@ class ShardedSource:
     def read(self, path: str) -> bytes:
         shard, member = path.split("/", 1)
         return self.shards[shard].read(member)
-
-    def read_start(self, path: str) -> bytes:
-        return self.read(path)[:SIGNATURE_BYTES]
 
     def has(self, path: str) -> bool:
         shard, _, member = path.partition("/")
@@ -78,7 +69,7 @@ def import_webdataset(
     say(f"{format_count(len(tree.shards), 'shard')} with {format_count(len(paths), 'sample')}.")
 
     def label(kept: Sequence[str], _: int) -> Labels:
-        return _read_labels(tree, kept, key, label_key, say)
+        return _read_labels(tree, kept, label_key, say)
 
     return import_tree(source, tree, paths, label, options, say)
 
@@ -98,11 +89,11 @@ def _list_shards(source: Path | Url) -> list[Path]:
     Those of another machine are copied.
     """
     if isinstance(source, Url):
-        if source.name.lower().endswith(TAR_SUFFIXES):
+        if is_tar_name(source.name):
             return [copy_to_temporary(Url(name)) for name in _expand_ranges(source.address)]
         source = copy_all_to_temporary(source, TAR_SUFFIXES)
     if source.is_dir():
-        found = [path for path in source.iterdir() if path.name.lower().endswith(TAR_SUFFIXES)]
+        found = [path for path in source.iterdir() if is_tar_name(path.name)]
         if not found:
             raise UserError(f"There is no tar file in {source}.")
         return sorted(found, key=lambda path: make_natural_sort_key(path.name))
@@ -163,7 +154,7 @@ def _choose_image_key(found: dict[str, list[str]], wanted: str | None, source: P
 
 
 def _read_labels(
-    tree: ShardedSource, paths: Sequence[str], key: str, label_key: str | None, say: Say
+    tree: ShardedSource, paths: Sequence[str], label_key: str | None, say: Say
 ) -> Labels:
     """Return the labels of images; numbers are class indices, text is sorted."""
     if label_key == "none":
@@ -177,21 +168,16 @@ def _read_labels(
         return Labels(None, ())
     if lacking:
         raise UserError(f"{lacking[0]} is missing, which --label-key {label_key} is read from.")
-    values = [
-        _parse_label(tree.read(member), member, label_key) for member in members
-    ]  # fmt: skip
+    values = [_parse_label(tree.read(member), member, label_key) for member in members]
     where = ".cls" if label_key is None else f"{label_key!r} of .json"
     indices = [value for value in values if isinstance(value, int)]
     if len(indices) == len(values):
-        names = tuple(map(str, range(max(indices) + 1)))
-        numbers = np.array(indices, dtype=np.int64)
+        labels = labels_from_array(np.array(indices), len(values), where)
     else:
-        texts = [str(value) for value in values]
-        names = tuple(sorted(set(texts), key=make_natural_sort_key))
-        index = {name: number for number, name in enumerate(names)}
-        numbers = np.array([index[text] for text in texts], dtype=np.int64)
-    say(f"{format_count(len(names), 'label')} from {where} (--label-key none leaves them out).")
-    return Labels(numbers, names)
+        labels = labels_from_names([str(value) for value in values])
+    count = format_count(len(labels.names), "label")
+    say(f"{count} from {where} (--label-key none leaves them out).")
+    return labels
 
 
 def _parse_label(content: bytes, member: str, label_key: str | None) -> int | str:
