@@ -34,7 +34,7 @@ from progan import run_directory
 from progan.diagnosis.diagnose import diagnose_after_each_tick
 from progan.diagnosis.history import read_history
 from progan.diagnosis.status import translate_old_status_name
-from progan.runtime.files import write_atomically
+from progan.runtime.files import read_json_lines, write_atomically
 
 SWD = "SWDx1e3_avg"
 HELD_OUT = "held-out.jsonl"  # metrics of all snapshots against held-out images
@@ -214,14 +214,10 @@ def last_values(run: Path) -> dict[str, float]:
 
 def read_swd_curve(run: Path) -> list[list[float]]:
     """Return [minutes, kimg, SWD] of each snapshot whose SWD was measured in training."""
-    lines = [
-        json.loads(line)
-        for file in run.glob(f"{run_directory.METRIC_PREFIX}swd*.jsonl")
-        for line in file.read_text("utf-8").splitlines()
-    ]
     return sorted(
         [round(60 * line["hours"], 2), line["kimg"], round(line["values"][SWD], 2)]
-        for line in lines
+        for file in run.glob(f"{run_directory.METRIC_PREFIX}swd*.jsonl")
+        for line in read_json_lines(file)
         if "hours" in line and SWD in line["values"]
     )
 

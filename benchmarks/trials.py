@@ -139,16 +139,13 @@ def penalty_cifar10(settings: Settings) -> Iterator[Trial]:
     yield from _gradient_at(settings, "cpu", " --mirror --precision bf16")
 
 
+_MODERN = "--g-lr 0.005 --d-lr 0.005 --penalty-interval 4 --training-kimg 6 --transition-kimg 2"
 # Options of rows, and the length of their runs: of --kimg, where all take equal time on one core.
 RECIPE_ROWS = {
     "paper": ("--g-lr 0.006 --d-lr 0.006 --training-kimg 4 --transition-kimg 4", 1.0),
-    "modern": (
-        "--g-lr 0.005 --d-lr 0.005 --penalty-interval 4 --training-kimg 6 --transition-kimg 2", 1.23
-    ),
-    "modern, half the time": (
-        "--g-lr 0.005 --d-lr 0.005 --penalty-interval 4 --training-kimg 6 --transition-kimg 2", 0.8
-    ),
-}  # fmt: skip
+    "modern": (_MODERN, 1.23),
+    "modern, half the time": (_MODERN, 0.8),
+}
 
 
 def recipe(settings: Settings) -> Iterator[Trial]:

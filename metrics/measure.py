@@ -72,11 +72,8 @@ def measure(
         num_images: On each side; None: as `make_plan` chooses.
         record: Store the rows of a run's networks with the run.
     """
-    device, is_network = choose_device(sources.device), sources.network is not None
-    set_precision("fp32")  # TF32 keeps three digits
-    measured = sources.measured
-    files = find_networks(measured) if is_network else [measured]
-    newest, reals = open_pair(sources, files[-1], device)
+    device, files, newest, reals = _open_measured(sources)
+    is_network, measured = sources.network is not None, sources.measured
     reals = flip_half_of_source(reals) if mirror else reals
     reals = swap_held_out(reals) if held_out else reals
     plan = make_plan(newest, reals, names, num_images, repeats=repeats)
@@ -116,10 +113,7 @@ def measure_values(
     for name in names:
         if name not in METRICS:
             raise UserError(f"Unknown metric {name!r}. Metrics: {', '.join(METRICS)}.")
-    device, is_network = choose_device(sources.device), sources.network is not None
-    set_precision("fp32")  # TF32 keeps three digits
-    file = find_networks(sources.measured)[-1] if is_network else sources.measured
-    images, reals = open_pair(sources, file, device)
+    device, _, images, reals = _open_measured(sources)
     plan = make_plan(images, reals, names, num_images, repeats=1)
     context = create_context(names, sources.detector, sources.seed, device)
     measured, baseline = evaluate({SINGLE_ROW: lambda: images}, reals, plan, context)
@@ -129,6 +123,16 @@ def measure_values(
         }
         for key, row in (("images", measured), ("reals", baseline))
     }
+
+
+def _open_measured(
+    sources: SourceOptions,
+) -> tuple[torch.device, list[Path], SampleSource, SampleSource]:
+    """Return the device, the files to measure, the last of them opened, and the reals."""
+    device, measured = choose_device(sources.device), sources.measured
+    set_precision("fp32")  # TF32 keeps three digits
+    files = find_networks(measured) if sources.network is not None else [measured]
+    return device, files, *open_pair(sources, files[-1], device)
 
 
 def _open_measured_source(path: Path, sources: SourceOptions, device: torch.device) -> SampleSource:

@@ -29,7 +29,7 @@ from progan.sampling.latents import (
 )
 from progan.sampling.render import render_single, to_uint8_pixels
 from progan.sampling.snapshot_file import Snapshot
-from progan.sampling.truncation import find_centres, truncate
+from progan.sampling.truncation import truncate_labelled
 from progan.sizes import Size
 
 Array = npt.NDArray[Any]
@@ -92,8 +92,7 @@ class TrainedGenerator:
         seeds = _parse_seeds(seeds)
         snapshot = self._select_resolution(resolution)
         latents, labels = self.latents(seeds), self._make_one_hot_labels(labels, seeds)
-        if truncation != 1:
-            latents = truncate(latents, find_centres(snapshot, labels), truncation)
+        latents = truncate_labelled(snapshot, latents, labels, truncation)
         images = render_single(snapshot, latents, labels)
         return np.stack([to_uint8_pixels(image) for image in images])
 

@@ -29,14 +29,12 @@ TRAIN_DIFFERENCES = {
     "cbase": "--fmap-base is half of it: for --cbase 32768, pass --fmap-base 16384.",
     "freezed": "--freeze-d counts resolutions, --freezed layers, of which most resolutions have "
         "two or three.",
-    "epochs": "Lengths are in thousands of images: for E epochs of N images, pass --total-kimg "
-        "E*N/1000.",
-    "n-epochs": "Lengths are in thousands of images: for E epochs of N images, pass --total-kimg "
-        "E*N/1000.",
+    **dict.fromkeys(("epochs", "n-epochs"), "Lengths are in thousands of images: for E epochs of N "
+        "images, pass --total-kimg E*N/1000."),
     "dataroot": "--data takes a dataset; dataset_tool.py create-from-images makes one of a folder "
         "of images.",
-    "workers": "There is nothing to set: images are read ahead by a thread.",
-    "num-workers": "There is nothing to set: images are read ahead by a thread.",
+    **dict.fromkeys(("workers", "num-workers"),
+        "There is nothing to set: images are read ahead by a thread."),
     "fp32": "--precision takes fp32, the default, tf32, bf16 or fp16.",
     "map-depth": "Networks of progressive growing have no mapping network.",
 }

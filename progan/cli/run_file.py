@@ -15,7 +15,7 @@ from progan.errors import UserError
 from progan.options import group_offered_fields
 
 YAML_SUFFIXES = (".yaml", ".yml")
-# Set by the dataset, or for one command only.
+# For one command only.
 NOT_IN_FILES = ("config", "print_config", "resume", "dry_run", "help", "version")
 NAMES = ("preset", "data", "init_from")  # options that are no fields of the config
 
@@ -34,7 +34,7 @@ def read_run_file(file: Path, offered: Iterable[str]) -> dict[str, Any]:
     """
     values = _parse(file)
     if any(isinstance(values.get(name), Mapping) for name in SECTIONS):
-        values = _list_changes_from_preset(file, values)
+        values = _list_changes_from_preset(values)
     named = {
         str(name).strip().lstrip("-").replace("-", "_"): value for name, value in values.items()
     }
@@ -95,7 +95,7 @@ def _parse_yaml(file: Path, text: str) -> Any:
         raise UserError(f"{file} cannot be read as YAML: {error}") from error
 
 
-def _list_changes_from_preset(file: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+def _list_changes_from_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a config.json that differ from those of its preset."""
     run = from_dict(values)
     name = run.preset if run.preset in presets.PRESETS else presets.DEFAULT

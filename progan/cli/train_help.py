@@ -22,6 +22,8 @@ from progan.config import (
 )
 from progan.invocation import command_line
 from progan.options import ConfigOption
+from progan.runtime.text import format_table
+from progan.schedule import lookup_exact_resolution
 
 PRESET_KEY = "progan.preset"  # of the context: the preset whose defaults help shows
 HEADINGS: dict[Any, str] = {
@@ -130,18 +132,11 @@ def format_presets() -> str:
     for name in presets.PRESETS:
         run, about = presets.preset(name), presets.describe(name)
         resolution, growth = run.network.resolution, run.growth
-        batch = dict(growth.batch_at).get(resolution, growth.batch)
+        batch = lookup_exact_resolution(growth.batch_at, resolution, growth.batch)
         numbers = (str(resolution), f"{growth.total_kimg:g}", str(batch))
         rows.append((name, *numbers, about.purpose, about.needs))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if column in (1, 2, 3) else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join([*lines, "", PRESET_NOTE])
+    lines = format_table(rows, left=(0, 4, 5)).splitlines()
+    return "\n".join([*map(str.rstrip, lines), "", PRESET_NOTE])
 
 
 help_all_option = click.option(

@@ -1,6 +1,5 @@
 """Start or resume the training that train.py was asked for. Imports torch."""
 
-import math
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -18,7 +17,6 @@ from progan.cli.run_file import format_run_file
 from progan.cli.train import TrainRequest, require_metrics
 from progan.command import Interrupted, describe_os_error
 from progan.config import Run, list_config_changes
-from progan.data.loader import compute_cache_budget_bytes
 from progan.data.reader import Dataset
 from progan.data.summary import describe_empty_classes
 from progan.errors import UserError
@@ -26,12 +24,13 @@ from progan.invocation import command_line, list_command_words
 from progan.option_fields import format_option_name
 from progan.runtime.devices import describe_device, set_precision
 from progan.runtime.log import Log, NullLog
-from progan.runtime.signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, StopSignal
+from progan.runtime.signals import EXIT_INTERRUPTED, EXIT_RESUMABLE
 from progan.runtime.text import escape_controls, format_count
 from progan.runtime.torch_settings import require_compile_cache_or_replace, set_cpu_threads
-from progan.training.acceleration import COMPILING, prepare_execution
+from progan.training.acceleration import COMPILING
+from progan.training.in_process import train_until_stopped
 from progan.training.init_from import Transfer, apply_transfer, describe_transfer
-from progan.training.loop import TrainContext, train
+from progan.training.loop import TrainContext
 from progan.training.plan import describe_plan, list_dry_run_notes, list_startup_notes
 from progan.training.precision import require_precision
 from progan.training.resume import (
@@ -194,15 +193,11 @@ def _train_and_exit(training: Training, request: TrainRequest, members: TrainPro
         log(line)
     broadcast_state(state, group)
     try:
-        execution = prepare_execution(run, state, device, log, group, members.local_size)
-        with StopSignal(request.max_hours or math.inf, announce=group.is_main) as interrupts:
-            context = TrainContext(
-                run=run, dataset=dataset, directory=directory, device=device, log=log,
-                metrics=metrics, interrupts=interrupts, group=group, steps=execution.steps,
-                expected=execution.expected,
-                device_data_bytes=compute_cache_budget_bytes(run.device_data_gib, device),
-            )  # fmt: skip
-            end = train(context, state)
+        context = TrainContext(
+            run=run, dataset=dataset, directory=directory, device=device, log=log,
+            metrics=metrics, group=group,
+        )  # fmt: skip
+        end = train_until_stopped(context, state, request.max_hours, members.local_size)
     except OSError as error:
         error.filename = error.filename or str(directory)  # a failing write() names no path
         with suppress(OSError):  # the same disk

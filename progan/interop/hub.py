@@ -5,7 +5,6 @@ huggingface_hub is needed.
 """
 
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +50,12 @@ def push_network(network: Path, repo: str, *, private: bool, samples: bytes, car
     api = hub.HfApi()
     try:
         page = api.create_repo(repo, private=private, exist_ok=True)
-        with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / NETWORK_FILE).write_bytes(network.read_bytes())
-            (Path(folder) / CARD_FILE).write_text(card, "utf-8")
-            (Path(folder) / SAMPLES_FILE).write_bytes(samples)
-            api.upload_folder(
-                repo_id=repo, folder_path=folder, commit_message=f"Upload {network.name}"
-            )
+        contents = {NETWORK_FILE: network, CARD_FILE: card.encode(), SAMPLES_FILE: samples}
+        files = [
+            hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=content)
+            for name, content in contents.items()
+        ]
+        api.create_commit(repo, files, commit_message=f"Upload {network.name}")
     except Exception as error:  # httpx's, huggingface_hub's
         raise UserError(f"Cannot upload to {repo}: {_describe(error)}") from error
     return str(page)

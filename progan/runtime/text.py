@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain, count
 
 _CONTROLS = {"Cc", "Cs", "Zl", "Zp"}  # control characters, surrogates, line separators
@@ -157,10 +157,13 @@ def format_duration(seconds: float) -> str:
     return f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"
 
 
-def format_table(rows: list[tuple[str, ...]]) -> str:
-    """Align the cells of each column to the right."""
+def format_table(rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> str:
+    """Align the cells of each column to the right, those of the columns `left` to the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        "  ".join(
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
         for row in rows
     )

@@ -39,7 +39,7 @@ from progan.sampling.latents import (
 )
 from progan.sampling.options import GenerateOptions, parse_grid
 from progan.sampling.snapshot_file import Snapshot
-from progan.sampling.truncation import truncate_batch, truncate_path
+from progan.sampling.truncation import truncate_batch
 from progan.sampling.video import (
     GROWTH_SEEDS,
     frame_size,
@@ -157,7 +157,7 @@ def _make_interpolation_frames(request: GenerateRequest, snapshot: Snapshot) -> 
         if options.class_name is not None:
             labels = labels_of_class(snapshot, path.labels, options.class_name)
             path = LatentPath(path.latents, labels)
-        path = truncate_path(snapshot, path, options.trunc)
+        path = truncate_batch(snapshot, path, options.trunc)
     return Frames(columns, rows, interpolation_frames(snapshot, path, columns, rows))
 
 

@@ -10,6 +10,7 @@ the sphere, by the angle times psi.
 """
 
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -26,20 +27,19 @@ TYPICAL_SHARE = 0.1  # of the latents, the nearest to the mean
 MAX_CENTRE_LEVEL = 4  # images of 16x16 tell what is typical
 
 
-def truncate_batch(snapshot: Snapshot, latent_batch: LatentBatch, psi: float) -> LatentBatch:
-    """Return latents that are pulled toward the centre of their class; 1 leaves them."""
-    if psi == 1:
-        return latent_batch
-    centres = find_centres(snapshot, latent_batch.labels)
-    return replace(latent_batch, latents=truncate(latent_batch.latents, centres, psi))
+Batch = TypeVar("Batch", LatentBatch, LatentPath)
 
 
-def truncate_path(snapshot: Snapshot, path: LatentPath, psi: float) -> LatentPath:
-    """Return the path of a video with its latents pulled toward the centre of their class."""
+def truncate_batch(snapshot: Snapshot, batch: Batch, psi: float) -> Batch:
+    """Return a batch, or the path of a video, with the latents of `truncate_labelled`."""
     if psi == 1:
-        return path
-    centres = find_centres(snapshot, path.labels)
-    return LatentPath(truncate(path.latents, centres, psi), path.labels)
+        return batch
+    return replace(batch, latents=truncate_labelled(snapshot, batch.latents, batch.labels, psi))
+
+
+def truncate_labelled(snapshot: Snapshot, latents: Tensor, labels: Tensor, psi: float) -> Tensor:
+    """Pull latents toward the centre of their labels, [..., n] and [..., label_size]; 1: do not."""
+    return latents if psi == 1 else truncate(latents, find_centres(snapshot, labels), psi)
 
 
 def truncate(latents: Tensor, centres: Tensor, psi: float) -> Tensor:

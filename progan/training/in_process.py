@@ -1,28 +1,27 @@
 """`progan.train`: train in Python, in this process, as train.py does."""
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from progan import presets, run_directory
-from progan.config import override
+from progan import run_directory
 from progan.data.loader import compute_cache_budget_bytes
 from progan.errors import UserError
 from progan.runtime.devices import choose_device, set_precision
-from progan.runtime.distributed import SINGLE_PROCESS
 from progan.runtime.lock import exclusive_lock
 from progan.runtime.log import Log
 from progan.runtime.signals import StopSignal
 from progan.runtime.torch_settings import require_compile_cache_or_replace, set_cpu_threads
 from progan.training.acceleration import COMPILING, prepare_execution
 from progan.training.hooks import Callback
-from progan.training.loop import TrainContext
+from progan.training.loop import End, TrainContext
 from progan.training.loop import train as run_loop
 from progan.training.plan import list_startup_notes
 from progan.training.precision import require_precision
 from progan.training.start import resolve_new_run
-from progan.training.state import create_state
+from progan.training.state import TrainState, create_state
 
 
 def train(
@@ -35,7 +34,6 @@ def train(
     settings: Mapping[str, Any],
 ) -> Path:
     """Train a new run, and return its directory; see `progan.train`."""
-    override(presets.preset(preset), settings)  # unknown names and wrong values first
     run, dataset, _ = resolve_new_run(preset, data, None, dict(settings))
     assert dataset is not None
     if run.output.metrics:
@@ -51,13 +49,28 @@ def train(
         log = Log(directory / run_directory.LOG_FILE)
         for line in list_startup_notes(run, settings, device):
             log(line)
-        execution = prepare_execution(run, state, device, log, SINGLE_PROCESS)
-        with StopSignal(max_hours or math.inf) as interrupts:
-            context = TrainContext(
-                run=run, dataset=dataset, directory=directory, device=device, log=log,
-                interrupts=interrupts, steps=execution.steps, expected=execution.expected,
-                device_data_bytes=compute_cache_budget_bytes(run.device_data_gib, device),
-                callbacks=tuple(callbacks),
-            )  # fmt: skip
-            run_loop(context, state)
+        context = TrainContext(
+            run=run, dataset=dataset, directory=directory, device=device, log=log,
+            callbacks=tuple(callbacks),
+        )  # fmt: skip
+        train_until_stopped(context, state, max_hours)
     return directory
+
+
+def train_until_stopped(
+    context: TrainContext, state: TrainState, max_hours: float | None, local_processes: int = 1
+) -> End:
+    """Train to the end of a run, a signal or the time limit, in the fastest way of the machine.
+
+    Args:
+        context: Its `interrupts`, `steps`, `expected` and `device_data_bytes` are set here.
+        local_processes: Processes that share this machine.
+    """
+    run, device, group = context.run, context.device, context.group
+    execution = prepare_execution(run, state, device, context.log, group, local_processes)
+    with StopSignal(max_hours or math.inf, announce=group.is_main) as interrupts:
+        prepared = dataclasses.replace(
+            context, interrupts=interrupts, steps=execution.steps, expected=execution.expected,
+            device_data_bytes=compute_cache_budget_bytes(run.device_data_gib, device),
+        )  # fmt: skip
+        return run_loop(prepared, state)

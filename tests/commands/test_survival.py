@@ -19,7 +19,6 @@ from click.testing import CliRunner, Result
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from progan import run_directory
-from progan.cli import train_run
 from progan.cli.train import main
 from progan.run_directory import list_states
 from progan.runtime.log import Log
@@ -28,6 +27,7 @@ from progan.runtime.weights_file import hash_content
 from progan.sampling.checkpoint_format import read_checkpoint
 from progan.sampling.find_network import find_network
 from progan.sampling.snapshot_file import find_interim_networks, load_network
+from progan.training import in_process
 from progan.training.checkpoint_writer import CheckpointWriter
 from tests.builders import in_foreground, message, noise_dataset, tiny_options
 
@@ -304,7 +304,7 @@ def test_a_signal_before_the_first_step_ends_it_at_once(
     monkeypatch: pytest.MonkeyPatch,
     number: signal.Signals,
 ) -> None:
-    monkeypatch.setattr(train_run, "prepare_execution", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(in_process, "prepare_execution", lambda *_: os.kill(os.getpid(), number))
     result = train("--data", data, "--outdir", tmp_path, *OPTIONS)
     assert result.exit_code == early_code(number)
     assert "Stopped at once, before any state was saved. To start again: " in result.stdout
@@ -322,7 +322,7 @@ def test_a_signal_before_the_first_step_of_a_resumed_run_loses_nothing(
 ) -> None:
     run = finished(data, tmp_path, "--total-kimg", 0.5)
     before = list_states(run)[-1].read_bytes()
-    monkeypatch.setattr(train_run, "prepare_execution", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(in_process, "prepare_execution", lambda *_: os.kill(os.getpid(), number))
     result = train("--resume", run, "--total-kimg", 1)
     assert result.exit_code == early_code(number)
     assert "Stopped at once before the first step; nothing is lost. To resume: " in result.stdout
