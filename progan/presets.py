@@ -7,11 +7,11 @@ stacked-mnist-… those of table 4. The others are GANs of other papers, with th
 given there, at 64x64. Each row holds only what differs from the defaults in config/.
 """
 
-import difflib
 from typing import Any, NamedTuple
 
 from progan.config import Run, override
 from progan.errors import UserError
+from progan.runtime.text import suggest_nearest
 
 # Official batch sizes and learning rates per resolution.
 BATCH_1GPU = ((4, 128), (8, 128), (16, 128), (32, 64), (64, 32), (128, 16), (256, 8), (512, 4))
@@ -202,7 +202,6 @@ def describe(name: str) -> About:
 def preset(name: str) -> Run:
     """Return the run that a preset describes; raise UserError for an unknown name."""
     if name not in PRESETS:
-        close = difflib.get_close_matches(name, PRESETS, n=1)
-        guess = f" Did you mean {close[0]}?" if close else ""
+        guess = suggest_nearest(name, PRESETS)
         raise UserError(f"Unknown preset {name!r}.{guess} Presets: {', '.join(PRESETS)}.")
     return override(Run(preset=name), PRESETS[name])

@@ -1,12 +1,13 @@
 """dataset_tool.py: commands that inspect, verify, extract and compare datasets."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from progan.cli.dataset_create import CREATE_COMMANDS
 from progan.cli.dataset_import import IMPORT_COMMANDS
-from progan.cli.dataset_options import workers_option
+from progan.cli.dataset_options import PathOrUrl, workers_option
 from progan.command import PATH, CommandGroup
 from progan.errors import UserError
 from progan.runtime.files import (
@@ -16,6 +17,9 @@ from progan.runtime.files import (
 )
 from progan.runtime.text import format_count, make_safe_file_name
 from progan.sizes import Size
+
+if TYPE_CHECKING:
+    from progan.data.importers.remote import Url
 
 
 @click.group(cls=CommandGroup)
@@ -38,7 +42,7 @@ def info(dataset: Path) -> None:
 
 
 @main.command()
-@click.argument("source", type=PATH)
+@click.argument("source", type=PathOrUrl())
 @click.option(
     "--resolution",
     type=click.IntRange(min=1),
@@ -48,9 +52,13 @@ def info(dataset: Path) -> None:
 @click.option("--json", "json_file", type=PATH, metavar="FILE", help="Write all problems to it.")
 @workers_option
 def check(
-    source: Path, resolution: int | None, size: str | None, json_file: Path | None, workers: int
+    source: "Path | Url",
+    resolution: int | None,
+    size: str | None,
+    json_file: Path | None,
+    workers: int,
 ) -> None:
-    """Decode every image of a folder, zip or tar file, and list all problems.
+    """Decode every image of a folder, zip or tar file, or of its URL, and list all problems.
 
     The exit code is 0 if create-from-images takes every image as it is, and 1 if it would stop,
     or leave out an image or the labels. Warnings and notes do not change it.

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from progan.command import PATH, report_user_errors
 from progan.config import SECTIONS, Run, from_dict, list_values
 from progan.errors import UserError
 from progan.options import group_offered_fields
+from progan.runtime.text import suggest_nearest
 
 YAML_SUFFIXES = (".yaml", ".yml")
 # For one command only.
@@ -41,7 +41,8 @@ def read_run_file(file: Path, offered: Iterable[str]) -> dict[str, Any]:
     known = set(offered) - set(NOT_IN_FILES)
     for name in named:
         if name not in known:
-            raise UserError(f"{file}: unknown option {name!r}.{_describe_nearest(name, known)}")
+            advice = suggest_nearest(name, known) or " train.py --help lists them."
+            raise UserError(f"{file}: unknown option {name!r}.{advice}")
     return {
         name: _format_value(file, name, value) for name, value in named.items() if value is not None
     }
@@ -127,11 +128,6 @@ def _format_value(file: Path, name: str, value: Any) -> Any:
 def _shorten(value: Any) -> Any:
     """Return whole floats as integers: 12000.0 -> 12000."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _describe_nearest(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f" Did you mean {near[0]}?" if near else " train.py --help lists them."
 
 
 def _use_run_file(context: click.Context, _: click.Parameter, file: Path | None) -> Path | None:

@@ -12,6 +12,7 @@ from progan.explorer import markup
 from progan.explorer.renderer import Renderer
 from progan.explorer.view_state import (
     MAX_PERCENT,
+    MAX_TRUNCATION,
     NUM_SEEDS,
     NamedLatent,
     ViewState,
@@ -72,6 +73,7 @@ class Controls:
     step_percent: gr.Slider
     class_index: gr.Dropdown
     level: gr.Slider
+    truncation: gr.Slider
 
 
 NAMES = Controls.__slots__
@@ -166,6 +168,10 @@ def make_number_changes(renderer: Renderer) -> dict[str, tuple[NumberChange, ran
             lambda view, level: replace(view, level=level),
             range(renderer.levels[0], renderer.levels[-1] + 1),
         ),
+        "truncation": (
+            lambda view, percent: replace(view, truncation=percent),
+            range(MAX_TRUNCATION + 1),
+        ),
     }
 
 
@@ -185,4 +191,5 @@ def control_values(renderer: Renderer, view: ViewState) -> dict[str, Any]:
         "step_percent": view.step_percent,
         "class_index": CLASS_OF_SEED if view.class_index is None else view.class_index,
         "level": view.level,
+        "truncation": view.truncation,
     }

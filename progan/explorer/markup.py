@@ -3,7 +3,13 @@
 from html import escape
 
 from progan.explorer.renderer import IMAGE_PATH, Renderer, SavedFiles
-from progan.explorer.view_state import ImageSpec, ViewState, describe_latent, format_query
+from progan.explorer.view_state import (
+    MAX_PERCENT,
+    ImageSpec,
+    ViewState,
+    describe_latent,
+    format_query,
+)
 
 MAX_CLASS_CHARS = 40  # longer class names are cut in the caption
 MAX_PIXELATED_SIDE, MAX_PIXELATED_TILE_SIDE = 256, 64  # px; enlarged by repeating pixels
@@ -50,6 +56,8 @@ def format_caption(renderer: Renderer, spec: ImageSpec, max_class_chars: int | N
         name = renderer.class_names[index]
         is_long = max_class_chars is not None and len(name) > max_class_chars
         parts.append(f"{name[: max_class_chars - 1]}…" if max_class_chars and is_long else name)
+    if spec.truncation != MAX_PERCENT:
+        parts.append(f"truncation {spec.truncation / MAX_PERCENT:g}")
     text = " · ".join([*parts, str(renderer.size(spec.level))])
     return text[:1].upper() + text[1:]
 

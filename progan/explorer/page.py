@@ -21,6 +21,7 @@ from progan.explorer.renderer import IMAGE_PATH, Renderer, save_image_and_latent
 from progan.explorer.server import ICON_PATH, MANIFEST_PATH, restrict_to_local_page
 from progan.explorer.view_state import (
     MAX_PERCENT,
+    MAX_TRUNCATION,
     ImageSpec,
     NamedLatent,
     ViewState,
@@ -115,6 +116,7 @@ def build_page(
                 with gr.Row():
                     class_index = _class_dropdown(renderer, first)
                     level = _level_slider(renderer, first)
+                truncation = _truncation_slider(first)
         controls = Controls(
             image=image,
             back=back,
@@ -125,6 +127,7 @@ def build_page(
             step_percent=step_percent,
             class_index=class_index,
             level=level,
+            truncation=truncation,
         )
         callbacks = Callbacks(renderer, session, controls)
         callbacks.connect(
@@ -200,6 +203,19 @@ def _level_slider(renderer: Renderer, first: ViewState) -> gr.Slider:
         min_width=150,
         buttons=[],
         elem_id="level",
+    )
+
+
+def _truncation_slider(first: ViewState) -> gr.Slider:
+    return gr.Slider(
+        0,
+        MAX_TRUNCATION,
+        first.truncation,
+        step=5,
+        label="Truncation, %: less is more typical, 100 as it is",
+        min_width=150,
+        buttons=[],
+        elem_id="truncation",
     )
 
 

@@ -9,7 +9,15 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from progan.explorer.view_state import ImageSpec, compute_latent, describe_latent
+from torch import Tensor
+
+from progan.explorer.view_state import (
+    MAX_PERCENT,
+    MAX_TRUNCATION,
+    ImageSpec,
+    compute_latent,
+    describe_latent,
+)
 from progan.images import Pixels, save_png, to_pil
 from progan.invocation import command_line
 from progan.runtime.files import make_folder
@@ -22,6 +30,7 @@ from progan.sampling.latents import (
 )
 from progan.sampling.render import render_single, to_uint8_pixels
 from progan.sampling.snapshot_file import Snapshot
+from progan.sampling.truncation import find_centre, truncate
 from progan.sizes import Size
 
 IMAGE_PATH = "/image"  # where the server has the images
@@ -34,12 +43,14 @@ class Renderer:
     Attributes:
         file: The network file.
         fingerprint: Hash of its content.
+        _centres: Centres of truncation that were found, by class and level.
     """
 
     snapshot: Snapshot
     file: Path
     fingerprint: str
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _centres: dict[tuple[int | None, int], Tensor] = field(default_factory=dict)
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -61,9 +72,11 @@ class Renderer:
         return self.snapshot.generator.config.size(level)
 
     def can_render(self, spec: ImageSpec) -> bool:
-        """True if the network has the level and the class."""
-        return spec.level in self.levels and (
-            spec.class_index is None or spec.class_index < len(self.class_names)
+        """True if the network has the level and the class, and the truncation is allowed."""
+        return (
+            spec.level in self.levels
+            and spec.truncation <= MAX_TRUNCATION
+            and (spec.class_index is None or spec.class_index < len(self.class_names))
         )
 
     def class_of(self, spec: ImageSpec) -> int | None:
@@ -81,6 +94,12 @@ class Renderer:
         latent = compute_latent(spec.latent, self.latent_size)
         label = seed_labels([self.class_of(spec) or 0], len(self.class_names))
         with self._lock:
+            if spec.truncation != MAX_PERCENT:
+                key = self.class_of(spec), spec.level
+                if key not in self._centres:  # finding it takes 1,024 small images
+                    self._centres[key] = find_centre(network, label[0])
+                centre = self._centres[key]
+                latent = truncate(latent, centre, spec.truncation / MAX_PERCENT)
             (image,) = render_single(network, latent, label)
             return to_uint8_pixels(image)
 
@@ -118,13 +137,15 @@ def save_image_and_latent(
 
 
 def file_stem(renderer: Renderer, spec: ImageSpec) -> str:
-    """Return 'seed0007-3steps-class2-16px'; parts other than the seed only if they differ."""
+    """Return e.g. seed0007-3steps-class2-trunc70-16px; parts but the seed only if they differ."""
     steps, index = len(spec.latent.steps), spec.class_index
     parts = [f"seed{spec.latent.seed:04d}"]
     if steps:
         parts.append(f"{steps}step{'s' * (steps > 1)}")
     if index is not None:
         parts.append(f"class{index}")
+    if spec.truncation != MAX_PERCENT:
+        parts.append(f"trunc{spec.truncation}")
     if spec.level != renderer.levels[-1]:
         parts.append(f"{1 << spec.level}px")
     return "-".join(parts)
@@ -136,6 +157,7 @@ def reproduce_command(renderer: Renderer, spec: ImageSpec, latent: Path) -> str:
     words = ["--network", renderer.file, "--latents", latent]
     words += [] if index is None else ["--class", renderer.class_names[index]]
     words += [] if spec.level == renderer.levels[-1] else ["--resolution", 1 << spec.level]
+    words += [] if spec.truncation == MAX_PERCENT else ["--trunc", spec.truncation / MAX_PERCENT]
     return command_line("generate", *words, "--outdir", folder, portable=True)
 
 

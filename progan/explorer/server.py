@@ -21,7 +21,7 @@ import click
 
 from progan.errors import UserError
 from progan.explorer.renderer import IMAGE_PATH, Renderer
-from progan.explorer.view_state import NamedLatent, ViewState, restart_at_seed
+from progan.explorer.view_state import MAX_PERCENT, NamedLatent, ViewState, restart_at_seed
 from progan.interop.load import load_snapshot
 from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import require_folder_or_nothing
@@ -92,7 +92,13 @@ def _make_initial_view(options: GenerateOptions, snapshot: Snapshot) -> ViewStat
     seed = 0 if options.seeds is None else parse_seeds(options.seeds)[0]
     index = None if options.class_name is None else class_index(snapshot, options.class_name)
     level = select_resolution(snapshot, options.resolution).level
-    view = ViewState(latent=NamedLatent(seed), target=seed, class_index=index, level=level)
+    view = ViewState(
+        latent=NamedLatent(seed),
+        target=seed,
+        class_index=index,
+        level=level,
+        truncation=round(options.trunc * MAX_PERCENT),
+    )
     return restart_at_seed(view, seed)
 
 

@@ -18,6 +18,7 @@ from progan.sampling.latents import seed_latents
 
 NUM_SEEDS = 2**32  # as many as NumPy has
 MAX_PERCENT = 100
+MAX_TRUNCATION = 200  # percent; of --trunc, too
 MAX_STEPS = 256  # each takes time to compute
 STEP = re.compile(r"([0-9]{1,3})to([0-9]{1,10})")
 NEIGHBOURS = 8
@@ -113,11 +114,13 @@ class ImageSpec:
     Attributes:
         class_index: None: the class of the seed, or the network has none.
         level: log2 of the resolution.
+        truncation: Psi of --trunc, in percent.
     """
 
     latent: NamedLatent
     class_index: int | None
     level: int
+    truncation: int = MAX_PERCENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +132,7 @@ class ViewState:
         target, percent: The seed that the slider interpolates to, and its value, 0…100.
         neighbour_page: Neighbours that are shown: 0: the first ones, 1: the next ones.
         step_percent: Distance of neighbours, in percent of the way to their seeds.
-        class_index, level: As in ImageSpec.
+        class_index, level, truncation: As in ImageSpec.
     """
 
     latent: NamedLatent
@@ -139,6 +142,7 @@ class ViewState:
     step_percent: int = DEFAULT_STEP_PERCENT
     class_index: int | None = None
     level: int
+    truncation: int = MAX_PERCENT
 
     @property
     def current_latent(self) -> NamedLatent:
@@ -146,7 +150,7 @@ class ViewState:
 
     @property
     def spec(self) -> ImageSpec:
-        return ImageSpec(self.current_latent, self.class_index, self.level)
+        return ImageSpec(self.current_latent, self.class_index, self.level, self.truncation)
 
     @property
     def can_step(self) -> bool:
@@ -159,9 +163,7 @@ class ViewState:
         if not self.can_step:
             return {}
         return {
-            seed: ImageSpec(
-                add_step(self.current_latent, seed, self.step_percent), self.class_index, self.level
-            )
+            seed: replace(self.spec, latent=add_step(self.current_latent, seed, self.step_percent))
             for seed in list_neighbour_seeds(self.current_latent, self.neighbour_page, NEIGHBOURS)
         }
 
@@ -209,16 +211,25 @@ def turn_neighbour_page(view: ViewState) -> ViewState:
 
 
 def format_query(spec: ImageSpec) -> str:
-    """Return the query of an image's URL: 'at=7,25to12&class=2&level=4'."""
-    fields = {"at": format_latent(spec.latent), "class": spec.class_index, "level": spec.level}
+    """Return the query of an image's URL: 'at=7,25to12&class=2&level=4&psi=70'."""
+    fields = {
+        "at": format_latent(spec.latent),
+        "class": spec.class_index,
+        "level": spec.level,
+        "psi": None if spec.truncation == MAX_PERCENT else spec.truncation,
+    }
     return urlencode({key: value for key, value in fields.items() if value is not None}, safe=",")
 
 
 def parse_query(query: Mapping[str, str]) -> ImageSpec | None:
     """Parse a query of `format_query`; None for anything else."""
     latent = parse_latent(query.get("at", ""))
-    numbers = [query.get("level", ""), *([query["class"]] if "class" in query else [])]
-    if latent is None or not all(map(NUMBER.fullmatch, numbers)):
+    numbers = {name: query[name] for name in ("level", "class", "psi") if name in query}
+    if latent is None or "level" not in numbers or not all(map(NUMBER.fullmatch, numbers.values())):
         return None
-    level, *index = map(int, numbers)
-    return ImageSpec(latent, index[0] if index else None, level)
+    return ImageSpec(
+        latent,
+        int(numbers["class"]) if "class" in numbers else None,
+        int(numbers["level"]),
+        int(numbers.get("psi", MAX_PERCENT)),
+    )

@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
 from itertools import chain, count
 
 _CONTROLS = {"Cc", "Cs", "Zl", "Zp"}  # control characters, surrogates, line separators
@@ -127,6 +128,12 @@ def sanitize_and_truncate_line(text: str, max_length: int = MAX_LINE_LENGTH) -> 
     seen = "".join(each if each.isprintable() else " " for each in text)
     line = " ".join(seen.split())
     return line if len(line) <= max_length else f"{line[: max_length - 1]}…"
+
+
+def suggest_nearest(name: str, known: Iterable[str]) -> str:
+    """Return ' Did you mean …?' with the nearest of the known names; '' if none is near."""
+    near = get_close_matches(name, known, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def format_rate(per_second: float) -> str:

@@ -50,6 +50,15 @@ def test_places_between_have_the_class_of_their_seed() -> None:
     np.testing.assert_array_equal(here.pixels(ImageSpec(place, None, 4)), expected)
 
 
+@pytest.mark.parametrize("psi", [0, 70, 200])
+def test_truncation_is_that_of_render(psi: int) -> None:
+    here = make_renderer(("cat", "dog", "owl"))
+    expected = TrainedGenerator(here.snapshot).render([7], "owl", truncation=psi / 100)[0]
+    spec = ImageSpec(NamedLatent(7), 2, 4, truncation=psi)
+    np.testing.assert_array_equal(here.pixels(spec), expected)
+    assert (here.pixels(spec) != here.pixels(ImageSpec(NamedLatent(7), 2, 4))).any()
+
+
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])
 def test_files_have_all_channels(channels: int, mode: str) -> None:
     here = make_renderer(channels=channels)
@@ -67,11 +76,19 @@ def test_it_knows_what_it_can_draw() -> None:
     assert here.can_render(ImageSpec(NamedLatent(7), 1, 4))
     assert not here.can_render(ImageSpec(NamedLatent(7), 2, 4))
     assert not here.can_render(ImageSpec(NamedLatent(7), None, 5))
+    assert not here.can_render(ImageSpec(NamedLatent(7), None, 4, truncation=201))
     assert not make_renderer().can_render(ImageSpec(NamedLatent(7), 0, 4))
 
 
 @pytest.mark.parametrize(
-    "spec", [ImageSpec(NamedLatent(7), None, 4), ImageSpec(WALK, None, 4), ImageSpec(WALK, 2, 3)]
+    "spec",
+    [
+        ImageSpec(NamedLatent(7), None, 4),
+        ImageSpec(WALK, None, 4),
+        ImageSpec(WALK, 2, 3),
+        ImageSpec(WALK, 2, 3, truncation=70),
+        ImageSpec(NamedLatent(7), None, 4, truncation=130),
+    ],
 )
 def test_the_command_draws_it_again(tmp_path: Path, spec: ImageSpec) -> None:
     file = tmp_path / "a network.safetensors"
@@ -124,6 +141,7 @@ def test_names() -> None:
         file_stem(here, ImageSpec(NamedLatent(7, (PathStep(5, 8),)), 0, 2))
         == "seed0007-1step-class0-4px"
     )
+    assert file_stem(here, ImageSpec(NamedLatent(7), None, 4, 70)) == "seed0007-trunc70"
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

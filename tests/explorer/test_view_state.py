@@ -214,11 +214,11 @@ def test_no_way_is_so_long_that_it_has_no_pictures(percent: int) -> None:
     assert undo_slider_or_last_step(undo_slider_or_last_step(view)).can_step
 
 
-@given(PLACES, st.none() | st.integers(0, 99), st.integers(2, 10))
+@given(PLACES, st.none() | st.integers(0, 99), st.integers(2, 10), st.integers(0, 200))
 def test_an_address_names_a_picture(
-    latent: NamedLatent, class_index: int | None, level: int
+    latent: NamedLatent, class_index: int | None, level: int, truncation: int
 ) -> None:
-    spec = ImageSpec(latent, class_index, level)
+    spec = ImageSpec(latent, class_index, level, truncation)
     assert parse_query(parsed(format_query(spec))) == spec
 
 
@@ -233,6 +233,7 @@ def test_an_address_names_a_picture(
         {"at": "7", "level": "9" * 5000},
         {"at": "7", "level": "4", "class": "9" * 5000},
         {"at": "7", "level": "4", "class": ""},
+        {"at": "7", "level": "4", "psi": "-7"},
         {"at": "/etc/passwd", "level": "4"},
     ],
 )

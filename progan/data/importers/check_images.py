@@ -27,6 +27,7 @@ from progan.data.importers.images import (
     is_constant,
 )
 from progan.data.importers.pixels import load_upright
+from progan.data.importers.remote import Url
 from progan.runtime.text import format_count
 from progan.runtime.workers import map_in_order, worker_pool
 from progan.sizes import Size
@@ -115,7 +116,7 @@ class CheckReport:
         )
 
 
-def check_images(source: Path, *, size: Size | None, workers: int) -> CheckReport:
+def check_images(source: Path | Url, *, size: Size | None, workers: int) -> CheckReport:
     """Decode every image below `source`; raises UserError without any.
 
     Args:
@@ -228,7 +229,7 @@ def _find_dominant_value(values: Sequence[T], share: float) -> T | None:
     return value if share * len(values) <= count < len(values) else None
 
 
-def format_report(source: Path, report: CheckReport) -> str:
+def format_report(source: Path | Url, report: CheckReport) -> str:
     """Format the report for people: each problem with its remedy, and the count of each kind."""
     counts = Counter(problem.kind for problem in report.problems)
     lines = []
@@ -263,7 +264,7 @@ def _format_summary(report: CheckReport) -> str:
     return f"{images}, {troubled:,} of them with {found}{ignored}."
 
 
-def report_to_json(source: Path, report: CheckReport) -> str:
+def report_to_json(source: Path | Url, report: CheckReport) -> str:
     """Format the report as JSON: problems of the images, and files that are not imported."""
     document = {
         "source": str(source),

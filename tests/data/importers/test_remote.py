@@ -55,6 +55,14 @@ def require_twelve(path: Path, labels: tuple[str, ...] = ("cat", "dog")) -> None
     assert dataset.label_names == labels
 
 
+def test_a_folder_in_memory_is_checked(memory: Any) -> None:
+    fill(memory, "/photos")
+    memory.pipe_file("/photos/dog/broken.png", png(1)[:40])
+    result = CliRunner().invoke(main, ["check", "memory://photos"], catch_exceptions=False)
+    assert result.exit_code == 1
+    assert "dog/broken.png" in result.output and "memory://photos: 13 images" in result.output
+
+
 def test_a_folder_in_memory(memory: Any, tmp_path: Path) -> None:
     fill(memory, "/photos")
     result = run("create-from-images", "memory://photos", tmp_path / "made")
