@@ -32,12 +32,16 @@ Contents = dict[str, bytes]
 @click.command()
 @click.option("--source", type=PATH, required=True, help="Folder or archive of images.")
 @click.option("--resolution", default=256, show_default=True)
+@click.option("--num-images", type=click.IntRange(min=1), help="Take the first so many.")
 @click.option("--runs", default=5, show_default=True)
 @json_option
-def main(source: Path, resolution: int, runs: int, json_file: Path | None) -> None:
+def main(
+    source: Path, resolution: int, num_images: int | None, runs: int, json_file: Path | None
+) -> None:
     """Print images per second of each kind of source, and peak memory by number of shards."""
     tree, paths, _ = open_file_source(source)
-    contents = {f"{number:06d}.jpg": tree.read(path) for number, path in enumerate(paths)}
+    chosen = enumerate(paths[:num_images])
+    contents = {f"{number:06d}.jpg": tree.read(path) for number, path in chosen}
     with tempfile.TemporaryDirectory() as folder:
         packed = {name: pack(contents, Path(folder) / name) for name, pack in PACKERS.items()}
         speeds: dict[str, list[float]] = {name: [] for name in packed}
@@ -65,7 +69,7 @@ def main(source: Path, resolution: int, runs: int, json_file: Path | None) -> No
         write_json(json_file, record)
 
 
-def run_import(name: str, where: Path, resolution: int) -> tuple[float, float]:
+def run_import(name: str, where: Path | str, resolution: int) -> tuple[float, float]:
     """Import a source in a process of its own; return its seconds and its peak of MiB."""
     kind = name if name in ("parquet", "webdataset") else "images"
     with tempfile.TemporaryDirectory() as folder:
@@ -82,6 +86,7 @@ def run_import(name: str, where: Path, resolution: int) -> tuple[float, float]:
 
 
 PEAK = """
+import resource
 from progan.cli.dataset import main
 main(standalone_mode=False)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
@@ -93,6 +98,10 @@ def pack_folder(contents: Contents, path: Path) -> Path:
     for name, content in contents.items():
         (path / name).write_bytes(content)
     return path
+
+
+def pack_url(contents: Contents, path: Path) -> str:
+    return f"file://{pack_folder(contents, path)}"
 
 
 def pack_zip(contents: Contents, path: Path) -> Path:
@@ -130,9 +139,9 @@ def pack_parquet(contents: Contents, path: Path) -> Path:
     return file
 
 
-PACKERS: dict[str, Callable[[Contents, Path], Path]] = {
+PACKERS: dict[str, Callable[[Contents, Path], Path | str]] = {
     "folder": pack_folder, "zip": pack_zip, "tar": pack_tar, "tar.gz": pack_tar_gz,
-    "parquet": pack_parquet, "webdataset": pack_tar,
+    "parquet": pack_parquet, "webdataset": pack_tar, "url": pack_url,
 }  # fmt: skip
 
 
