@@ -27,6 +27,7 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.growing import minutes_to_reach
 from benchmarks.report import PATH, RESULTS, ROOT
 from benchmarks.trials import EXPERIMENTS, Columns, Settings, Trial
 from metrics.evaluation import BASELINE
@@ -263,16 +264,32 @@ def last_line(file: Path) -> dict:  # type: ignore[type-arg]
 
 
 def format_table(outcomes: Sequence[Outcome], columns: Columns) -> str:
-    """Format mean ± standard deviation over the seeds as a Markdown table."""
+    """Format mean ± standard deviation over the seeds as a Markdown table.
+
+    With curves, a column has the minutes until the SWD that the first row has at its end, of the
+    seeds that reach it.
+    """
+    rows = group_by_name(outcomes)
+    first = next(iter(rows.values()))
+    goal = statistics.fmean(each.curve[-1][2] for each in first) if first[0].curve else None
     heading = ["", *columns, "minutes", "seeds", "status at the end", "first at kimg"]
+    heading += [] if goal is None else [f"minutes to SWD {goal:.1f}"]
     lines = [heading, ["---", *["---:"] * (len(heading) - 1)]]
-    for name, row in group_by_name(outcomes).items():
+    for name, row in rows.items():
         cells = [
             mean_and_std([each.values[key] for each in row if key in each.values])
             for key in columns
         ]
         minutes = mean_and_std([each.minutes for each in row if each.minutes is not None])
         lines.append([name, *cells, minutes, str(len(row)), *status_cells(row)])
+        if goal is not None:
+            curves = [
+                [{"minutes": minutes, "value": swd} for minutes, _, swd in each.curve]
+                for each in row
+            ]
+            times = [minutes_to_reach(curve, goal) for curve in curves]
+            reached = [each for each in times if each is not None]
+            lines[-1].append(f"{mean_and_std(reached)} ({len(reached)}/{len(row)})")
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

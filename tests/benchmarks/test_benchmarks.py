@@ -120,6 +120,26 @@ def test_the_time_to_a_value_lies_between_two_points() -> None:
     assert [(each["minutes"], each["share"]) for each in found] == [(15, 0.5)]
 
 
+def outcome(name: str, *curve: tuple[float, float, float]) -> experiments.Outcome:
+    return experiments.Outcome(
+        name=name, seed=0, kimg=curve[-1][1], minutes=curve[-1][0], values={}, verdict="",
+        verdict_kimg=None, torch="", curve=[list(point) for point in curve],
+    )  # fmt: skip
+
+
+def test_rows_are_compared_by_the_time_to_the_last_value_of_the_first() -> None:
+    rows = [
+        outcome("paper", (5, 20, 30), (10, 40, 10)),
+        outcome("paper", (5, 20, 40), (10, 40, 20)),
+        outcome("fast", (2, 20, 25), (4, 40, 5)),
+        outcome("slow", (5, 20, 40), (10, 40, 20)),
+    ]
+    heading, _, paper, fast, slow = experiments.format_table(rows, {}).splitlines()
+    assert heading.endswith("| minutes to SWD 15.0 |")
+    assert paper.endswith("| 8.75 (1/2) |") and fast.endswith("| 3 (1/1) |")
+    assert slow.endswith("|  (0/1) |")
+
+
 def ticks(*rows: tuple[float, float, float]) -> list[dict[str, float]]:
     return [
         {"progress/kimg": kimg, "schedule/resolution": side, "speed/images-per-second": speed}
