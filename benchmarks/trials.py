@@ -144,7 +144,7 @@ def penalty_cifar10(settings: Settings) -> Iterator[Trial]:
 RECIPE_ROWS = {
     "paper": ("--penalty-interval 1", 1.0),
     "+ penalty in every 4th step": ("--penalty-interval 4", 1.2),
-    "+ penalty of weight 2": ("--penalty-interval 4 --gp-weight 2", 1.2),
+    "+ penalty of weight 0.5": ("--penalty-interval 4 --gp-weight 0.5", 1.2),
 }
 
 

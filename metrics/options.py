@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from progan.command import PATH, device_option
+from progan.command import NETWORK, PATH, device_option
 from progan.errors import UserError
 from progan.invocation import command_line
 from progan.runtime.files import require_detector, require_existing, require_writable_file
@@ -55,7 +55,7 @@ detector_option = click.option("--detector", type=PATH, metavar="FILE",
     help="Network whose features are compared: weights of Inception or VGG-16, or any TorchScript "
     "network of images uint8 [N, 3, H, W]; downloaded if not given.")
 _SOURCE_OPTIONS = (
-    click.option("--network", type=PATH, metavar="FILE|RUN",
+    click.option("--network", type=NETWORK, metavar="FILE|RUN|NAME",
         help="Measure the images that a network generates from the seeds 0, 1, 2 …: a network "
         "file, also of the other programs that generate.py reads, or the directory of a run."),
     click.option("--images", type=PATH, metavar="PATH",

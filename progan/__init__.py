@@ -25,8 +25,9 @@ def load(path: PathLike, device: str = "auto") -> "TrainedGenerator":
 
     Args:
         path: A network file of progan, a run (its newest network), a pickle of the official
-            TensorFlow code, a .pth of pytorch_GAN_zoo's PGAN, or hf://organisation/name, a
-            repository of the Hugging Face Hub that `progan push` made.
+            TensorFlow code, a .pth of pytorch_GAN_zoo's PGAN, hf://organisation/name, a
+            repository of the Hugging Face Hub that `progan push` made, or 'portraits', a network
+            in the package.
         device: 'auto', 'cpu', 'cuda' or 'mps'.
 
     Raises:

@@ -17,6 +17,7 @@ from progan.errors import UserError
 from progan.images import Pixels
 from progan.interop.hub import fetch_network, is_hub_address
 from progan.interop.load import load_snapshot
+from progan.pretrained import resolve_network
 from progan.runtime.devices import choose_device
 from progan.runtime.text import format_count, sanitize_and_truncate_line
 from progan.sampling.find_network import find_network
@@ -43,7 +44,7 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerato
     """
     if is_hub_address(os.fspath(path)):
         path = fetch_network(os.fspath(path))
-    file = find_network(Path(path), lambda text: warnings.warn(text, stacklevel=5))
+    file = find_network(resolve_network(Path(path)), lambda text: warnings.warn(text, stacklevel=5))
     return TrainedGenerator(load_snapshot(file, choose_device(device)))
 
 

@@ -16,6 +16,7 @@ import click
 from progan import __version__
 from progan.errors import UserError
 from progan.invocation import respell_commands
+from progan.pretrained import resolve_network
 from progan.runtime.log import exit_on_output_error, is_output_error
 from progan.runtime.signals import (
     EXIT_INTERRUPTED,
@@ -143,7 +144,15 @@ class _NonEmptyPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class _NetworkPath(_NonEmptyPath):
+    """The path of a network or run, or the name of a network in the package."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return resolve_network(super().convert(value, param, ctx))
+
+
 PATH = _NonEmptyPath(path_type=Path)
+NETWORK = _NetworkPath(path_type=Path)
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 device_option = click.option(

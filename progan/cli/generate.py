@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from progan.cli.aliases import GENERATE_ALIASES, GENERATE_DIFFERENCES, explain_differences
-from progan.command import PATH, Command, device_option
+from progan.command import NETWORK, PATH, Command, device_option
 from progan.errors import UserError
 from progan.interop.hub import fetch_network, is_hub_address
 from progan.invocation import format_own_command_line
@@ -27,15 +27,15 @@ EXPLORED = Path("explored")  # --outdir of --explore if not given
 IMAGE_OPTIONS = {"--sheet", "--format", "--float", "--batch"}
 VIDEO_OPTIONS = {"--walk", "--smoothing", "--growth", "--seconds", "--fps"}
 EXPLORE_OPTIONS = {"--explore", "--port", "--network", "--seeds", "--class", "--resolution",
-                   "--outdir", "--device"}  # fmt: skip
+                   "--trunc", "--outdir", "--device"}  # fmt: skip
 
 
 # fmt: off
 @click.command(cls=Command, aliases=GENERATE_ALIASES)
-@click.option("--network", type=PATH, required=True, metavar="FILE|RUN",
+@click.option("--network", type=NETWORK, required=True, metavar="FILE|RUN|NAME",
     help="Network file or training state, or the directory of a run (or of runs): its newest "
-    "network. Also a pickle of the official TensorFlow code, a .pth of pytorch_GAN_zoo's PGAN, or "
-    "hf://ORGANISATION/NAME, made by progan push.")
+    "network. Also a pickle of the official TensorFlow code, a .pth of pytorch_GAN_zoo's PGAN, "
+    "hf://ORGANISATION/NAME, made by progan push, or portraits, a network in the package.")
 @click.option("--seeds", metavar="LIST",
     help="Seeds of the images, e.g. 0-15,20. A seed gives the same image on every machine.")
 @click.option("--latents", type=PATH, metavar="FILE.npy",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from progan.command import PATH, Command
+from progan.command import NETWORK, PATH, Command
 from progan.errors import UserError
 from progan.runtime.files import require_existing, require_writable_file
 
@@ -15,15 +15,17 @@ TARGETS = (".safetensors", ".npz", ".onnx", ".pt2", ".ts", ".torchscript")
 
 # fmt: off
 @click.command(cls=Command)
-@click.argument("network", type=PATH, metavar="FILE|RUN")
+@click.argument("network", type=NETWORK, metavar="FILE|RUN|NAME")
 @click.option("--to", "target", type=PATH, metavar="FILE",
     help="Convert. The suffix selects the format: .safetensors, a network file of progan "
     "(g_ema); .onnx, .pt2 (torch.export), .ts or .torchscript, exports of it; .npz, arrays of all "
     "networks with the names and layouts of the official TensorFlow code.")
 @click.option("--resolution", type=int,
     help="Convert the generator of a lower resolution that was trained on the way.")
+@click.option("--half", is_flag=True,
+    help="Store the weights of a .safetensors as float16: half the size.")
 # fmt: on
-def main(network: Path, target: Path | None, resolution: int | None) -> None:
+def main(network: Path, target: Path | None, resolution: int | None, half: bool) -> None:
     """List the layers of a network here and in the program that it comes from, or convert it.
 
     FILE may be a pickle of the official TensorFlow code, an archive (.npz) with its names, a file
@@ -38,6 +40,8 @@ def main(network: Path, target: Path | None, resolution: int | None) -> None:
     """
     if target is None and resolution is not None:
         raise UserError("--resolution applies to conversions: name a file with --to as well.")
+    if half and (target is None or target.suffix != ".safetensors"):
+        raise UserError("--half applies to network files: name one, .safetensors, with --to.")
     if target is not None:
         _require_target(target)
         require_writable_file(target, "--to")
@@ -50,7 +54,7 @@ def main(network: Path, target: Path | None, resolution: int | None) -> None:
     if target is None:
         click.echo(format_layer_table(model, str(path)))
     else:
-        convert(model, path, target, resolution)
+        convert(model, path, target, resolution, half=half)
         click.echo(click.format_filename(target))
 
 

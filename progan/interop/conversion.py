@@ -37,12 +37,18 @@ def read_model(path: Path) -> ImportedModel:
 
 
 def convert(
-    model: ImportedModel, source: Path, target: Path, resolution: int | None = None
+    model: ImportedModel,
+    source: Path,
+    target: Path,
+    resolution: int | None = None,
+    *,
+    half: bool = False,
 ) -> None:
     """Write networks in the format of the target's suffix, and a model card beside it.
 
     Args:
         resolution: Truncate the generator to this resolution; None: keep it.
+        half: Store the weights of a network file as float16.
 
     Raises:
         UserError: The networks cannot be written in that format.
@@ -54,7 +60,7 @@ def convert(
         )
     snapshot = _build_snapshot_at_resolution(model, resolution)
     if target.suffix == SUFFIX:
-        save_network(target, snapshot)
+        save_network(target, snapshot, dtype=torch.float16 if half else torch.float32)
     elif target.suffix == ARCHIVE_SUFFIX:
         write_archive(target, convert_to_official(model, str(source)))
     else:

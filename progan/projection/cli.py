@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from progan.command import PATH, Command, device_option
+from progan.command import NETWORK, PATH, Command, device_option
 from progan.errors import UserError
 from progan.invocation import format_own_command_line
 from progan.runtime.files import (
@@ -24,9 +24,10 @@ FPS = 30  # default
 # fmt: off
 @click.command(cls=Command)
 @click.argument("images", type=PATH, nargs=-1, required=True, metavar="IMAGE…")
-@click.option("--network", type=PATH, required=True, metavar="FILE|RUN",
+@click.option("--network", type=NETWORK, required=True, metavar="FILE|RUN|NAME",
     help="Network file or training state, or the directory of a run (or of runs): its newest "
-    "network. Also a pickle of the official TensorFlow code, or a .pth of pytorch_GAN_zoo's PGAN.")
+    "network. Also a pickle of the official TensorFlow code, a .pth of pytorch_GAN_zoo's PGAN, or "
+    "portraits, a network in the package.")
 @click.option("--outdir", type=PATH, required=True, metavar="DIR", help="Folder to write to.")
 @click.option("--class", "class_name", metavar="NAME|INDEX",
     help="Class to generate, for networks that were trained with labels; without it, the class "

@@ -53,13 +53,21 @@ class DamagedFile(ValueError):
     """A file that claims the right format and cannot be read."""
 
 
-def save_weights(path: Path, header: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-    """Write weights as float32, atomically.
+def save_weights(
+    path: Path,
+    header: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Write weights atomically.
 
     Args:
         header: JSON values; its 'format' names the kind of file.
+        dtype: Of the weights in the file.
     """
-    stored = {name: tensor.detach().cpu().float().contiguous() for name, tensor in weights.items()}
+    stored = {
+        name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in weights.items()
+    }
     content = save(stored, {_KEY: json.dumps(header)})
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)  # a full disk is an OSError here, unlike in save_file

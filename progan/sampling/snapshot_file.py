@@ -74,12 +74,16 @@ class Snapshot:
 
 
 def save_network(
-    path: Path, snapshot: Snapshot, weights: Mapping[str, torch.Tensor] | None = None
+    path: Path,
+    snapshot: Snapshot,
+    weights: Mapping[str, torch.Tensor] | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Write the weights of the generator, as float32, with their header.
+    """Write the weights of the generator with their header.
 
     Args:
         weights: A copy of the generator's, if training continues meanwhile.
+        dtype: Of the weights in the file; they are loaded as float32.
     """
     config = snapshot.generator.config
     header = {
@@ -96,7 +100,8 @@ def save_network(
             config, snapshot.level, snapshot.label_names, snapshot.untrained_classes
         ),
     }
-    save_weights(path, header, snapshot.generator.state_dict() if weights is None else weights)
+    weights = snapshot.generator.state_dict() if weights is None else weights
+    save_weights(path, header, weights, dtype)
 
 
 def read_images_seen(path: Path) -> int | None:

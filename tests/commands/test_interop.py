@@ -162,12 +162,28 @@ def test_classes_keep_their_names(tmp_path: Path) -> None:
     assert loaded.label_names == ("cat", "dog")
 
 
+def test_half_the_size(tmp_path: Path) -> None:
+    whole, half = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    save_network(whole, tiny_snapshot())
+    assert call(interop, whole, "--to", half, "--half").exit_code == 0
+    weights = [
+        load_network(file, torch.device("cpu")).generator.state_dict() for file in (whole, half)
+    ]
+    for one, other in zip(weights[0].values(), weights[1].values(), strict=True):
+        assert other.dtype == torch.float32
+        assert torch.equal(one.half().float(), other)
+    tensors = sum(tensor.numel() for tensor in weights[0].values())
+    assert whole.stat().st_size - half.stat().st_size == pytest.approx(2 * tensors, abs=64)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("{official}", "--to", "x.pkl"), "must end in .safetensors, .npz, .onnx, .pt2, .ts, "),
         (("{official}", "--to", "{here}/x.npz", "--resolution", "8"), "complete networks"),
         (("{official}", "--to", "{here}/x.pt2", "--resolution", "32"), "choose one of 4, 8, 16"),
+        (("{official}", "--half"), "--half applies to network files"),
+        (("{official}", "--to", "{here}/x.npz", "--half"), "--half applies to network files"),
         (("{official}", "--resolution", "8"), "name a file with --to as well"),
         (("{official}", "--to", "{official}/x.npz"), "no such folder"),
         (("{official}", "--to", "{here}/taken.npz"), "exists already"),
