@@ -48,7 +48,8 @@ _SEALED = re.compile(
 )
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>&#|~$!@])")
 
-_PENALTY = {"gp_weight": "gradient penalty weight", "gp_target": "target norm"}
+_LAZY = {"penalty_interval": "penalty interval"}
+_PENALTY = {"gp_weight": "gradient penalty weight", "gp_target": "target norm"} | _LAZY
 _DRIFT = {"drift": "drift weight"}
 _TARGETS = {"label_smoothing": "label smoothing", "label_noise": "label noise"}
 # The settings that each objective uses, and their names in a card.
@@ -60,8 +61,8 @@ OBJECTIVE_TERMS: dict[str, dict[str, str]] = {
     "dragan": _PENALTY | _TARGETS,
     "ebgan": {"margin": "margin", "pulling_away": "pulling-away weight"},
     "began": {"diversity": "diversity ratio", "balance_rate": "balance rate"},
-    "r1": {"gp_weight": _PENALTY["gp_weight"]} | _TARGETS,
-    "relativistic": {"gp_weight": _PENALTY["gp_weight"]},
+    "r1": {"gp_weight": _PENALTY["gp_weight"]} | _LAZY | _TARGETS,
+    "relativistic": {"gp_weight": _PENALTY["gp_weight"]} | _LAZY,
 }
 
 
