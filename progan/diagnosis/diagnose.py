@@ -47,6 +47,15 @@ SYMPTOMS: tuple[Symptom, ...] = (
         explains=("mode collapse", "vanishing gradients", "fade-in shock", "D too strong"),
     ),
     Symptom(
+        "diverging D",
+        "failing",
+        balance.detect_divergence,
+        balance.explain_missing_for_divergence,
+        "go back to an earlier state or snapshot with lower learning rates (--g-lr, --d-lr); it "
+        "seldom recovers",
+        explains=("mode collapse", "exploding gradients", "D too weak"),
+    ),
+    Symptom(
         "mode collapse",
         "failing",
         symptoms.detect_mode_collapse,

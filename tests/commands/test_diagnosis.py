@@ -50,7 +50,9 @@ def test_a_run_without_findings_says_what_was_looked_at(tmp_path: Path) -> None:
     words = labelled(result.output)
     assert words["checked"].startswith("non-finite, convergence failure, mode collapse")
     assert "on the curves of kimg 6.1 to 20.5" in words["checked"]
-    assert words["not checked"] == "fade-in shock (no fade now)"
+    assert words["not checked"] == (
+        "diverging D (the scores of gan do not show it), fade-in shock (no fade now)"
+    )
     assert "whether the samples are good" in words["not visible"]
     assert "early" not in words and "healthy" not in result.output
 

@@ -32,6 +32,7 @@ CASES: dict[str, tuple[Steps, str]] = {
         steps(LENGTH, **WON, **RISING, diversity__nearest=after(ILL_FROM, 0.01, 0.9)),
         "gan",
     ),
+    "diverging D": (steps(LENGTH, scores__real=after(ILL_FROM, -2.0, 1.0)), "wgan-gp"),
     "mode collapse": (steps(LENGTH, diversity__nearest=after(ILL_FROM, 0.1, 0.9)), "wgan-gp"),
     "vanishing gradients": (
         steps(LENGTH, gradient__generator_weights=after(ILL_FROM, 1e-4, 1.0)),
@@ -208,6 +209,16 @@ def test_the_balance_of_began(k: float, fake_energy: float, name: str) -> None:
         scores__fake=lambda n: -fake_energy,
     )
     assert diagnose(history(each, 16, "began")).name == name
+
+
+def test_scores_change_sides_in_fades_at_4x4_and_with_other_losses() -> None:
+    reversed_scores = {"scores__real": lambda n: -2.0}
+    fading = steps(LENGTH, **reversed_scores, schedule__alpha=lambda n: 0.5)
+    lowest = steps(LENGTH, **reversed_scores, schedule__resolution=lambda n: 4.0)
+    assert all(diagnose(history(each, 16, "wgan-gp")).name == "ok" for each in (fading, lowest))
+    each = steps(LENGTH, **reversed_scores)
+    assert diagnose(history(each, 16, "gan")).name == "ok"
+    assert diagnose(history(each, 16, "wgan-gp", gp_target=750.0)).name == "ok"
 
 
 def test_a_critic_far_steeper_than_its_penalty_asks_for() -> None:
