@@ -1,6 +1,8 @@
 """Classes and options of all click commands: spelling, error messages, exit codes, signals."""
 
 import errno
+import math
+import re
 import signal
 import sys
 import threading
@@ -16,7 +18,7 @@ import click
 from progan import __version__
 from progan.errors import UserError
 from progan.invocation import respell_commands
-from progan.pretrained import resolve_network
+from progan.pretrained import list_pretrained, resolve_network
 from progan.runtime.log import exit_on_output_error, is_output_error
 from progan.runtime.signals import (
     EXIT_INTERRUPTED,
@@ -26,7 +28,7 @@ from progan.runtime.signals import (
     exit_resumable,
     is_main_process,
 )
-from progan.runtime.text import escape_controls
+from progan.runtime.text import escape_controls, suggest_nearest
 
 _REMEDIES = {
     errno.ENOSPC: "Free some space, or name a folder on another disk.",
@@ -135,12 +137,17 @@ def describe_os_error(error: OSError) -> str:
     return f"{' -> '.join(paths)}{': ' * bool(paths)}{error.strerror or error}. {remedy}".rstrip()
 
 
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
 class _NonEmptyPath(click.Path):
-    """A path that must not be empty, as one from an unset shell variable is."""
+    """A path on this machine, not empty, as one from an unset shell variable is."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
             self.fail("the path is empty.", param, ctx)
+        if isinstance(value, str) and _URL.match(value):
+            self.fail(f"{value} is a URL; here a path on this machine is expected.", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -148,7 +155,23 @@ class _NetworkPath(_NonEmptyPath):
     """The path of a network or run, or the name of a network in the package."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return resolve_network(super().convert(value, param, ctx))
+        if isinstance(value, str) and value.startswith("hf://"):
+            return Path(value)
+        path = resolve_network(super().convert(value, param, ctx))
+        near = "" if path.exists() else suggest_nearest(str(path), list_pretrained())
+        if near:
+            self.fail(f"there is no file or folder {path}.{near} It is in the package.", param, ctx)
+        return path
+
+
+class FiniteRange(click.FloatRange):
+    """A range of floats that NaN is not in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail("nan is no number.", param, ctx)
+        return number
 
 
 PATH = _NonEmptyPath(path_type=Path)

@@ -38,3 +38,17 @@ def test_files_and_folders_precede_names(tmp_path: Path, monkeypatch: pytest.Mon
     assert resolve_network(Path("./other")) == Path("other")
     (tmp_path / "portraits").mkdir()
     assert resolve_network(Path("portraits")) == Path("portraits")
+
+
+@pytest.mark.parametrize("name", ["portrait", "Portraits"])
+def test_the_nearest_name_is_suggested(name: str, tmp_path: Path) -> None:
+    words = ["--network", name, "--seeds", "0", "--outdir", str(tmp_path)]
+    result = CliRunner().invoke(generate, words)
+    assert result.exit_code == 2
+    assert "Did you mean portraits? It is in the package." in result.output
+
+
+def test_no_number_is_no_truncation(tmp_path: Path) -> None:
+    words = ["--network", "portraits", "--seeds", "0", "--outdir", str(tmp_path), "--trunc", "nan"]
+    result = CliRunner().invoke(generate, words)
+    assert result.exit_code == 2 and "nan is no number" in result.output

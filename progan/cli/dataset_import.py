@@ -21,7 +21,7 @@ from progan.cli.dataset_options import (
     selection_seed_option,
     write_and_report,
 )
-from progan.command import Command
+from progan.command import Command, FiniteRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ _IMPORTS = (
         "Folder CUB_200_2011, unpacked.",
         options=(
             make_resolution_option(64),
-            _make_number_option("--padding", click.FloatRange(0, 1), 0.25,
+            _make_number_option("--padding", FiniteRange(0, 1), 0.25,
                 "How much larger than its bounding box the crop of a bird is."),
             make_resize_filter_option("box")),
         on_error=True),

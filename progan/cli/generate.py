@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from progan.cli.aliases import GENERATE_ALIASES, GENERATE_DIFFERENCES, explain_differences
-from progan.command import NETWORK, PATH, Command, device_option
+from progan.command import NETWORK, PATH, Command, FiniteRange, device_option
 from progan.errors import UserError
 from progan.interop.hub import fetch_network, is_hub_address
 from progan.invocation import format_own_command_line
@@ -43,7 +43,7 @@ EXPLORE_OPTIONS = {"--explore", "--port", "--network", "--seeds", "--class", "--
 @click.option("--class", "class_name", metavar="NAME|INDEX",
     help="Class to generate, for networks that were trained with labels; without it, seed k gets "
     "class k mod classes, of those that had images to train on.")
-@click.option("--trunc", type=click.FloatRange(0, 2), default=1.0, show_default=True,
+@click.option("--trunc", type=FiniteRange(0, 2), default=1.0, show_default=True,
     metavar="PSI",
     help="Truncation: pull latents toward those of the most typical images. 1: as they are; 0.7: "
     "more typical and less varied; 0: the most typical image.")

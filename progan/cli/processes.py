@@ -29,6 +29,7 @@ from progan.runtime.signals import EXIT_INTERRUPTED
 if TYPE_CHECKING:
     import torch
 
+TORCHRUN = Path(__file__).parents[1] / "runtime" / "torchrun.py"
 BUSY = "is being trained"
 LOST = (
     "A process of this training has ended without a message: it was killed, or its machine is "
@@ -114,7 +115,8 @@ def start_processes(count: int, device_name: str) -> None:
     # each process is its default too, about which it would print a warning.
     os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}")
+    # -P: without the folder of the file in the search path.
+    torchrun = ("-P", str(TORCHRUN), "--standalone", f"--nproc-per-node={count}")
     words = [sys.executable, *torchrun, *_list_program_words(), *sys.argv[1:]]
     sys.stdout.flush()
     sys.stderr.flush()

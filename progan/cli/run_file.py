@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from progan import presets
-from progan.command import PATH, report_user_errors
+from progan.cli.aliases import TRAIN_ALIASES, TRAIN_DIFFERENCES
+from progan.command import PATH, hyphenate, report_user_errors
 from progan.config import SECTIONS, Run, from_dict, list_values
 from progan.errors import UserError
 from progan.options import group_offered_fields
-from progan.runtime.text import suggest_nearest
+from progan.runtime.text import format_count, suggest_nearest
 
 YAML_SUFFIXES = (".yaml", ".yml")
 # For one command only.
@@ -38,10 +40,14 @@ def read_run_file(file: Path, offered: Iterable[str]) -> dict[str, Any]:
     named = {
         str(name).strip().lstrip("-").replace("-", "_"): value for name, value in values.items()
     }
+    named = {TRAIN_ALIASES.get(hyphenate(name), name).replace("-", "_"): value
+        for name, value in named.items()}  # fmt: skip
     known = set(offered) - set(NOT_IN_FILES)
     for name in named:
         if name not in known:
-            advice = suggest_nearest(name, known) or " train.py --help lists them."
+            difference = TRAIN_DIFFERENCES.get(hyphenate(name), "")
+            advice = f" {difference}" if difference else suggest_nearest(name, known)
+            advice = advice or " train.py --help lists them."
             raise UserError(f"{file}: unknown option {name!r}.{advice}")
     return {
         name: _format_value(file, name, value) for name, value in named.items() if value is not None
@@ -137,6 +143,19 @@ def _use_run_file(context: click.Context, _: click.Parameter, file: Path | None)
             offered = [each.name for each in context.command.params if each.name]
             context.default_map = read_run_file(file, offered)
     return file
+
+
+def note_settings_above_preset(context: click.Context) -> None:
+    """Print a note if the settings of --config hide those of a --preset on the command line."""
+    values = context.default_map or {}
+    source = context.get_parameter_source("preset")
+    count = len(values.keys() - {*NAMES, "outdir", "device"})
+    if source is ParameterSource.COMMANDLINE and count and context.params["preset"]:
+        click.echo(
+            f"The file of --config sets {format_count(count, 'option')}, which precede those of "
+            f"--preset {context.params['preset']}.",
+            err=True,
+        )
 
 
 config_option = click.option(

@@ -1,6 +1,5 @@
 """train.py: train a progressive GAN, or resume a training. The checks here need no torch."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,9 +11,9 @@ from metrics.options import LOWER_IS_BETTER, parse_metrics
 from progan import presets, run_directory
 from progan.cli.aliases import TRAIN_ALIASES, TRAIN_DIFFERENCES, explain_differences
 from progan.cli.processes import join_processes, start_processes
-from progan.cli.run_file import config_option
+from progan.cli.run_file import config_option, note_settings_above_preset
 from progan.cli.train_help import TrainCommand, help_all_option, list_presets_option
-from progan.command import PATH, device_option, exit_resumable_before_training
+from progan.command import NETWORK, PATH, FiniteRange, device_option, exit_resumable_before_training
 from progan.config import Run, override
 from progan.errors import UserError
 from progan.invocation import command_line
@@ -55,14 +54,6 @@ class TrainRequest:
         return self.dry_run or self.print_config
 
 
-class Hours(click.FloatRange):
-    """A duration in hours, as a click type that refuses nan."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        hours = super().convert(value, param, ctx)
-        return self.fail("nan is no time.", param, ctx) if math.isnan(hours) else hours
-
-
 # fmt: off
 @click.command(cls=TrainCommand, aliases=TRAIN_ALIASES)
 @click.option("--data", type=PATH, help="Dataset made by dataset_tool.py.")
@@ -73,7 +64,7 @@ class Hours(click.FloatRange):
 @click.option("--resume", is_flag=False, flag_value=NEWEST, metavar="[RUN|FILE]",
     help="Continue a run in its own directory: the newest one of --outdir or of the directory "
     "named, the run named, or one of its state files.")
-@click.option("--init-from", type=PATH, metavar="FILE|RUN",
+@click.option("--init-from", type=NETWORK, metavar="FILE|RUN|NAME",
     help="Begin a new run with the networks of another one, where they fit: a training state, a "
     "network file, the directory of a run, a pickle of the official TensorFlow code, or a .pth of "
     "pytorch_GAN_zoo's PGAN.")
@@ -81,7 +72,7 @@ class Hours(click.FloatRange):
 @click.option("--gpus", type=click.IntRange(min=1),
     help="Number of GPUs of this machine to train on, with one process each, as under torchrun; "
     "with --device cpu, number of processes. 1 if not given.")
-@click.option("--max-hours", type=Hours(min=0, min_open=True), metavar="H",
+@click.option("--max-hours", type=FiniteRange(min=0, min_open=True), metavar="H",
     help="Stop after this time like after Ctrl-C, with everything saved; --resume continues.")
 @click.option("--scale-schedule", is_flag=True,
     help="Scale the phases of the preset to --total-kimg, so that the final resolution is trained "
@@ -114,11 +105,12 @@ def main(device: str, gpus: int | None, lr: float | None, **values: Any) -> None
     set_omp_passive()
     if lr is not None:  # an alias for both
         values |= {name: lr for name in ("g_lr", "d_lr") if values[name] is None}
+    note_settings_above_preset(click.get_current_context())
     named = {
         field.name: values[field.name] for field in fields(TrainRequest) if field.name != "options"
     }
     request = TrainRequest(**named, options=select_given_fields(values))
-    if gpus is not None and not request.is_plan:
+    if gpus is not None and not request.print_config:
         start_processes(gpus, device)
     with exit_resumable_before_training(), join_processes(device) as members:
         restarted = members.find_restarted_run(request.outdir) if request.resume is None else None

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from progan.command import NETWORK, PATH, Command, device_option
+from progan.command import NETWORK, PATH, Command, FiniteRange, device_option
 from progan.errors import UserError
 from progan.invocation import format_own_command_line
 from progan.runtime.files import (
@@ -44,7 +44,7 @@ FPS = 30  # default
 @click.option("--video", type=PATH, metavar="FILE",
     help="Write a video of the search, too: FILE.mp4 (pip install \"progan[video]\"), .gif or "
     ".webp, in --outdir, a frame for each step.")
-@click.option("--fps", type=click.FloatRange(1, 240),
+@click.option("--fps", type=FiniteRange(1, 240),
     help=f"Frames per second of the video.  [default: {FPS}]")
 @device_option
 # fmt: on

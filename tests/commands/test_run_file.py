@@ -96,3 +96,20 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     result = train("--config", tmp_path / "run.yaml", "--dry-run")
     assert result.exit_code == 1
     assert "run.yaml is not a file" in message(result)
+
+
+def test_files_take_the_names_of_other_projects_too(tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    file.write_text('{"kimg": 70, "gamma": 2, "lr-g": 0.5}')
+    found = settings("--config", file, "--preset", "demo")
+    assert (found["total_kimg"], found["gp_weight"], found["g_lr"]) == ("70", "2", "0.5")
+    file.write_text('{"cbase": 32768}')
+    assert "half of it" in message(train("--config", file, "--dry-run"))
+
+
+def test_a_preset_beside_a_file_of_settings_is_noted(tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    file.write_text('{"preset": "demo", "batch": 8, "g_lr": 0.5}')
+    note = "The file of --config sets 2 options, which precede those of --preset cpu."
+    assert note in train("--config", file, "--preset", "cpu", "--dry-run").output
+    assert "precede" not in train("--config", file, "--dry-run").output

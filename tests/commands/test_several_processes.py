@@ -263,3 +263,13 @@ def test_gpus_that_are_not_there(tmp_path: Path) -> None:
     )
     assert other.returncode != 0
     assert "torchrun has started 2 processes" in other.stderr
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_gpus_fail_with_one_message(tmp_path: Path, more: tuple[str, ...]) -> None:
+    data = noise_dataset(tmp_path / "data", classes=3).path
+    words = command(data, tmp_path / "runs", sys.executable)
+    done = finished([*words, "--gpus", "3", *more])
+    assert done.returncode == 1
+    assert "cannot be shared equally among 3 processes" in done.stderr
+    assert "Traceback" not in done.stderr and "torch" not in done.stderr.replace("torchrun", "")

@@ -29,7 +29,7 @@ from progan.data.importers.ignored_files import (
     is_image_path,
     normalize_member_path,
 )
-from progan.data.importers.remote import RemoteSource, Url, copy_to_temporary
+from progan.data.importers.remote import RemoteSource, Url, copy_to_temporary, name_by_url
 from progan.data.importers.tar_source import is_tar_name, open_tar
 from progan.errors import UserError
 from progan.runtime.workers import call_interruptibly
@@ -294,9 +294,13 @@ def _open_source(source: Path | Url) -> tuple[FileSource, list[str], list[Ignore
             paths = remote.list_paths()
             hidden = [IgnoredFile(path, classify_hidden(path)) for path in paths if is_hidden(path)]
             return remote, [path for path in paths if not is_hidden(path)], hidden
-        source = copy_to_temporary(source)
+        copy = copy_to_temporary(source)
+        with name_by_url(copy, source):
+            return _open_source(copy)
     if source.is_dir():
         return FolderSource(source), *list_folder(source)
+    if source.suffix.lower() == ".parquet":
+        raise UserError(f"--source {source} is a Parquet file: create-from-parquet reads it.")
     if source.is_file():
         archive, ignored = open_tar(source) if is_tar_name(source.name) else open_zip(source)
         return archive, list(archive.members), ignored

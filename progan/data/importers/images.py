@@ -79,6 +79,8 @@ def import_images(source: Path | Url, options: ImageOptions, say: Say) -> ImageS
         UserError: No images, unreadable ones, several kinds of them, or a wrong size or
             colour.
     """
+    if "://" in options.labels:
+        raise UserError(f"--labels {Url(options.labels)} is a URL. Copy that file to this machine.")
     tree, paths, ignored = open_file_source(source)
     for line in describe_ignored(exclude_label_file(ignored, source, options.labels)):
         say(line)

@@ -24,7 +24,7 @@ from progan.data.importers.label_arrays import (
     labels_from_array,
     labels_from_names,
 )
-from progan.data.importers.remote import Url, copy_all_to_temporary, copy_to_temporary
+from progan.data.importers.remote import Url, copy_all_to_temporary, copy_to_temporary, name_by_url
 from progan.errors import UserError
 from progan.runtime.text import format_count
 
@@ -53,7 +53,9 @@ def import_parquet(
     Raises:
         UserError: No such files or columns, files of different schemas, or pyarrow is missing.
     """
-    tree = ParquetSource(_fetch(source), image_column)
+    path = _fetch(source)
+    with name_by_url(path, source):
+        tree = ParquetSource(path, image_column)
     column = _choose_label_column(tree, label_column)
     labels = _read_labels(tree, column) if column else Labels(None, ())
     say(f"Images are in the column {tree.column!r}.")
@@ -202,7 +204,8 @@ def _open_file(path: Path) -> Any:
     try:
         return parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
     except (OSError, ValueError) as error:
-        raise UserError(f"Cannot read {path} as Parquet: {error}. Fetch it again.") from error
+        reason = str(error).rstrip(".")
+        raise UserError(f"Cannot read {path} as Parquet: {reason}. Fetch it again.") from error
 
 
 def _require_equal_schemas(paths: Sequence[Path], files: Sequence[Any]) -> None:

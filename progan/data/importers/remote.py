@@ -8,7 +8,8 @@ import atexit
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
@@ -22,9 +23,7 @@ T = TypeVar("T")
 
 ATTEMPTS = 4  # of a request that fails for a reason that may pass
 WAIT_SECONDS = 1.0  # after the first failure; doubled after each other one
-_SECRETS = re.compile(
-    r"://[^/@]*@|(?<=[?&])([^=&]*(?:token|key|secret|signature)[^=&]*)=[^&]*", re.IGNORECASE
-)
+_SECRETS = re.compile(r"://[^/@]*@|(?<=[?&])([^=&]*)=[^&\s]*")  # user and password, the query
 _PACKAGES = {
     "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "az": "adlfs",
     "abfs": "adlfs", "http": "aiohttp", "https": "aiohttp",
@@ -33,7 +32,10 @@ _PACKAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """The URL of a source; what is printed and stored of it has no passwords and tokens."""
+    """The URL of a source; what is printed and stored of it has no secrets.
+
+    These are user and password, and all values of its query: names of tokens are many.
+    """
 
     address: str
 
@@ -52,6 +54,17 @@ class Url:
         return self
 
 
+@contextmanager
+def name_by_url(copy: Path, source: "Path | Url") -> Iterator[None]:
+    """In errors inside the context, name the source of a temporary copy instead of the copy."""
+    try:
+        yield
+    except UserError as error:
+        if not isinstance(source, Url):
+            raise
+        raise UserError(str(error).replace(str(copy), str(source))) from error
+
+
 class RemoteSource:
     """A folder of another machine with all folders below it."""
 
@@ -60,10 +73,18 @@ class RemoteSource:
         self.system, self.root = _open_filesystem(url)
 
     def list_paths(self) -> list[str]:
-        """Return the paths of all files below the folder; raises UserError."""
+        """Return the paths of all files below the folder; raises UserError if there are none."""
         found = _call_patiently(self.url, self.system.find, self.root)
         prefix = self.locate("")
-        return sorted(path[len(prefix) :] for path in found if path.startswith(prefix))
+        paths = sorted(path[len(prefix) :] for path in found if path.startswith(prefix))
+        if not paths and self.system.isfile(self.root):
+            raise UserError(
+                f"{self.url} is a file, and no zip or tar file by its name. Name a folder or an "
+                "archive of images; create-from-parquet reads .parquet."
+            )
+        if not paths:
+            raise UserError(f"There is no file below {self.url}: it is empty, or does not exist.")
+        return paths
 
     def locate(self, path: str) -> str:
         """Return the path of a file in its file system."""
@@ -140,23 +161,32 @@ def _call_patiently(url: Url, call: Callable[..., T], *arguments: str) -> T:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return call(*arguments)
-        except (FileNotFoundError, PermissionError) as error:
+        except (FileNotFoundError, PermissionError, ValueError) as error:
             _fail(url, error)
         except Exception as error:  # each protocol has its own
-            if attempt == ATTEMPTS or getattr(error, "status", 500) in (401, 403, 404):
+            is_final = getattr(error, "status", 500) in (401, 403, 404) or _lacks_login(error)
+            if attempt == ATTEMPTS or is_final:
                 _fail(url, error)
             time.sleep(WAIT_SECONDS * 2 ** (attempt - 1))
     raise AssertionError
+
+
+def _lacks_login(error: Exception) -> bool:
+    return "Credential" in type(error).__name__  # botocore's, google-auth's, azure's
 
 
 def _fail(url: Url, error: Exception) -> NoReturn:
     """Raise UserError for a request that failed."""
     status = getattr(error, "status", None)
     if isinstance(error, FileNotFoundError) or status == 404:
-        what = "There is nothing (404). Check the address."
+        what = "There is nothing. Check the address."
     elif isinstance(error, PermissionError) or status in (401, 403):
         what = "Access is denied (403). Check the credentials of this protocol."
+    elif _lacks_login(error):
+        what = f"There are no credentials ({error}). Set those of this protocol."
+    elif isinstance(error, ValueError):
+        what = f"{Url(str(error))}. Check the address."
     else:
         reason = str(Url(str(error))) or type(error).__name__
-        what = f"{reason} ({ATTEMPTS} attempts). The same command continues where it stopped."
+        what = f"{reason} ({ATTEMPTS} attempts). An import continues by the same command."
     raise UserError(f"Cannot read {url}: {what}") from error

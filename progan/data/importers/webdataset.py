@@ -18,7 +18,7 @@ from progan.data.importers.file_source import make_natural_sort_key
 from progan.data.importers.ignored_files import OTHER, IgnoredFile, describe_ignored, is_image_path
 from progan.data.importers.images import ImageOptions, import_tree
 from progan.data.importers.label_arrays import Labels, labels_from_array, labels_from_names
-from progan.data.importers.remote import Url, copy_all_to_temporary, copy_to_temporary
+from progan.data.importers.remote import Url, copy_all_to_temporary, copy_to_temporary, name_by_url
 from progan.data.importers.tar_source import TAR_SUFFIXES, TarSource, is_tar_name, open_tar
 from progan.errors import UserError
 from progan.runtime.text import format_count
@@ -78,7 +78,8 @@ def _open_shards(source: Path | Url) -> tuple[ShardedSource, list[IgnoredFile]]:
     """Open all shards; return them, and what is left out of them whatever it is."""
     shards, ignored = {}, []
     for path in _list_shards(source):
-        shards[path.name], left_out = open_tar(path)
+        with name_by_url(path, source):
+            shards[path.name], left_out = open_tar(path)
         ignored += [IgnoredFile(f"{path.name}/{item.path}", item.kind) for item in left_out]
     return ShardedSource(shards), ignored
 

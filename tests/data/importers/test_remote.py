@@ -122,9 +122,9 @@ def test_a_server_of_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         stored = (tmp_path / "made" / "dataset.json").read_text() + result.output
         assert "top-secret" not in stored
         missing = run("create-from-images", "s3://bucket/nothing", tmp_path / "other")
-        assert missing.exit_code == 1 and "no image" in message(missing)
+        assert missing.exit_code == 1 and "no file below s3:" in message(missing)
         archive = run("create-from-images", "s3://bucket/a.zip", tmp_path / "other")
-        assert archive.exit_code == 1 and "There is nothing (404)" in message(archive)
+        assert archive.exit_code == 1 and "There is nothing" in message(archive)
     finally:
         server.stop()
 
@@ -145,7 +145,7 @@ class Failing(http.server.BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [("403", "Access is denied (403)"), ("404", "nothing (404)"), ("500", "4 attempts")],
+    [("403", "Access is denied (403)"), ("404", "There is nothing"), ("500", "4 attempts")],
 )
 def test_answers_of_a_server(status: str, words: str, tmp_path: Path) -> None:
     pytest.importorskip("aiohttp")
@@ -192,5 +192,43 @@ def test_protocols_that_are_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_secrets_are_masked() -> None:
     url = Url("https://me:pass@host/a/b.zip?X-Amz-Signature=abc&x=1&access_token=def")
-    assert str(url) == "https://…@host/a/b.zip?X-Amz-Signature=…&x=1&access_token=…"
+    assert str(url) == "https://…@host/a/b.zip?X-Amz-Signature=…&x=…&access_token=…"
     assert url.name == "b.zip"
+
+
+def test_nothing_is_there(memory: Any, tmp_path: Path) -> None:
+    fill(memory, "/photos")
+    for address, said in (
+        ("memory://nowhere", "no file below memory://nowhere: it is empty, or does not exist"),
+        ("memory://photos/readme.txt", "is a file, and no zip or tar file by its name"),
+        ("file:///nowhere/a.zip", "There is nothing. Check the address"),
+    ):
+        assert said in message(run("create-from-images", address, tmp_path / "made"))
+
+
+@pytest.mark.parametrize("command", ["images", "parquet", "webdataset"])
+def test_errors_in_copies_name_the_url(command: str, memory: Any, tmp_path: Path) -> None:
+    name = {"images": "a.tar", "parquet": "a.parquet", "webdataset": "a.tar"}[command]
+    memory.pipe_file(f"/bad/{name}", b"nothing of the kind")
+    text = message(run(f"create-from-{command}", f"memory://bad/{name}", tmp_path / "made"))
+    assert f"memory://bad/{name}" in text and "progan-" not in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("create-from-images", "--source", "x", "--dest", "s3://bucket/made"),
+        ("verify", "https://host/made"),
+    ],
+)
+def test_urls_where_a_path_is_expected(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2 and "is a URL; here a path on this machine" in result.output
+
+
+def test_labels_are_a_file_here(memory: Any, tmp_path: Path) -> None:
+    fill(memory, "/photos")
+    words = ("--labels", "memory://photos/l.csv")
+    assert "Copy that file" in message(
+        run("create-from-images", "memory://photos", tmp_path / "made", *words)
+    )
