@@ -113,7 +113,7 @@ def require_splittable(run: Run, batches: dict[int, int], count: int) -> None:
                 f"The batch of {n} images at resolution {resolution} cannot be shared equally "
                 f"among {count} processes{groups}: "
                 f"{_join_alternatives(counts)} could. Start that many "
-                f"(torchrun --nproc-per-node), or choose a batch that is a multiple of "
+                f"(--gpus, or torchrun --nproc-per-node), or choose a batch that is a multiple of "
                 f"{count * compute_min_independent_size(run, n)} (--batch, --batch-at)."
             )
 

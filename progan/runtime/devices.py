@@ -52,7 +52,7 @@ def choose_device(name: str, number: int | None = None) -> torch.device:
     if number >= torch.cuda.device_count():
         raise UserError(
             f"There are more processes than GPUs: this machine has "
-            f"{torch.cuda.device_count()}. Start fewer (torchrun --nproc-per-node)."
+            f"{torch.cuda.device_count()}. Start fewer (--gpus, or torchrun --nproc-per-node)."
         )
     torch.cuda.set_device(number)
     return torch.device(name, number)
