@@ -9,6 +9,7 @@ from PIL import Image
 import progan
 from progan import pretrained
 from progan.cli.generate import main as generate
+from progan.errors import UserError
 from progan.pretrained import list_pretrained, resolve_network
 
 MAX_BYTES = 2_000_000
@@ -38,6 +39,8 @@ def test_files_and_folders_precede_names(tmp_path: Path, monkeypatch: pytest.Mon
     assert resolve_network(Path("./other")) == Path("other")
     (tmp_path / "portraits").mkdir()
     assert resolve_network(Path("portraits")) == Path("portraits")
+    with pytest.raises(UserError, match="hides the network of that name in the package"):
+        progan.load("portraits")
 
 
 @pytest.mark.parametrize("name", ["portrait", "Portraits"])

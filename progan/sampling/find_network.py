@@ -10,6 +10,7 @@ from pathlib import Path
 from progan import run_directory
 from progan.data.format import INFO_FILE
 from progan.errors import UserError
+from progan.pretrained import list_pretrained
 from progan.runtime.text import sanitize_and_truncate_line
 from progan.sampling.snapshot_file import PREFIX, SUFFIX, is_interim
 
@@ -90,7 +91,11 @@ def find_run(path: Path, note: Note = print_to_stderr) -> Path:
     runs = run_directory.list_runs(path)[::-1]  # newest first
     found = next(filter(_has_network_or_state, runs), None)
     if found is None:
-        raise UserError(f"{path} {_explain_no_network(path, runs)}")
+        hidden = str(path) in list_pretrained()
+        raise UserError(
+            f"{path} {_explain_no_network(path, runs)}"
+            + " It hides the network of that name in the package." * hidden
+        )
     if found != runs[0]:
         note(
             f"{runs[0].name} is the newest run in {path} and has no network or training state "
