@@ -258,6 +258,17 @@ def status_cells(outcomes: Sequence[Outcome]) -> tuple[str, str]:
     return names, f"{min(first):.1f} to {max(first):.1f}" if first else ""
 
 
+def minutes_cell(outcomes: Sequence[Outcome], swd: float) -> str:
+    """Format the minutes until the curves fall to a value, and how many of them do."""
+    curves = [
+        [{"minutes": minutes, "value": value} for minutes, _, value in each.curve]
+        for each in outcomes
+    ]
+    times = [minutes_to_reach(curve, swd) for curve in curves]
+    reached = [time for time in times if time is not None]
+    return f"{mean_and_std(reached)} ({len(reached)}/{len(outcomes)})"
+
+
 def last_line(file: Path) -> dict:  # type: ignore[type-arg]
     lines = file.read_text("utf-8").splitlines() if file.is_file() else []
     return json.loads(lines[-1]) if lines else {}
@@ -283,13 +294,7 @@ def format_table(outcomes: Sequence[Outcome], columns: Columns) -> str:
         minutes = mean_and_std([each.minutes for each in row if each.minutes is not None])
         lines.append([name, *cells, minutes, str(len(row)), *status_cells(row)])
         if goal is not None:
-            curves = [
-                [{"minutes": minutes, "value": swd} for minutes, _, swd in each.curve]
-                for each in row
-            ]
-            times = [minutes_to_reach(curve, goal) for curve in curves]
-            reached = [each for each in times if each is not None]
-            lines[-1].append(f"{mean_and_std(reached)} ({len(reached)}/{len(row)})")
+            lines[-1].append(minutes_cell(row, goal))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

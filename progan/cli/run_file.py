@@ -37,11 +37,7 @@ def read_run_file(file: Path, offered: Iterable[str]) -> dict[str, Any]:
     values = _parse(file)
     if any(isinstance(values.get(name), Mapping) for name in SECTIONS):
         values = _list_changes_from_preset(values)
-    named = {
-        str(name).strip().lstrip("-").replace("-", "_"): value for name, value in values.items()
-    }
-    named = {TRAIN_ALIASES.get(hyphenate(name), name).replace("-", "_"): value
-        for name, value in named.items()}  # fmt: skip
+    named = {_normalize_name(str(name)): value for name, value in values.items()}
     known = set(offered) - set(NOT_IN_FILES)
     for name in named:
         if name not in known:
@@ -52,6 +48,12 @@ def read_run_file(file: Path, offered: Iterable[str]) -> dict[str, Any]:
     return {
         name: _format_value(file, name, value) for name, value in named.items() if value is not None
     }
+
+
+def _normalize_name(name: str) -> str:
+    """Return the name that an option has in Python: '--kimg' -> 'total_kimg'."""
+    hyphenated = hyphenate(name.strip().lstrip("-"))
+    return TRAIN_ALIASES.get(hyphenated, hyphenated).replace("-", "_")
 
 
 def format_run_file(run: Run) -> str:
@@ -108,10 +110,13 @@ def _list_changes_from_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     name = run.preset if run.preset in presets.PRESETS else presets.DEFAULT
     base = list_values(presets.preset(name))
     changed = {key: value for key, value in list_values(run).items() if value != base[key]}
-    settable = {field.name for fields in group_offered_fields().values() for field in fields}
-    return {"preset": name} | {
-        key: value for key, value in changed.items() if key in settable or key in NAMES
-    }
+    kept = {*_list_setting_names(), *NAMES}
+    return {"preset": name} | {key: value for key, value in changed.items() if key in kept}
+
+
+def _list_setting_names() -> set[str]:
+    """Return the names of the options that are fields of the config, as presets set them."""
+    return {field.name for fields in group_offered_fields().values() for field in fields}
 
 
 def _format_value(file: Path, name: str, value: Any) -> Any:
@@ -149,7 +154,7 @@ def note_settings_above_preset(context: click.Context) -> None:
     """Print a note if the settings of --config hide those of a --preset on the command line."""
     values = context.default_map or {}
     source = context.get_parameter_source("preset")
-    count = len(values.keys() - {*NAMES, "outdir", "device"})
+    count = len(values.keys() & _list_setting_names())
     if source is ParameterSource.COMMANDLINE and count and context.params["preset"]:
         click.echo(
             f"The file of --config sets {format_count(count, 'option')}, which precede those of "

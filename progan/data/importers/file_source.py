@@ -299,9 +299,9 @@ def _open_source(source: Path | Url) -> tuple[FileSource, list[str], list[Ignore
             return _open_source(copy)
     if source.is_dir():
         return FolderSource(source), *list_folder(source)
-    if source.suffix.lower() == ".parquet":
-        raise UserError(f"--source {source} is a Parquet file: create-from-parquet reads it.")
     if source.is_file():
+        if source.suffix.lower() == ".parquet":
+            raise UserError(f"--source {source} is a Parquet file: create-from-parquet reads it.")
         archive, ignored = open_tar(source) if is_tar_name(source.name) else open_zip(source)
         return archive, list(archive.members), ignored
     what = "is neither a folder nor a file" if source.exists() else "does not exist"

@@ -201,6 +201,7 @@ def test_nothing_is_there(memory: Any, tmp_path: Path) -> None:
     for address, said in (
         ("memory://nowhere", "no file below memory://nowhere: it is empty, or does not exist"),
         ("memory://photos/readme.txt", "is a file, and no zip or tar file by its name"),
+        ("nowhere.parquet", "nowhere.parquet does not exist"),
         ("file:///nowhere/a.zip", "There is nothing. Check the address"),
     ):
         assert said in message(run("create-from-images", address, tmp_path / "made"))
