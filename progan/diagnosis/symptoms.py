@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 
+from progan.config import LossConfig
 from progan.diagnosis.history import (
     Window,
     find_lasting_streak,
@@ -23,7 +24,7 @@ SLOPE = "gradient/norm"
 VANISHED = 0.01  # share of the usual norm at this resolution; good trainings keep > 5 %
 EXPLODED = 30.0  # times the median at this resolution; good trainings vary less than tenfold
 PENALISED = ("wgan-gp", "dragan")  # losses with a target for the gradient norm of D
-STEEP = 3.0  # times that target
+STEEP = 3.0  # times the slope at which loss and penalty balance
 MIN_WINDOWS = 4  # that define the usual norm
 
 
@@ -51,7 +52,7 @@ def detect_vanishing_gradients(run: RunWindows) -> Detection | None:
 
 
 def detect_exploding_gradients(run: RunWindows) -> Detection | None:
-    """Detect a gradient norm far above its usual value, or a slope of D far above its target."""
+    """Detect a norm far above its usual value, or a slope of D that its penalty should prevent."""
     norms = (
         _detect_unusual_norm(
             run, name, lambda norm, usual: norm > EXPLODED * usual, statistics.median
@@ -115,18 +116,41 @@ def _explain_missing_norm(run: RunWindows, name: str) -> str:
 
 
 def _detect_steep_discriminator(run: RunWindows) -> Detection | None:
-    """Detect a slope of D far above the target of its penalty."""
+    """Detect a slope of D far above the one at which its loss and its penalty balance."""
     if run.objective.objective not in PENALISED:
         return None
-    target = run.objective.gp_target
 
-    streak = find_lasting_streak(
-        run.windows, [SLOPE], lambda window: window.means[SLOPE] > STEEP * target
-    )
+    def is_steep(window: Window) -> bool:
+        return window.means[SLOPE] > STEEP * _compute_balanced_slope(run.objective, window)
+
+    streak = find_lasting_streak(run.windows, [SLOPE], is_steep)
     if not streak:
         return None
-    slope = streak[-1].means[SLOPE]
-    return Detection.of_streak(streak, f"slope of D {slope:.3g}, target of the penalty {target:g}")
+    balanced = _compute_balanced_slope(run.objective, streak[-1])
+    return Detection.of_streak(
+        streak,
+        f"slope of D {streak[-1].means[SLOPE]:.3g}, {balanced:.3g} expected from its penalty "
+        f"(target {run.objective.gp_target:g}, weight {run.objective.gp_weight:g})",
+    )
+
+
+def _compute_balanced_slope(objective: LossConfig, window: Window) -> float:
+    """Return the slope of D that minimises its loss, all else being equal.
+
+    With scores of slope s, the loss of wgan-gp is L(s) = -w s + gp_weight (s / gp_target - 1)^2 +
+    r s^2, where w is the difference of the mean scores of reals and fakes per slope, and r s^2 the
+    drift term. It is least where s is somewhat above the target, or far above if the weight is
+    small. The other losses saturate, and keep the target.
+    """
+    slope, target, weight = window.means[SLOPE], objective.gp_target, objective.gp_weight
+    scores = window.all("scores/real", "scores/fake")
+    if objective.objective != "wgan-gp" or scores is None or slope <= 0:
+        return target
+    difference = max(scores[0] - scores[1], 0.0) / slope
+    drift = max(window.get("loss/drift") or 0.0, 0.0) / slope**2
+    curvature = weight / target**2 + drift
+    # No penalty and no drift: any slope is as good.
+    return (difference / 2 + weight / target) / curvature if curvature else math.inf
 
 
 def _compute_clipped_percentile_90(values: Sequence[float]) -> float:

@@ -228,6 +228,24 @@ def test_a_critic_far_steeper_than_its_penalty_asks_for() -> None:
     assert status.name == "exploding gradients" and "750" in status.findings[0].evidence[0]
 
 
+def test_a_weak_penalty_allows_the_slope_at_which_it_balances_the_loss() -> None:
+    """With a difference of w per slope and no drift, it is target + w target^2 / (2 weight)."""
+
+    def name_at(slope: float, **penalty: float) -> str:
+        scores = {"scores__real": lambda n: 3 * slope, "scores__fake": lambda n: 0.0}
+        each = steps(LENGTH, gradient__norm=lambda n: slope, loss__drift=lambda n: 0.0, **scores)
+        return diagnose(history(each, 16, "wgan-gp", **penalty)).name
+
+    for penalty, balanced in (
+        ({"gp_weight": 10.0}, 1.15),
+        ({"gp_weight": 0.5}, 4.0),
+        ({"gp_weight": 0.5, "gp_target": 2.0}, 14.0),
+    ):
+        assert name_at(2.99 * balanced, **penalty) == "ok"
+        assert name_at(3.01 * balanced, **penalty) == "exploding gradients"
+    assert name_at(1e6, gp_weight=0.0) == "ok"  # nothing bounds it
+
+
 def test_numbers_that_are_none_are_said_at_once() -> None:
     each = steps(16)
     each[-1]["loss/critic"] = math.nan
