@@ -110,6 +110,11 @@ TAR_LINK = FileKind(
     "Pack the files themselves: tar --dereference --hard-dereference.",
     loses_images=True,
 )
+CLASS = FileKind(
+    "class of a WebDataset sample",
+    "classes of WebDataset samples",
+    "create-from-webdataset imports them as labels.",
+)
 OTHER = FileKind("file that is not an image", "files that are not images")
 
 _KINDS_OF_SUFFIXES = {
@@ -118,6 +123,7 @@ _KINDS_OF_SUFFIXES = {
     ".orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f",
     FOREIGN: ".ai .cdr .clip .cin .dpx .emf .eps .exr .hdr .jls .jng .jxl .jxr .kra .mng .ora .pam "
     ".pct .pdn .pic .pict .psb .svg .svgz .tgs .wdp .wmf .xcf",
+    CLASS: ".cls",
     VIDEO: ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv",
     PACKED: ".7z .bz2 .gz .rar .tar .tbz2 .tgz .txz .xz .zip .zst",
     # Such files lie beside images by the million: a look into each would take long.

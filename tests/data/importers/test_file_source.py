@@ -175,6 +175,7 @@ def test_files_that_are_not_imported_are_told_apart(tmp_path: Path, packed: bool
         ".n/o.png": b"",
         "p": b"",
         "q.webp~": b"RIFF....WEBP",
+        "r.cls": b"3",
     }
     for name, content in files.items():
         put(tmp_path / "in" / name, content)
@@ -197,12 +198,17 @@ def test_files_that_are_not_imported_are_told_apart(tmp_path: Path, packed: bool
         "p": other,
         "k.mp4": "video",
         "l.zip": "archive inside the source",
+        "r.cls": "class of a WebDataset sample",
         ".m.png": "hidden file or folder",
         ".n": "hidden file or folder",
     }
     lines = describe_ignored(ignored)
     assert lines[0].startswith("2 HEIC, HEIF or AVIF images are ignored (such as c.HEIC). Convert")
     assert "1 camera RAW image is ignored (d.cr2). Develop such files" in lines[1]
+    assert (
+        "1 class of a WebDataset sample is ignored (r.cls). create-from-webdataset imports them as "
+        "labels."
+    ) in lines
     assert lines[-1] == "3 files that are not images are ignored (without a suffix .txt)."
 
 
