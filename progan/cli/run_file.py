@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,12 @@ def read_run_file(file: Path, offered: Iterable[str]) -> dict[str, Any]:
         offered: The names of the command's options.
 
     Raises:
-        UserError: The file is missing, no YAML or JSON, or has an unknown name.
+        UserError: The file is missing, no YAML or JSON, or has an unknown name or one option twice.
     """
     values = _parse(file)
     if any(isinstance(values.get(name), Mapping) for name in SECTIONS):
         values = _list_changes_from_preset(values)
-    named = {_normalize_name(str(name)): value for name, value in values.items()}
+    named = _combine_pairs(file, ((_normalize_name(str(key)), values[key]) for key in values))
     known = set(offered) - set(NOT_IN_FILES)
     for name in named:
         if name not in known:
@@ -48,6 +49,16 @@ def read_run_file(file: Path, offered: Iterable[str]) -> dict[str, Any]:
     return {
         name: _format_value(file, name, value) for name, value in named.items() if value is not None
     }
+
+
+def _combine_pairs(file: Path, pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Return the pairs as a mapping; raise UserError where one would hide another."""
+    values: dict[Any, Any] = {}
+    for name, value in pairs:
+        if name in values:
+            raise UserError(f"{file} sets {name} twice, perhaps under two names. Keep one of them.")
+        values[name] = value
+    return values
 
 
 def _normalize_name(name: str) -> str:
@@ -80,7 +91,7 @@ def _parse(file: Path) -> dict[Any, Any]:
         values = _parse_yaml(file, text)
     else:
         try:
-            values = json.loads(text)
+            values = json.loads(text, object_pairs_hook=partial(_combine_pairs, file))
         except ValueError as error:
             raise UserError(
                 f"{file} is no JSON: {error}. The name of a YAML file ends in .yaml."
@@ -99,6 +110,9 @@ def _parse_yaml(file: Path, text: str) -> Any:
             f"{file}: reading YAML needs PyYAML: pip install 'progan[yaml]'. JSON needs nothing."
         ) from error
     try:
+        root = yaml.compose(text, yaml.SafeLoader)
+        if isinstance(root, yaml.MappingNode):  # safe_load would keep the last of equal names
+            _combine_pairs(file, ((str(key.value), None) for key, _ in root.value))
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"{file} cannot be read as YAML: {error}") from error
