@@ -160,25 +160,24 @@ def _recipe(settings: Settings, common: str, factors: Sequence[float]) -> Iterat
         for (name, options), factor in zip(RECIPE_ROWS.items(), factors, strict=True):
             all_options = _options(
                 "--preset demo --threads 1 --fmap-base 1024 --fmap-max 64 --training-kimg 2 "
-                "--transition-kimg 2 --snapshot-ticks 4 --metrics swd3000 --g-lr 0.004 "
-                f"--d-lr 0.004 {common} {options}"
+                f"--transition-kimg 2 --snapshot-ticks 4 --metrics swd3000 {common} {options}"
             )
             yield Trial(name, seed, all_options, kimg_factor=factor)
 
 
 def recipe_portraits(settings: Settings) -> Iterator[Trial]:
     """Portraits of 32x32."""
-    yield from _recipe(settings, "", (1, 1.3, 2.1))
+    yield from _recipe(settings, "--g-lr 0.006 --d-lr 0.006", (1, 1.3, 2.1))
 
 
 def recipe_cifar10(settings: Settings) -> Iterator[Trial]:
     """CIFAR-10."""
-    yield from _recipe(settings, "--mirror", (1, 1.3, 2.1))
+    yield from _recipe(settings, "--mirror --g-lr 0.004 --d-lr 0.004", (1, 1.3, 2.1))
 
 
 def recipe_portraits64(settings: Settings) -> Iterator[Trial]:
     """Portraits of 64x64."""
-    yield from _recipe(settings, "--mirror", (1, 1.3, 2.1))
+    yield from _recipe(settings, "--mirror --g-lr 0.004 --d-lr 0.004", (1, 1.3, 2.1))
 
 
 def _gradient_at(settings: Settings, preset: str, more: str = "") -> Iterator[Trial]:
