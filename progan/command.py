@@ -165,12 +165,12 @@ class _NetworkPath(_NonEmptyPath):
 
 
 class FiniteRange(click.FloatRange):
-    """A range of floats that NaN is not in."""
+    """A range of floats without NaN and infinity."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail("nan is no number.", param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is no finite number.", param, ctx)
         return number
 
 

@@ -79,6 +79,17 @@ def test_batches_from_4x4_to_1024x1024(name: str, batches: list[int]) -> None:
     ] == batches
 
 
+def test_modern_presets_are_v2_with_a_weak_lazy_penalty_in_bf16() -> None:
+    modern, v2 = preset("modern-1024"), preset("v2-1gpu")
+    assert (modern.growth, modern.network, modern.optim) == (v2.growth, v2.network, v2.optim)
+    assert (modern.objective.gp_weight, modern.objective.penalty_interval) == (0.5, 4)
+    assert modern.precision == "bf16"
+    for resolution in (32, 64, 128, 256, 512):
+        growth = preset(f"modern-{resolution}").growth
+        below = 2 * 600 * (resolution.bit_length() - 3)
+        assert growth.total_kimg - below == 2400
+
+
 def test_cifar10_asks_for_steep_gradients() -> None:
     run = preset("cifar10")
     assert (run.objective.gp_target, run.network.resolution) == (750, 32)  # appendix D

@@ -18,10 +18,9 @@ from progan.cli.dataset_options import (
     make_resolution_option,
     make_source_option,
     on_error_option,
-    require_positive,
     write_and_report,
 )
-from progan.command import PATH, Command
+from progan.command import PATH, Command, FiniteRange
 from progan.errors import UserError
 
 # fmt: off
@@ -42,7 +41,7 @@ _add_conversion_options = combine_options(
         help="Convert all images to grey (1), RGB (3) or RGBA (4); needed only if they differ."),
     click.option("--alpha-color", metavar="COLOR", default="white", show_default=True,
         help="What transparency is laid on with --channels 1 or 3: a name or #rrggbb."),
-    click.option("--white-level", type=float, metavar="VALUE", callback=require_positive,
+    click.option("--white-level", type=FiniteRange(min=0, min_open=True), metavar="VALUE",
         help="Grey value that becomes white in images of one channel with more than 8 bits: 4095 "
         "for 12 bits stored in 16; 65535 if not given. Floating-point images need it."),
 )

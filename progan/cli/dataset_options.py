@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from progan.command import PATH
+from progan.command import PATH, FiniteRange
 from progan.runtime.files import (
     format_bytes,
     require_absent_or_empty,
@@ -35,24 +35,8 @@ workers_option = click.option("--workers", type=click.IntRange(min=1), default=o
 on_error_option = click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop",
     show_default=True,
     help="What to do about an image that cannot be read; skipped ones are listed.")
-
-
-def require_fraction(_: click.Context, __: click.Parameter, value: float) -> float:
-    """Return the value of an option; click.BadParameter unless it is in [0, 1), nan included."""
-    if not 0 <= value < 1:  # click.FloatRange lets NaN pass
-        raise click.BadParameter(f"{value} is not in the range 0<=x<1.")
-    return value
-
-
-def require_positive(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
-    """Return the value of an option, None included; click.BadParameter unless it is above 0."""
-    if value is not None and not 0 < value < float("inf"):
-        raise click.BadParameter(f"{value} is not a positive number.")
-    return value
-
-
-holdout_option = click.option("--holdout", type=float, default=0.0, show_default=True,
-    metavar="FRACTION", callback=require_fraction,
+holdout_option = click.option("--holdout", type=FiniteRange(0, 1, max_open=True),
+    default=0.0, show_default=True, metavar="FRACTION",
     help="Fraction of the images that is kept from training, for metrics. They are selected at "
     "random with --seed, or with seed 0.")
 

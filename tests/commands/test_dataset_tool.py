@@ -190,7 +190,8 @@ def test_a_holdout_that_is_no_fraction(folder: Path, fraction: str) -> None:
         fraction,
     )  # fmt: skip
     assert result.exit_code == 2
-    assert f"'--holdout': {float(fraction)} is not in the range 0<=x<1" in result.stderr
+    problem = "is no finite number" if fraction == "nan" else "is not in the range 0<=x<1"
+    assert f"'--holdout': {float(fraction)} {problem}" in result.stderr
     require_nothing_written(folder)
 
 
