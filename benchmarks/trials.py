@@ -130,7 +130,9 @@ def augmentation(settings: Settings) -> Iterator[Trial]:
 
 def penalty_demo(settings: Settings) -> Iterator[Trial]:
     """The gradient of wgan-gp at the final or at the trained resolution, the networks of demo."""
-    yield from _gradient_at(settings, "demo", " --g-lr 0.0015 --d-lr 0.0015 --penalty-interval 1")
+    yield from _gradient_at(
+        settings, "demo", " --g-lr 0.0015 --d-lr 0.0015 --penalty-interval 1 --gp-weight 10"
+    )
 
 
 def penalty_cifar10(settings: Settings) -> Iterator[Trial]:
@@ -141,7 +143,7 @@ def penalty_cifar10(settings: Settings) -> Iterator[Trial]:
 
 # Changes of the paper's recipe, each with those before it.
 RECIPE_ROWS = {
-    "paper": "--penalty-interval 1",
+    "paper": "--penalty-interval 1 --gp-weight 10",
     "+ weak penalty in every 4th step": "--penalty-interval 4 --gp-weight 0.5",
     "+ bf16": "--penalty-interval 4 --gp-weight 0.5 --precision bf16",
 }
