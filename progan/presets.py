@@ -169,7 +169,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     **_make_stacked_mnist_presets("k2", 32),
     **_make_stacked_mnist_presets("k4", 16),
     "demo": CPU | dict(total_kimg=40, batch=8, fmap_base=384, fmap_max=48, g_lr=0.006, d_lr=0.006,
-        penalty_interval=4, gp_weight=0.5, tick_kimg=1, image_ticks=4, **_set_phases(3)),
+        penalty_interval=4, tick_kimg=1, image_ticks=4, **_set_phases(3)),
 }
 # fmt: on
 DEFAULT = "v2-1gpu"
