@@ -72,7 +72,7 @@ def test_help_tells_what_each_option_does_and_its_default(command: click.Command
         "[default: 1024, unless the preset differs]",
         "[default: 0.001]",
         "[default: 1e-08, unless",
-        "[default: fp32]",
+        "[default: fp32, unless the preset differs]",
         "[default: on]",
         "[default: off",
         "[default: none, unless",
