@@ -117,12 +117,11 @@ def _make_modern_presets() -> dict[str, dict[str, Any]]:
 
     The final resolution is trained as long as in v2, 2,400 kimg.
     """
-    levels = {2 ** (level + 2): level for level in range(3, 9)}
     return {
-        f"modern-{resolution}": V2
+        f"modern-{4 * 2**level}": V2
         | FASTER
-        | dict(resolution=resolution, total_kimg=1200 * level + 2400)
-        for resolution, level in levels.items()
+        | dict(resolution=4 * 2**level, total_kimg=1200 * level + 2400)
+        for level in range(3, 9)
     }
 
 

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 
 from progan.config import LossConfig
+from progan.diagnosis.balance import SCORES
 from progan.diagnosis.history import (
     Window,
     find_lasting_streak,
@@ -143,7 +144,7 @@ def _compute_balanced_slope(objective: LossConfig, window: Window) -> float:
     small. The other losses saturate, and keep the target.
     """
     slope, target, weight = window.means[SLOPE], objective.gp_target, objective.gp_weight
-    scores = window.all("scores/real", "scores/fake")
+    scores = window.all(*SCORES)
     if objective.objective != "wgan-gp" or scores is None or slope <= 0:
         return target
     difference = max(scores[0] - scores[1], 0.0) / slope
@@ -223,7 +224,7 @@ JUMPED = 10.0  # times the gradient before the fade; good fades of the demo stay
 OVERFITTED = 0.5  # StyleGAN2-ADA's r_v: scores of held-out images are halfway to fakes
 MIN_OVERFITTING_DURATION = 200  # iterations: r_v of a few hundred images is noisy
 WAIT = "speed/data-wait-percent"
-SCORES = ("overfitting/training", "overfitting/held-out", "overfitting/fake")
+OVERFITTING_SCORES = ("overfitting/training", "overfitting/held-out", "overfitting/fake")
 STARVED = 10.0  # percent of the time in which the networks wait for images
 
 
@@ -244,9 +245,11 @@ def explain_missing_for_fade(run: RunWindows) -> str:
 
 def explain_missing_for_overfitting(run: RunWindows) -> str:
     """Return why scores of training and held-out images cannot be compared; '' if they can."""
-    if not any(SCORES[1] in window.means for window in run.windows):
+    if not any(OVERFITTING_SCORES[1] in window.means for window in run.windows):
         return "no held-out images"
-    return explain_missing_statistics(run.windows, *SCORES, iterations=MIN_OVERFITTING_DURATION)
+    return explain_missing_statistics(
+        run.windows, *OVERFITTING_SCORES, iterations=MIN_OVERFITTING_DURATION
+    )
 
 
 def detect_fade_shock(run: RunWindows) -> Detection | None:
@@ -262,13 +265,15 @@ def detect_overfitting(run: RunWindows) -> Detection | None:
     """Detect a D that scores held-out images like fakes, as it memorised the training images."""
 
     def is_overfitted(window: Window) -> bool:
-        training, held_out, fake = (window.means[name] for name in SCORES)
+        training, held_out, fake = (window.means[name] for name in OVERFITTING_SCORES)
         return training > fake and training - held_out >= OVERFITTED * (training - fake)
 
-    streak = find_lasting_streak(run.windows, SCORES, is_overfitted, MIN_OVERFITTING_DURATION)
+    streak = find_lasting_streak(
+        run.windows, OVERFITTING_SCORES, is_overfitted, MIN_OVERFITTING_DURATION
+    )
     if len(streak) < 2:
         return None
-    training, held_out, fake = (streak[-1].means[name] for name in SCORES)
+    training, held_out, fake = (streak[-1].means[name] for name in OVERFITTING_SCORES)
     ratio = (training - held_out) / (training - fake)
     return Detection.of_streak(
         streak,
