@@ -15,6 +15,7 @@ CONFIG_FILE = "config.json"
 LAUNCH_FILE = ".launch"
 LOG_FILE = "log.txt"
 STATISTICS_FILE = "stats.jsonl"
+FIRST_STATE_MARKER = ".first-state-unfinished"  # there while no state can be missing
 REALS_FILE = "reals.png"
 FAKES_PREFIX = "fakes-"
 FIRST_FAKES_FILE = "fakes-init.png"

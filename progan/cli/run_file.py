@@ -111,8 +111,10 @@ def _parse_yaml(file: Path, text: str) -> Any:
         ) from error
     try:
         root = yaml.compose(text, yaml.SafeLoader)
-        if isinstance(root, yaml.MappingNode):  # safe_load would keep the last of equal names
-            _combine_pairs(file, ((str(key.value), None) for key, _ in root.value))
+        if isinstance(root, yaml.MappingNode):
+            for table in (root, *(value for _, value in root.value)):
+                if isinstance(table, yaml.MappingNode):  # of equal names, safe_load keeps the last
+                    _combine_pairs(file, ((str(key.value), None) for key, _ in table.value))
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"{file} cannot be read as YAML: {error}") from error

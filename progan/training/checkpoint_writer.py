@@ -14,13 +14,14 @@ from progan.config import Run
 from progan.run_directory import (
     BEST_PREFIX,
     BEST_STATE_PREFIX,
+    FIRST_STATE_MARKER,
     STATE_SUFFIX,
     choose_snapshot_path,
     list_curve_files,
     list_states,
     rename_to_exclude,
 )
-from progan.runtime.files import PARTIAL, atomic_path, flush_to_disk
+from progan.runtime.files import atomic_path, flush_to_disk
 from progan.runtime.workers import BackgroundJob
 from progan.sampling.checkpoint_format import Content, read_metadata
 from progan.sampling.model_card import card_path, is_unedited
@@ -195,7 +196,7 @@ class CheckpointWriter:
         A process that is killed in between, or a full disk, leaves a network without a state. The
         file shows --resume that no state was lost (`require_untrained`).
         """
-        marker = self._directory / f".first-state{PARTIAL}"
+        marker = self._directory / FIRST_STATE_MARKER
         if not list_states(self._directory):
             with suppress(OSError):  # a full disk is reported by the next write
                 marker.touch()

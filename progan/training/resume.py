@@ -20,6 +20,7 @@ from progan.run_directory import (
     BEST_PREFIX,
     BEST_STATE_PREFIX,
     CONFIG_FILE,
+    FIRST_STATE_MARKER,
     STATE_SUFFIX,
     STATISTICS_FILE,
     rename_to_exclude,
@@ -87,6 +88,9 @@ def load_resumed_state(
     """
     if path.is_dir() and not state_files(path):
         require_untrained(path, saved)
+        # Until its first state is written, it may be killed again.
+        if _list_networks(path):
+            (path / FIRST_STATE_MARKER).touch()
     remove_partials(path if path.is_dir() else path.parent)
     if path.is_file():
         state, file, notes = load_state(path, run, device), path, []
@@ -172,11 +176,7 @@ def require_untrained(directory: Path, run: Run) -> None:
 
     Must be called before the temporary files of killed processes are removed.
     """
-    networks = [
-        path
-        for prefix in (BEST_PREFIX, PREFIX)
-        for path in sorted(directory.glob(f"{prefix}*{SUFFIX}"))
-    ]
+    networks = _list_networks(directory)
     rows = _read_rows_after_start(directory / STATISTICS_FILE)
     if not _must_have_saved_state(directory, networks, rows, run):
         return
@@ -192,6 +192,14 @@ def require_untrained(directory: Path, run: Run) -> None:
     )
 
 
+def _list_networks(directory: Path) -> list[Path]:
+    return [
+        path
+        for prefix in (BEST_PREFIX, PREFIX)
+        for path in sorted(directory.glob(f"{prefix}*{SUFFIX}"))
+    ]
+
+
 def _read_rows_after_start(path: Path) -> list[Row]:
     lines = path.read_text("utf-8", "replace").split("\n") if path.is_file() else []
     return [row for line in lines if (row := parse_row(line)) and row["images_seen"] > 0]
@@ -205,6 +213,8 @@ def _must_have_saved_state(
     The network of a snapshot is written just before its state, and ticks go on meanwhile. The
     second snapshot waits for the first one.
     """
+    if (directory / FIRST_STATE_MARKER).exists():
+        return False
     was_cut = any(directory.glob(f".*{PARTIAL}"))
     return len(networks) > was_cut or len(rows) > 2 * run.output.snapshot_ticks
 

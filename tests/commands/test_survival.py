@@ -561,29 +561,42 @@ def test_a_run_that_was_killed_while_it_wrote_its_first_state_begins_again(
     assert "No training state was saved yet: starting from the beginning." in result.output
 
 
-def test_a_run_that_was_killed_between_its_first_network_and_state_begins_again(
-    data: Path, tmp_path: Path
-) -> None:
-    program = (
-        "import os, sys, progan.training.checkpoint_writer as writer\n"
-        "writer.write_state_and_delete_oldest = lambda *_: os._exit(9)\n"
-        "from progan.cli.train import main\nmain()"
-    )
-    words = ["--data", data, "--outdir", tmp_path / "runs", *OPTIONS]
+# Ends the process instead of calling a function: sys.argv[1] is its module, sys.argv[2] its name.
+KILLED_AT = (
+    "import importlib, os, sys\n"
+    "module, name = sys.argv.pop(1), sys.argv.pop(1)\n"
+    "setattr(importlib.import_module(module), name, lambda *_: os._exit(9))\n"
+    "from progan.cli.train import main\nmain()"
+)
+FIRST_STATE = "progan.training.checkpoint_writer", "write_state_and_delete_oldest"
+FIRST_STEP = "progan.training.in_process", "prepare_execution"
+
+
+def kill_at(place: tuple[str, str], *words: object) -> None:
     killed = subprocess.run(
-        [sys.executable, "-c", program, *map(str, words)],
+        [sys.executable, "-c", KILLED_AT, *place, *map(str, words)],
         capture_output=True,
         text=True,
         check=False,
     )
+    assert killed.returncode == 9, killed.stderr
+
+
+@pytest.mark.parametrize("again", [(), (FIRST_STEP,), (FIRST_STEP, FIRST_STATE, FIRST_STEP)])
+def test_a_run_that_was_killed_between_its_first_network_and_state_begins_again(
+    data: Path, tmp_path: Path, again: tuple[tuple[str, str], ...]
+) -> None:
+    kill_at(FIRST_STATE, "--data", data, "--outdir", tmp_path / "runs", *OPTIONS)
     (run,) = (tmp_path / "runs").iterdir()
-    assert (
-        killed.returncode == 9 and list(run.glob("network-*.safetensors")) and not list_states(run)
-    )
+    for place in again:
+        kill_at(place, "--resume", run)
+    assert list(run.glob("network-*.safetensors")) and not list_states(run)
     result = train("--resume", run, "--total-kimg", 0.25)
     assert result.exit_code == 0, result.output
     assert "No training state was saved yet: starting from the beginning." in result.output
-    assert list_states(run) and not list(run.glob(".*.partial"))
+    assert list_states(run) and contents(run).keys() == {
+        path for path in contents(run) if not path.name.startswith(".")
+    }
 
 
 def contents(run: Path) -> dict[Path, bytes]:

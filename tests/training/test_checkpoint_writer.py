@@ -207,6 +207,6 @@ def test_an_impatient_end_leaves_nothing_half_written(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     # A network without its state is marked, so that --resume does not miss the state.
     unfinished = any(tmp_path.glob("network-*")) and not list_states(tmp_path)
-    assert [path.name for path in tmp_path.glob(".*")] == [".first-state.partial"] * unfinished
+    assert [path.name for path in tmp_path.glob(".*")] == [".first-state-unfinished"] * unfinished
     for path in list_states(tmp_path):
         assert checkpoint.load_state(path, RUN, CPU).images_seen == 1000
