@@ -112,7 +112,7 @@ def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
         )
         for name, record, row in zip(make_distinct_run_names(records), records, ranks, strict=True)
     ]
-    by = find_column(sort, columns) if sort else ""
+    by = find_column(sort, columns, records) if sort else ""
     if by:
         place = columns.index(by)
         runs.sort(key=lambda run: math.inf if (key := run.cells[place].rank) is None else key)
@@ -186,13 +186,20 @@ def column_goal(column: str) -> str:
     return GOALS.get(goal_key(column), "")
 
 
-def find_column(sort: str, columns: Sequence[str]) -> str:
-    """Find a column by its heading, its heading without the count, or its metric."""
+def find_column(sort: str, columns: Sequence[str], records: Sequence[RunRecord] = ()) -> str:
+    """Find a column by its heading, its heading without the count, or its metric.
+
+    Of columns that differ in the count only, it is the one that most of the records have.
+    """
     name = sort.casefold()
     for each in (name, LOWER_IS_BETTER.get(name, name).casefold()):
-        for column in columns:
-            if each in (column.casefold(), column.partition(" ")[0].casefold()):
-                return column
+        found = [
+            column
+            for column in columns
+            if each in (column.casefold(), column.partition(" ")[0].casefold())
+        ]
+        if found:
+            return max(found, key=lambda column: sum(column in each.values for each in records))
     advice = f" Or measure it first: --metrics {name} --data DATASET." * (name in DESCRIPTIONS)
     raise UserError(
         f"--sort {sort}: no such column. Choose one of "
@@ -274,11 +281,12 @@ def describe_mixed_reals(found: Comparison) -> list[str]:
     ]
 
 
-def resize_to_rgb_cell(image: Pixels, side: int) -> Pixels:
-    """Resize [H, H, C] -> [side, side, 3] by repeating or averaging pixels."""
-    cell = to_opaque_pil(enlarge_by_repeating_pixels(image[None], side)[0])
-    if cell.width != side:
-        cell = cell.resize((side, side), Image.Resampling.BOX)
+def fit_into_rgb_cell(image: Pixels, side: int) -> Pixels:
+    """Fit [H, W, C] into a white [side, side, 3], by repeating or averaging pixels."""
+    fitted = to_opaque_pil(enlarge_by_repeating_pixels(image[None], side)[0])
+    fitted.thumbnail((side, side), Image.Resampling.BOX)
+    cell = Image.new("RGB", (side, side), "white")
+    cell.paste(fitted, ((side - fitted.width) // 2, (side - fitted.height) // 2))
     return np.asarray(cell, np.uint8)
 
 
@@ -298,12 +306,12 @@ def render_samples(record: RunRecord, seeds: Sequence[int]) -> Pixels:
 def comparison_sheet(rows: Sequence[tuple[str, Pixels]], seeds: Sequence[int]) -> Pixels:
     """Arrange names and images [N, H, W, C] of runs below the seeds: [H', W', 3].
 
-    All images are resized to the side of the largest ones, 64…256 px.
+    Cells are squares as large as the longest side of the images, 64…256 px.
     """
-    largest = max(images.shape[1] for _, images in rows)
+    largest = max(max(images.shape[1:3]) for _, images in rows)
     side = min(max(largest, MIN_CELL), MAX_CELL)
     cells = [
-        np.concatenate([resize_to_rgb_cell(image, side) for image in images], 1)
+        np.concatenate([fit_into_rgb_cell(image, side) for image in images], 1)
         for _, images in rows
     ]
     bands = [_caption_row([f"seed {seed}" for seed in seeds], side)]

@@ -241,9 +241,9 @@ def _open_digits(path: Path, device: torch.device) -> Callable[[Tensor, int | No
     """Open a digit classifier, applied to each channel: joint features, logits of 1000 classes."""
     classifier, _ = load_classifier(path, device)
 
-    def embed(images: Tensor, side: int | None) -> Embedding:
+    def embed(images: Tensor, _: int | None) -> Embedding:
         fits = images.shape[2] == images.shape[3] and images.shape[3] in SIDES
-        images = _convert_to_float_and_resize(images, side if fits else max(SIDES))
+        images = _convert_to_float_and_resize(images, None if fits else max(SIDES))
         count, _, height, width = images.shape
         features = classifier.features(to_float(images).reshape(-1, 1, height, width))
         red, green, blue = classifier.linear(features).view(count, 3, -1).log_softmax(2).unbind(1)

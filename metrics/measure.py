@@ -46,8 +46,9 @@ from metrics.sources import (
     resize_source,
     swap_held_out,
 )
-from progan.data.reader import Dataset
+from progan.data.reader import Dataset, select_class
 from progan.errors import UserError
+from progan.run_directory import load_config
 from progan.runtime.devices import choose_device, set_precision, tf32_disabled
 from progan.sampling.find_network import find_networks
 from progan.sampling.snapshot_file import Snapshot, read_images_seen
@@ -81,7 +82,7 @@ def measure(
     if sources.json_file is not None:
         append_lines(sources.json_file, [])  # fail now rather than after measuring
     run = (
-        _find_recording_run_and_report(sources, files[-1], held_out)
+        _find_recording_run_and_report(sources, files[-1], mirror=mirror, held_out=held_out)
         if is_network and record
         else None
     )
@@ -141,7 +142,7 @@ def _open_measured_source(path: Path, sources: SourceOptions, device: torch.devi
 
 
 def _find_recording_run_and_report(
-    sources: SourceOptions, network: Path, held_out: bool
+    sources: SourceOptions, network: Path, *, mirror: bool, held_out: bool
 ) -> Path | None:
     """Return the run that stores the rows of a network, None if none does; print what happens."""
     run = find_run_of_network(network)
@@ -156,6 +157,8 @@ def _find_recording_run_and_report(
         obstacle = "--resize compares other images than its own"
     elif held_out:
         obstacle = "--held-out compares with other images than its metrics"
+    elif difference := _describe_other_reals(run, sources, mirror):
+        obstacle = f"it was trained {difference}"
     elif not os.access(run, os.W_OK):
         obstacle = f"{run} cannot be written"
     click.echo(
@@ -166,6 +169,21 @@ def _find_recording_run_and_report(
         err=True,
     )
     return None if obstacle else run
+
+
+def _describe_other_reals(run: Path, sources: SourceOptions, mirror: bool) -> str:
+    """Return how a run's images were selected in training, if not as here; '' if they were."""
+    trained = load_config(run).data
+    if trained.mirror != mirror:
+        return f"{'with' if trained.mirror else 'without'} --mirror"
+    if trained.subset == sources.subset:
+        return ""
+    if trained.subset and sources.subset:  # a class may be given by name and by index
+        dataset = Dataset.open(sources.reals)
+        names = [select_class(dataset, name).name for name in (trained.subset, sources.subset)]
+        if names[0] == names[1]:
+            return ""
+    return f"with --subset {trained.subset}" if trained.subset else "without --subset"
 
 
 def create_context(
@@ -293,4 +311,4 @@ def _measure_missing(
         metric = name, plan.num_images
         if metric not in record.measured:  # with the default number of images
             measure = make_snapshot_metric(plan, reals, context, source_of)
-            yield MetricResult(metric, *measure(record.snapshot), str(data))
+            yield MetricResult(metric, *measure(record.snapshot), reals.description)

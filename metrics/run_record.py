@@ -12,6 +12,7 @@ import torch
 
 from metrics.evaluation import BASELINE
 from metrics.options import parse_metrics
+from metrics.sources import describe_reals
 from progan.config import Run
 from progan.errors import UserError
 from progan.interop.load import load_snapshot
@@ -41,7 +42,7 @@ class MetricResult(NamedTuple):
     metric: Metric
     values: Values
     reals: Values
-    against: str = ""  # the reals; '': the training data of the run
+    against: str = ""  # description of the reals; '': those that the run trains on
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +54,7 @@ class RunRecord:
         measured: The metrics among the values.
         values: Results of metrics, and statistics of the training when it was saved, by column.
         reals: Results of the real-vs-real baseline, by column.
-        against: Paths of the reals that a metric was measured against, by column.
+        against: The reals that a metric was measured against, by column: path, class, mirrored.
     """
 
     path: Path
@@ -100,11 +101,17 @@ def add_results(record: RunRecord, found: Iterable[MetricResult]) -> RunRecord:
         reals |= _label_columns(finding.reals, finding.metric)
         measured |= {finding.metric} if finding.values else set()
         against |= dict.fromkeys(
-            _label_columns(finding.values, finding.metric), finding.against or record.run.data.data
+            _label_columns(finding.values, finding.metric),
+            finding.against or describe_training_reals(record.run),
         )
     return replace(
         record, values=values, reals=reals, measured=frozenset(measured), against=against
     )
+
+
+def describe_training_reals(run: Run) -> str:
+    """Return the description of the reals that a run trains on, as rows of its metrics have it."""
+    return describe_reals(run.data.data, run.data.subset, mirror=run.data.mirror)
 
 
 def read_statistics_at(directory: Path, images_seen: int) -> Values:
@@ -122,9 +129,10 @@ def read_statistics_at(directory: Path, images_seen: int) -> Values:
 
 
 def read_results(network: Path, images_seen: int) -> Iterator[MetricResult]:
-    """Yield the results of a network in all metric-*.jsonl beside it, oldest first.
+    """Yield the results of a network in all metric-*.jsonl beside it.
 
-    They may be from the training, or from `python -m metrics --json`.
+    They may be from the training, or from `python -m metrics`; those that this has stored come
+    last.
     """
     for file in list_metric_files(network.parent):
         for moment, finding in parse_metric_file(file, {network.stem: images_seen}):
@@ -133,7 +141,9 @@ def read_results(network: Path, images_seen: int) -> Iterator[MetricResult]:
 
 
 def list_metric_files(directory: Path) -> list[Path]:
-    return sorted(directory.glob(f"{METRIC_PREFIX}*.jsonl"))
+    """Return all metric-*.jsonl of a run by name, metric-measured.jsonl last."""
+    files = directory.glob(f"{METRIC_PREFIX}*.jsonl")
+    return sorted(files, key=lambda file: (file.name == ROWS_FILE, file.name))
 
 
 def parse_metric_file(
@@ -163,18 +173,20 @@ def parse_metric_file(
 def _parse_training_line(line: dict[str, Any], stem: str) -> Iterator[tuple[int, MetricResult]]:
     metric, moment = _parse_metric(stem.removeprefix(METRIC_PREFIX)), int(line["images_seen"])
     if metric:
-        yield (
-            moment,
-            MetricResult(
-                metric, _convert_to_floats(line["values"]), _convert_to_floats(line["reals"])
-            ),
-        )
+        metric = metric[0], line.get("num_images", metric[1])
+        values, reals = _convert_to_floats(line["values"]), _convert_to_floats(line["reals"])
+        yield moment, MetricResult(metric, values, reals)
 
 
 def _parse_report_line(
     line: dict[str, Any], networks: Mapping[str, int]
 ) -> Iterator[tuple[int | None, MetricResult]]:
-    """Parse a line of `python -m metrics --json`: of a network, the baseline, or anything else."""
+    """Parse a line of `python -m metrics`: of a network, the baseline, or anything else.
+
+    A network is known by the images that it has seen: its file may be named as a snapshot or as
+    the best one, and a file named as the best one may have been replaced since. Lines of --json
+    have only the name.
+    """
     if "row" not in line:  # neighbours
         return
     metric = line["metric"], line["num_images"]
@@ -182,10 +194,12 @@ def _parse_report_line(
     if line["row"] == BASELINE:
         yield None, MetricResult(metric, {}, means)
         return
-    for name in dict.fromkeys((line["row"], Path(line["images"]).stem)):
-        if name in networks:
-            yield networks[name], MetricResult(metric, means, {}, line.get("reals", ""))
-            return
+    names = line["row"], Path(line["images"]).stem
+    moment = line.get("images_seen") or next(
+        (networks[name] for name in names if name in networks), None
+    )
+    if moment is not None:
+        yield moment, MetricResult(metric, means, {}, line.get("reals", ""))
 
 
 def _convert_to_floats(values: Mapping[str, Any]) -> Values:

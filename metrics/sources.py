@@ -15,8 +15,7 @@ from progan.data.format import INFO_FILE
 from progan.data.image_source import UnreadableImage
 from progan.data.importers.file_source import open_file_source
 from progan.data.importers.pixels import convert_mode, count_native_channels, decode_srgb
-from progan.data.reader import Dataset
-from progan.data.reader import select_class as of_class
+from progan.data.reader import Dataset, open_dataset
 from progan.errors import UserError
 from progan.images import Pixels, enlarge_by_repeating_pixels
 from progan.interop.describe_file import describe_file
@@ -32,6 +31,7 @@ from progan.sampling.render import render
 from progan.sampling.snapshot_file import PREFIX, SUFFIX, Snapshot
 
 ADVICE = "Name a dataset, a folder or zip file of images, or a network."
+MIRRORED = " (half of them mirrored)"
 NO_ROWS = np.empty(0, np.int64)
 
 
@@ -152,6 +152,11 @@ def resize_source(source: SampleSource, side: int) -> SampleSource:
     return replace(source, size=size, sample=sample)
 
 
+def describe_reals(path: str, class_name: str, *, mirror: bool) -> str:
+    """Return the description of reals: their path, with the class, and that they are mirrored."""
+    return f"{path}{f' (class {class_name})' if class_name else ''}{MIRRORED if mirror else ''}"
+
+
 def flip_half_of_source(source: SampleSource) -> SampleSource:
     """Flip half of the images of a source left to right, as --mirror does in training."""
     assert source.count is not None, "networks mirror by themselves"
@@ -167,7 +172,7 @@ def flip_half_of_source(source: SampleSource) -> SampleSource:
         cache = replace(original.cache, content=f"{original.cache.content}-mirrored")
         return replace(original, read=read, cache=cache)
 
-    return replace(source, sample=sample)
+    return replace(source, description=f"{source.description}{MIRRORED}", sample=sample)
 
 
 def swap_held_out(reals: SampleSource) -> SampleSource:
@@ -225,10 +230,11 @@ def network_source(snapshot: Snapshot, description: str) -> SampleSource:
 
 def open_dataset_source(path: Path, size: Size | None, subset: str = "") -> SampleSource:
     """Open the level of `size`, or else the top one, of a dataset or of one class of it."""
-    dataset = of_class(Dataset.open(path), subset) if subset else Dataset.open(path)
+    dataset = open_dataset(path, subset)
     levels = {tuple(dataset.info.size(level)): level for level in dataset.info.levels}
     top = dataset.info.levels[-1]
-    return dataset_source(dataset, top if size is None else levels.get(size[:2], top))
+    source = dataset_source(dataset, top if size is None else levels.get(size[:2], top))
+    return replace(source, description=describe_reals(str(path), subset, mirror=False))
 
 
 def dataset_source(dataset: Dataset, level: int) -> SampleSource:

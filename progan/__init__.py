@@ -97,7 +97,8 @@ def measure(
     Args:
         network: Whatever `load` takes, but hf://; of a run, the newest network.
         metrics: Names such as 'swd' or ['ms-ssim', 'swd']; `python -m metrics --help` lists them.
-        num_images: On each side; as many as there are, up to the paper's 16,384, if not given.
+        num_images: On each side; half of the images of the dataset, at most the paper's 16,384, if
+            not given.
         device: 'auto', 'cpu', 'cuda' or 'mps'.
 
     Returns:
@@ -108,7 +109,8 @@ def measure(
     """
     from metrics.measure import measure_values  # brings torch
     from metrics.options import SourceOptions
+    from progan.pretrained import resolve_network
 
     names = [metrics] if isinstance(metrics, str) else list(metrics)
-    sources = SourceOptions(network=Path(network), data=Path(data), device=device)
+    sources = SourceOptions(network=resolve_network(Path(network)), data=Path(data), device=device)
     return measure_values(names, sources, num_images=num_images)

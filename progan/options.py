@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from progan.config import SECTIONS, Run
+from progan.config import SECTIONS, Run, clear_tables_of_given
 from progan.option_fields import FloatAt, IntAt, format_option_name, list_option_fields
 from progan.presets import PRESETS
 
@@ -96,14 +96,11 @@ def add_config_options(command: F) -> F:
 
 
 def select_given_fields(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields given on the command line, and () for the table of each one given.
-
-    A value without its table holds at all resolutions: --batch 8 undoes a preset's --batch-at.
-    """
+    """Return the fields given on the command line, as `clear_tables_of_given` returns them."""
     names = {field.name for field in _list_offered_fields()}
-    named = {name: value for name, value in options.items() if name in names and value is not None}
-    tables = {f"{name}_at" for name in named} & names
-    return {**dict.fromkeys(tables, ()), **named}
+    return clear_tables_of_given(
+        {name: value for name, value in options.items() if name in names and value is not None}
+    )
 
 
 def group_offered_fields() -> dict[Any, list[Field[Any]]]:

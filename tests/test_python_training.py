@@ -8,7 +8,7 @@ import pytest
 
 import progan
 from progan.errors import UserError
-from progan.run_directory import list_states
+from progan.run_directory import list_states, load_config
 from tests.builders import noise_dataset
 from tests.commands.test_train import assert_same_state, train
 
@@ -16,6 +16,7 @@ SETTINGS = {
     "total_kimg": 0.16, "training_kimg": 0.032, "transition_kimg": 0.032, "tick_kimg": 0.064,
     "fmap_base": 16, "fmap_max": 4, "latent_size": 4, "batch": 4, "image_ticks": 1,
 }  # fmt: skip
+NARROW = {name: SETTINGS[name] for name in ("fmap_base", "fmap_max", "latent_size")}
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,19 @@ def test_a_training_in_python_is_that_of_the_command(data: Path, tmp_path: Path)
     assert train("--resume", run, "--total-kimg", 0.2).exit_code == 0
 
 
+def test_a_setting_holds_at_all_resolutions_as_that_of_the_command(
+    data: Path, tmp_path: Path
+) -> None:
+    """The preset has tables of them for all resolutions."""
+    settings: dict[str, object] = {
+        "total_kimg": 0.04, "batch": 8, "tick_kimg": 0.02, "g_lr": 0.002, **NARROW
+    }  # fmt: skip
+    run = load_config(progan.train(data, outdir=tmp_path, **settings))
+    assert (run.growth.batch_at, run.growth.tick_kimg_at, run.growth.g_lr_at) == ((), (), ())
+    kept = progan.train(data, outdir=tmp_path, **settings, batch_at=((4, 16),))
+    assert load_config(kept).growth.batch_at == ((4, 16),)
+
+
 def test_measure_and_open_dataset(data: Path, tmp_path: Path) -> None:
     run = progan.train(data, "demo", outdir=tmp_path, **SETTINGS)
     found = progan.measure(run, data, ["swd", "ms-ssim"], num_images=16)
@@ -46,6 +60,13 @@ def test_measure_and_open_dataset(data: Path, tmp_path: Path) -> None:
     assert len(progan.open_dataset(data, "1")) < len(dataset)
 
 
+def test_the_network_in_the_package_is_measured_by_its_name(tmp_path: Path) -> None:
+    path = noise_dataset(tmp_path / "data", resolution=64).path
+    assert progan.measure("portraits", path, "ms-ssim", num_images=2)["images"].keys() == {
+        "MS-SSIM"
+    }
+
+
 @pytest.mark.parametrize(
     ("preset", "settings", "words"),
     [
@@ -53,6 +74,9 @@ def test_measure_and_open_dataset(data: Path, tmp_path: Path) -> None:
         ("demo", {"total_kimgs": 3}, "total_kimgs"),
         ("demo", {"batch": -1}, "--batch must be at least 1"),
         ("demo", {"metrics": "swd"}, "progan.measure"),
+        ("demo", {"best": "swd"}, "progan.measure"),
+        ("demo", {"freeze_d": 1}, "--freeze-d 1 keeps weights that were trained before"),
+        ("demo", {"micro_batch": 1}, "--micro-batch 1"),
     ],
 )
 def test_mistakes(

@@ -35,7 +35,7 @@ TRAIN_DIFFERENCES = {
         "of images.",
     **dict.fromkeys(("workers", "num-workers"),
         "There is nothing to set: images are read ahead by a thread."),
-    "fp32": "--precision takes fp32, the default, tf32, bf16 or fp16.",
+    "fp32": "--precision takes fp32, which is the default of most presets, tf32, bf16 or fp16.",
     "map-depth": "Networks of progressive growing have no mapping network.",
 }
 GENERATE_ALIASES = {

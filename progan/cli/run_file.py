@@ -124,8 +124,10 @@ def _list_changes_from_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a config.json that differ from those of its preset."""
     run = from_dict(values)
     name = run.preset if run.preset in presets.PRESETS else presets.DEFAULT
-    base = list_values(presets.preset(name))
-    changed = {key: value for key, value in list_values(run).items() if value != base[key]}
+    base, own = list_values(presets.preset(name)), list_values(run)
+    changed = {key: value for key, value in own.items() if value != base[key]}
+    # An option without its table would clear the preset's (`clear_tables_of_given`).
+    changed |= {table: own[table] for key in changed if (table := f"{key}_at") in own}
     kept = {*_list_setting_names(), *NAMES}
     return {"preset": name} | {key: value for key, value in changed.items() if key in kept}
 

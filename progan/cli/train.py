@@ -14,7 +14,7 @@ from progan.cli.processes import join_processes, start_processes
 from progan.cli.run_file import config_option, note_settings_above_preset
 from progan.cli.train_help import TrainCommand, help_all_option, list_presets_option
 from progan.command import NETWORK, PATH, FiniteRange, device_option, exit_resumable_before_training
-from progan.config import Run, override
+from progan.config import Run, override, require_trained_weights_to_freeze
 from progan.errors import UserError
 from progan.invocation import command_line
 from progan.options import add_config_options, select_given_fields
@@ -136,13 +136,13 @@ def _require_compatible_with_resume(request: TrainRequest) -> None:
         raise UserError("--resume has an empty name. Omit the name to continue the newest run.")
     if request.init_from:
         raise UserError(
-            f"--resume continues a run, and --init-from {request.init_from} begins a new one. "
-            "Leave one of them away."
+            f"--resume continues a run, and --init-from {request.init_from} begins a new one: "
+            "they cannot be combined."
         )
     if request.scale_schedule:
         raise UserError(
-            "A resumed run keeps the lengths of its phases: leave --scale-schedule "
-            "away. --total-kimg may change."
+            "A resumed run keeps the lengths of its phases: omit --scale-schedule. "
+            "--total-kimg may change."
         )
     if request.preset:
         raise UserError(
@@ -157,11 +157,7 @@ def _require_startable(request: TrainRequest) -> None:
         run = presets.preset(request.preset or presets.DEFAULT)
         if not request.init_from:
             run = override(run, request.options)
-            if run.optim.freeze_d:
-                raise UserError(
-                    f"--freeze-d {run.optim.freeze_d} keeps weights that were trained before: "
-                    "it needs --init-from."
-                )
+            require_trained_weights_to_freeze(run)
         _require_metric_files(run, request.options)
     require_existing([request.init_from], "Name the file or the run to begin with by --init-from.")
     if request.data is not None:

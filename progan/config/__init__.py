@@ -10,10 +10,12 @@ from progan.config.run import (
     AUTOENCODERS_ONLY,
     SECTIONS,
     Run,
+    clear_tables_of_given,
     from_dict,
     list_config_changes,
     list_values,
     override,
+    require_trained_weights_to_freeze,
     to_dict,
 )
 from progan.config.training import (
@@ -29,6 +31,7 @@ from progan.config.training import (
 
 __all__ = [
     "AUGMENT_KINDS", "AUTOENCODERS_ONLY", "SECTIONS", "Augment", "Data", "Growth", "Guard",
-    "LossConfig", "Network", "Optim", "Output", "Run", "from_dict", "list_config_changes",
-    "list_values", "override", "to_dict",
+    "LossConfig", "Network", "Optim", "Output", "Run", "clear_tables_of_given", "from_dict",
+    "list_config_changes", "list_values", "override", "require_trained_weights_to_freeze",
+    "to_dict",
 ]  # fmt: skip

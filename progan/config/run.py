@@ -139,6 +139,25 @@ def override(run: Run, values: Mapping[str, Any]) -> Run:
     return dataclasses.replace(run, **own, **nested)
 
 
+def clear_tables_of_given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with () for the table of each one that has a table which is not given.
+
+    A value without its table holds at all resolutions: batch=8 undoes a preset's batch_at.
+    """
+    tables = {f.name for section in SECTIONS.values() for f in list_option_fields(section)}
+    cleared = [f"{name}_at" for name in values if f"{name}_at" in tables]
+    return {**dict.fromkeys(cleared, ()), **values}
+
+
+def require_trained_weights_to_freeze(run: Run) -> None:
+    """Raise UserError if a run that begins with random weights freezes some of them."""
+    if run.optim.freeze_d:
+        raise UserError(
+            f"--freeze-d {run.optim.freeze_d} keeps weights that were trained before: it needs "
+            "--init-from."
+        )
+
+
 def to_dict(run: Run) -> dict[str, Any]:
     """Return `run` as nested dictionaries for JSON."""
     return dataclasses.asdict(run)

@@ -45,12 +45,12 @@ def describe_inputs_and_outputs(
         "1 is white; as uint8: 127.5 x + 127.5, rounded, limited to 0...255",
     }
     if network.label_size:
-        default = f"without a wish seed k shows class k mod {network.label_size}"
+        default = f"the default class of seed k is k mod {network.label_size}"
         if untrained:
             default = (
-                f"no training image had the classes {', '.join(map(str, untrained))}; without a "
-                f"wish seed k shows the one at place k mod {network.label_size - len(untrained)}, "
-                "from 0, among the others"
+                f"no training image had the classes {', '.join(map(str, untrained))}; the default "
+                "class of seed k is, of the others, number k mod "
+                f"{network.label_size - len(untrained)}, counted from 0"
             )
         words["labels"] = f"float32 [N, {network.label_size}], one-hot; {default}"
         words["classes"] = json.dumps(list(label_names))

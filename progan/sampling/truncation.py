@@ -45,10 +45,11 @@ def truncate_labelled(snapshot: Snapshot, latents: Tensor, labels: Tensor, psi: 
 def truncate(latents: Tensor, centres: Tensor, psi: float) -> Tensor:
     """Move latents [..., n] toward centres [..., n] or [n]: to psi times the angle between both.
 
-    0 is the centre, 1 the latents, above 1 is away from it. Lengths are kept.
+    0 is the centre, 1 the latents, above 1 is away from it. Lengths are kept; latents of length 0,
+    which have no direction, stay.
     """
     lengths = latents.norm(dim=-1, keepdim=True)
-    directions = latents / lengths
+    directions = F.normalize(latents, dim=-1)
     cosine = (directions * centres).sum(dim=-1, keepdim=True).clamp(-1, 1)
     angle = torch.arccos(cosine)
     aside = directions - cosine * centres  # at a right angle to the centre

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from progan import run_directory
+from progan.config import clear_tables_of_given, require_trained_weights_to_freeze
 from progan.data.loader import compute_cache_budget_bytes
 from progan.errors import UserError
 from progan.runtime.devices import choose_device, set_precision
@@ -20,7 +21,7 @@ from progan.training.loop import End, TrainContext
 from progan.training.loop import train as run_loop
 from progan.training.plan import list_startup_notes
 from progan.training.precision import require_precision
-from progan.training.start import resolve_new_run
+from progan.training.start import require_batch_split, resolve_new_run
 from progan.training.state import TrainState, create_state
 
 
@@ -34,9 +35,12 @@ def train(
     settings: Mapping[str, Any],
 ) -> Path:
     """Train a new run, and return its directory; see `progan.train`."""
-    run, dataset, _ = resolve_new_run(preset, data, None, dict(settings))
+    settings = clear_tables_of_given(settings)
+    run, dataset, _ = resolve_new_run(preset, data, None, settings)
     assert dataset is not None
-    if run.output.metrics:
+    require_trained_weights_to_freeze(run)
+    require_batch_split(run, 1)
+    if run.output.metrics or run.output.best:
         raise UserError("Metrics are measured by progan.measure, after the training.")
     device = choose_device(device_name)
     require_compile_cache_or_replace(needed=run.acceleration in COMPILING)

@@ -175,7 +175,7 @@ def test_a_dry_run_shows_plan_and_table_and_writes_nothing(source: Path, tmp_pat
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--init-from", "{source}", "--resume", "{source}"), "Leave one of them away"),
+        (("--init-from", "{source}", "--resume", "{source}"), "they cannot be combined"),
         (("--init-from", "{data}/nothing"), "No such file"),
         (("--init-from", "{data}"), "is a dataset, not a network"),
         (("--init-from", "{data}/dataset.json"), "is a JSON file, not a network"),

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from progan.cli.train import main
-from progan.config import list_values, to_dict
+from progan.config import list_values, override, to_dict
 from progan.presets import preset
 from tests.builders import message
 
@@ -63,6 +63,14 @@ def test_the_config_of_a_run_is_read(tmp_path: Path) -> None:
     file.write_text(json.dumps(values))
     found = settings("--config", file)
     assert found == settings("--preset", "demo") | {"batch": "16", "g_lr_at": '"32:0.5"'}
+
+
+def test_a_table_of_the_preset_stays_beside_another_value(tmp_path: Path) -> None:
+    run = override(preset("v2-1gpu"), {"batch": 8, "tick_kimg": 1.0, "tick_kimg_at": ()})
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(to_dict(run)))
+    found, base = settings("--config", file), settings("--preset", "v2-1gpu")
+    assert found == base | {"batch": "8", "tick_kimg": "1", "tick_kimg_at": '"none"'}
 
 
 @pytest.mark.parametrize(

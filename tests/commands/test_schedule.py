@@ -91,7 +91,7 @@ def test_a_scaled_run_trains_every_resolution_and_shows_lines_and_images(
         (("--training-kimg", 3), "--training-kimg sets it"),
         (("--initial-resolution", 16), "nothing to scale"),
         (("--total-kimg", 0.01), "--total-kimg 0.01 is too short"),
-        (("--resume",), "leave --scale-schedule away"),
+        (("--resume",), "omit --scale-schedule"),
         (("--init-from", __file__), "Set --training-kimg and --transition-kimg"),
     ],
 )

@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -246,6 +247,60 @@ def test_a_damaged_metric_is_named(tmp_path, line):
     write_lines(tmp_path / "metric-fid.jsonl", line | {"images_seen": 1_234_000} if line else line)
     with pytest.raises(UserError, match="metric-fid.jsonl is damaged"):
         read_record(tmp_path, best=False, device=CPU)
+
+
+def test_the_number_of_images_of_a_training_metric_without_one_is_that_of_its_lines(tmp_path):
+    network = tmp_path / "network-snapshot-000002.safetensors"
+    line = {"images_seen": 2000, "num_images": 3000, "values": {"SWD": 2}, "reals": {"SWD": 1}}
+    write_lines(tmp_path / "metric-swd.jsonl", line)
+    assert list(read_results(network, 2000)) == [
+        MetricResult(("swd", 3000), {"SWD": 2}, {"SWD": 1})
+    ]
+
+
+def test_results_belong_to_the_images_seen_and_not_to_the_name(tmp_path):
+    best = tmp_path / "network-best-fid.safetensors"
+    lines = [
+        {
+            "metric": "fid",
+            "row": row,
+            "images": "run",
+            "num_images": 50,
+            "images_seen": seen,
+            "values": {"FID": {"mean": seen / 1000, "std": None}},
+        }
+        for row, seen in (("network-snapshot-000002", 2000), (best.stem, 1000))
+    ]
+    write_lines(tmp_path / "metric-measured.jsonl", *lines)
+    for seen in (1000, 2000):
+        assert list(read_results(best, seen)) == [
+            MetricResult(("fid", 50), {"FID": seen / 1000}, {})
+        ]
+
+
+def test_results_that_were_measured_later_come_last(tmp_path):
+    network = tmp_path / "network-snapshot-000002.safetensors"
+    line = {"images_seen": 2000, "num_images": 8, "values": {"SWD": 2}, "reals": {}}
+    write_lines(tmp_path / "metric-swd8.jsonl", line)
+    measured = {"metric": "swd", "row": "x", "images": "x", "values": {"SWD": {"mean": 3}}}
+    write_lines(tmp_path / "metric-measured.jsonl", line | measured)
+    assert [each.values for each in read_results(network, 2000)] == [{"SWD": 2}, {"SWD": 3}]
+
+
+def test_of_columns_of_one_metric_the_one_that_most_runs_have_sorts():
+    runs = [
+        record("a", {"SWDx1e3_avg @8": 3, "SWDx1e3_avg @16": 1}),
+        record("b", {"SWDx1e3_avg @16": 2}),
+    ]
+    assert compare(runs, "swd").sorted_by == "SWDx1e3_avg @16"
+    assert compare(runs, "SWDx1e3_avg @8").sorted_by == "SWDx1e3_avg @8"
+
+
+def test_images_that_are_no_squares_keep_their_shape_on_a_sheet():
+    wide = np.zeros((1, 64, 96, 3), np.uint8)
+    cell = comparison_sheet([("a", wide)], [0])[28:]
+    assert cell.shape == (96, 96, 3)
+    assert (cell[16:80] == 0).all() and (cell[:16] == 255).all() and (cell[80:] == 255).all()
 
 
 def test_pictures_of_all_sizes_and_kinds_share_a_sheet():

@@ -15,10 +15,12 @@ from safetensors.torch import save_file
 from metrics.cli import main
 from metrics.detector import MetricContext, open_detector
 from metrics.discrete_modes import (
+    ClassifierInfo,
     DigitClassifier,
     augment_digits,
     count_modes_and_kl,
     load_classifier,
+    save_classifier,
 )
 from metrics.evaluation import METRICS
 from progan import networks as nets
@@ -147,6 +149,19 @@ def test_digits_without_their_border_are_read_the_same():
     digits = torch.rand(3, 1, 28, 28) * 2 - 1
     padded = torch.nn.functional.pad(digits, [2] * 4, value=-1)
     assert torch.equal(classifier(digits), classifier(padded))
+
+
+@pytest.mark.parametrize("side", [None, 75])
+def test_digits_that_fit_keep_their_size_whatever_size_a_metric_asks_for(tmp_path, side):
+    classifier = DigitClassifier().eval()
+    info = ClassifierInfo(
+        dataset="", fingerprint="", num_training=1, num_held_out=1, epochs=1, seed=0, error=0.0
+    )
+    save_classifier(tmp_path / "c.safetensors", classifier, info)
+    detector = open_detector(tmp_path / "c.safetensors", "inception", torch.device("cpu"))
+    digits = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+    features, _ = detector.embed(digits, side)
+    assert torch.equal(features, detector.embed(digits)[0])
 
 
 def test_deforming_moves_digits_a_little():

@@ -26,7 +26,7 @@ def trained(*words: object) -> None:
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A dataset of 60 images and a run of 4x4 with two snapshots."""
-    noise_dataset(tmp_path / "data")
+    noise_dataset(tmp_path / "data", classes=2)
     trained(
         "--data",
         tmp_path / "data",
@@ -90,6 +90,8 @@ def test_a_single_network_is_known_by_its_name(place: Path) -> None:
         (("--no-record",), ""),
         (("--resize", 32), "--resize compares other images"),
         (("--json", "RUN/metric-later.jsonl"), ""),
+        (("--mirror",), "not stored with the run: it was trained without --mirror."),
+        (("--subset", 1), "not stored with the run: it was trained without --subset."),
     ],
 )
 def test_rows_that_are_not_kept(place: Path, words: tuple[object, ...], said: str) -> None:

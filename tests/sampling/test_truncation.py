@@ -39,6 +39,11 @@ def test_the_centre_itself_stays() -> None:
     )
 
 
+def test_latents_without_a_direction_stay() -> None:
+    centre = torch.tensor([0.0, 1.0])
+    assert truncate(torch.zeros(1, 2), centre, 0.5).tolist() == [[0.0, 0.0]]
+
+
 def test_truncated_images_are_nearer_to_the_mean_and_to_each_other() -> None:
     generator = TrainedGenerator(tiny_snapshot())
     distances = []

@@ -55,7 +55,6 @@ SUMMARIES = {
     "float": "floating-point values scaled to 8 bits by --white-level",
 }
 _KINDS = {1: "grey (1 channel)", 3: "colour (3 channels)", 4: "with transparency (4 channels)"}
-_MOST_BRIGHT = 0.1  # share of bright images from which no set is dark, whatever the others are
 
 
 class Note(NamedTuple):
