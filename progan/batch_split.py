@@ -56,9 +56,9 @@ def split_rows_into_parts(run: Run, n: int, count: int) -> Rows:
     )
 
 
-def select_shard_rows(run: Run, n: int, share: Shard) -> Rows:
+def select_shard_rows(run: Run, n: int, shard: Shard) -> Rows:
     """Return the images of a batch of `n` in one shard, ascending by class and stride."""
-    found: Rows = split_rows_into_parts(run, n, share.num_shards)[share.number]
+    found: Rows = split_rows_into_parts(run, n, shard.num_shards)[shard.number]
     return found
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from progan import __version__
-from progan.errors import UserError
+from progan.errors import UserError, get_first_error_line
 from progan.invocation import respell_commands
 from progan.pretrained import list_pretrained, resolve_network
 from progan.runtime.log import exit_on_output_error, is_output_error
@@ -83,6 +83,21 @@ def report_user_errors() -> Iterator[None]:
         if error.errno is None or error.errno == errno.EPIPE or is_output_error(error):
             raise  # click deals with closed pipes, and main() with the rest of the output
         raise click.ClickException(escape_controls(describe_os_error(error))) from error
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise click.ClickException(
+            f"Not enough memory: {get_first_error_line(error)} Choose smaller batches or images, "
+            "or another --device, or close other programs that use this one."
+        ) from error
+
+
+def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    if "torch" not in sys.modules:  # importing it takes seconds
+        return isinstance(error, MemoryError)
+    from progan.runtime.devices import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _print_interrupted() -> None:

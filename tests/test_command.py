@@ -10,12 +10,18 @@ from typing import Any
 
 import click
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from progan.command import Command, CommandGroup
 from progan.errors import UserError
 from progan.runtime.files import atomic_path
 from progan.runtime.signals import EXIT_INTERRUPTED, SIGNALS
+
+LESS_MEMORY = (
+    "Choose smaller batches or images, or another --device, or close other programs that use this "
+    "one."
+)
 
 
 @click.group(cls=CommandGroup)
@@ -41,6 +47,8 @@ def fail(error: str) -> None:
         "full": OSError(errno.ENOSPC, "No space left on device", "/data/x"),
         "move": OSError(errno.EXDEV, "Invalid cross-device link", "/a", None, "/b"),
         "nameless": OSError(errno.EIO, "Input/output error"),
+        "memory": MemoryError("Unable to allocate 9 GiB."),
+        "gpu": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore lines."),
         "interrupt": KeyboardInterrupt(),
         "bug": ZeroDivisionError("a bug of ours"),
     }[error]
@@ -96,6 +104,13 @@ def test_mistyped_names_are_answered_with_near_ones(
         ),
         ("move", 1, "Error: /a -> /b: Invalid cross-device link.\n"),
         ("nameless", 1, "Error: Input/output error.\n"),
+        ("memory", 1, f"Error: Not enough memory: Unable to allocate 9 GiB. {LESS_MEMORY}\n"),
+        (
+            "gpu",
+            1,
+            "Error: Not enough memory: CUDA out of memory. Tried to allocate 2 GiB. "
+            f"{LESS_MEMORY}\n",
+        ),
         ("interrupt", 130, "\nInterrupted.\n"),
     ],
 )

@@ -38,8 +38,8 @@ class Run(Section):
         "Lowest resolution to train in --precision bf16 or fp16; below it, in float32.",
         resolution=True)
     acceleration: str = option_field("auto", "How steps are computed: operation after operation "
-        "(eager), these recorded as CUDA graphs (eager-graph), with compiled losses (compile), or "
-        "these recorded (graph); with the same results but for rounding. auto: eager.",
+        "(eager), these captured as CUDA graphs (eager-graph), with compiled losses (compile), or "
+        "these captured (graph); with the same results but for rounding. auto: eager.",
         choices=("auto", "eager", "eager-graph", "compile", "graph"))
     micro_batch: int = option_field(0, "Maximum images per forward pass (micro-batch): a "
         "larger batch goes in parts, with the same gradients. auto: halved where memory is too "

@@ -75,7 +75,8 @@ class LossConfig(Section):
     gp_target: float = option_field(1.0,
         "Gradient norm that the penalty of wgan-gp and dragan asks for.", low=1e-9)
     penalty_interval: int = option_field(1, "Compute the gradient penalty in every k-th step of "
-        "the discriminator only, with k times its weight (lazy regularization).", low=1, high=1000)
+        "the discriminator only, with k times its weight (lazy regularization); its learning rate "
+        "is multiplied by k / (k + 1).", low=1, high=1000)
     gp_resolution: str = option_field("final", "Resolution of the images that wgan-gp takes the "
         "gradient with respect to: the final one at every level, as the official code (norms are "
         "2^k times smaller k levels below it), or the one being trained.",
@@ -84,9 +85,10 @@ class LossConfig(Section):
         "wgan-gp and wgan from drifting away.", low=0)
     label_weight: float = option_field(1.0, "Weight of the AC-GAN label loss.", low=0)
     label_smoothing: float = option_field(0.0,
-        "How far below 1 the target of reals is, of gan.", low=0, high=0.5)
+        "How far below 1 the target of reals is, of gan, dragan and r1.", low=0, high=0.5)
     label_noise: float = option_field(0.0,
-        "Maximum random shift of the targets of gan, away from the right ones.", low=0, high=0.5)
+        "Maximum random shift down of the targets, 1 of reals and 0 of fakes, of gan, dragan and "
+        "r1.", low=0, high=0.5)
     margin: float = option_field(1.0, "Energy of fakes that ebgan asks for.", low=0)
     pulling_away: float = option_field(0.1, "Weight of ebgan's pulling-away term.", low=0)
     diversity: float = option_field(0.5,
@@ -172,7 +174,8 @@ class Optim(Section):
     clip_weights: float = option_field(0.0,
         "Clip each weight of the discriminator to this after its steps (wgan); 0: do not.", low=0)
     ema_decay: float = option_field(0.999,
-        "Decay per iteration of the generator's moving average, which makes the images.", low=0,
+        "Decay of the generator's moving average, which makes the images, per step of the "
+        "discriminator.", low=0,
         high=0.9999999)
     reset_optimizers: bool = option_field(True,
         "Reset the optimizers at the start and at the end of each fade.")
@@ -188,8 +191,8 @@ class Guard(Section):
 
     # fmt: off
     rollbacks: int = option_field(3, "How often a run may return to its last good state, and "
-        "go on in another order of the data, when a number is not finite or explodes; then it "
-        "stops.",
+        "continue with the data in another order, when a number is not finite or explodes; then it "
+        "stops. --resume allows as many again.",
         low=0)
     largest: float = option_field(1e6, "Scores and norms of gradients beyond this have exploded.",
         low=1)

@@ -170,11 +170,11 @@ class Batch(NamedTuple):
     labels: Tensor  # float32 [N, label_size], one-hot, of these images
     drawn_labels: Tensor  # float32 [N, label_size], of other images drawn at random
     rows: Tensor | None = None  # int64 [N], positions in the whole batch; None: all of it
-    share: Shard = UNSHARDED
+    shard: Shard = UNSHARDED
 
     @property
     def whole_size(self) -> int:
-        return len(self.images) * self.share.num_shards
+        return len(self.images) * self.shard.num_shards
 
     def to(self, device: torch.device) -> "Batch":
         """Copy all tensors to a device."""
@@ -187,14 +187,14 @@ def read_batches(
     run: Run,
     images_seen: int,
     round_images_seen: int | None = None,
-    share: Shard = UNSHARDED,
+    shard: Shard = UNSHARDED,
     images: DeviceImageCache | None = None,
 ) -> Iterator[Batch]:
     """Yield the batch of each discriminator step from `images_seen` to the end of the run.
 
     Args:
         round_images_seen: Images seen at the start of the round that `images_seen` is inside of.
-        share: Read only the images of this shard of each batch.
+        shard: Read only the images of this shard of each batch.
         images: Source of the images; None: the files.
     """
     training = dataset.training_rows
@@ -205,7 +205,7 @@ def read_batches(
     ):
         end, own = (
             start + schedule.images_per_round(run.growth, stage),
-            select_shard_rows(run, stage.batch, share),
+            select_shard_rows(run, stage.batch, shard),
         )
         for position in range(max(start, images_seen), end, stage.batch):
             numbers = shuffle.rows(position, stage.batch)[own]
@@ -218,8 +218,8 @@ def read_batches(
                 images(stage.level, numbers),
                 read_one_hot_labels(dataset, training[numbers], run.network.label_size),
                 read_one_hot_labels(dataset, drawn, run.network.label_size),
-                torch.from_numpy(own) if share.num_shards > 1 else None,
-                share,
+                torch.from_numpy(own) if shard.num_shards > 1 else None,
+                shard,
             )
 
 
@@ -236,7 +236,7 @@ def prefetch_batches(
     device: torch.device,
     images_seen: int,
     round_images_seen: int | None = None,
-    share: Shard = UNSHARDED,
+    shard: Shard = UNSHARDED,
     budget_bytes: int = 0,
     report: Callable[[str], None] = lambda line: None,
 ) -> "Prefetcher":
@@ -249,7 +249,7 @@ def prefetch_batches(
     stop = threading.Event()
     images = DeviceImageCache(dataset, device, budget_bytes, report, stop.is_set)
     return Prefetcher(
-        read_batches(dataset, run, images_seen, round_images_seen, share, images), device, stop
+        read_batches(dataset, run, images_seen, round_images_seen, shard, images), device, stop
     )
 
 

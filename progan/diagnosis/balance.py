@@ -42,16 +42,16 @@ SOFT_TARGETS = ("gan", "dragan", "r1")  # losses with label smoothing and noise
 def interpolate_loss_limits(config: LossConfig, part: float) -> tuple[float, float] | None:
     """Return the losses on reals and fakes at `part` of the way from the minimum to chance.
 
-    The minimum is the entropy of soft targets, else 0. None: chance is undefined.
+    The minimum is the entropy of the soft targets of reals, else 0; noise moves the targets of
+    fakes below 0, where the loss has none, and 0 stands for it. None: chance is undefined.
     """
     chance = LOSS_SCALES[config.objective].chance
     if chance is None:
         return None
-    noise = config.label_noise / 2 if config.objective in SOFT_TARGETS else 0.0
-    smoothing = config.label_smoothing if config.objective in SOFT_TARGETS else 0.0
-    floors = [_entropy(min(softness, 0.5)) for softness in (smoothing + noise, noise)]
-    real, fake = (floor + part * max(chance - floor, 0.0) for floor in floors)
-    return real, fake
+    soft = config.objective in SOFT_TARGETS
+    floor = _entropy(min(config.label_smoothing + config.label_noise / 2, 0.5)) if soft else 0.0
+    fake_chance = chance * (config.fake_weight if config.objective == "lsgan" else 1.0)
+    return floor + part * max(chance - floor, 0.0), part * fake_chance
 
 
 def _entropy(p: float) -> float:

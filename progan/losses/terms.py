@@ -70,7 +70,8 @@ def discriminator_terms(
         real_loss = real_loss + real_label * config.label_weight
         fake_loss = fake_loss + fake_label * config.label_weight
         terms["loss/label-critic"] = real_label + fake_label
-    terms["loss/critic"] = real_loss + fake_loss
+    if only != "fake":  # which leaves the penalty out, and comes second
+        terms["loss/critic"] = real_loss + fake_loss
     loss = {"both": real_loss + fake_loss, "real": real_loss, "fake": fake_loss}[only]
     return loss.mean(), {name: term.detach() for name, term in terms.items()}
 

@@ -222,6 +222,8 @@ class MinibatchDiscrimination(EqualizedLayer):
         self.bias = nn.Parameter(torch.empty(kernels))
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = (x @ self.weight.T).reshape(len(x), -1, KERNEL_SIZE)
-        distances = (rows[:, None] - rows[None]).abs().sum(dim=3)  # [N, N, K]
-        return torch.cat([x, (-distances).exp().sum(dim=1) - 1 + self.bias], dim=1)
+        with disable_autocast(x.device):
+            x = upcast_half(x)
+            rows = (x @ self.weight.T).reshape(len(x), -1, KERNEL_SIZE)
+            distances = (rows[:, None] - rows[None]).abs().sum(dim=3)  # [N, N, K]
+            return torch.cat([x, (-distances).exp().sum(dim=1) - 1 + self.bias], dim=1)

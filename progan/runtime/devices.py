@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TypeVar
 
@@ -66,6 +66,11 @@ def _parse_gpu(name: str) -> torch.device:
         return torch.device(name)
     gpus = f", or cuda:0 to cuda:{count - 1}" if count else ""
     raise UserError(f"Unknown device {name!r}: choose auto, cpu, cuda, mps{gpus}.")
+
+
+def use_device(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context in which a GPU is the current one: CUDA graphs are captured there."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def describe_device(device: torch.device) -> str:

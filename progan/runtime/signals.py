@@ -157,7 +157,9 @@ class StopSignal:
             return
         with suppress(OSError):  # the terminal is gone
             # print() is not reentrant, and the signal may have interrupted one.
-            os.write(sys.stderr.fileno(), b"\nStopping after this step. Once more stops at once.\n")
+            os.write(
+                sys.stderr.fileno(), b"\nStopping after this step. A second signal stops at once.\n"
+            )
 
 
 _entered: list[StopSignal] = []  # global, as signals are

@@ -13,6 +13,7 @@ from progan.config import Run, from_dict
 from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
+from progan.runtime.devices import is_out_of_memory
 from progan.runtime.files import list_zip_members, read_uncompressed_zip_member
 from progan.runtime.weights_file import hash_content
 from progan.sampling.snapshot_file import PREFIX, SUFFIX, Snapshot, read_classes
@@ -67,12 +68,16 @@ def read_checkpoint(path: Path) -> Content:
 
     Raises:
         DamagedCheckpoint: It is not a state, or its content changed.
-        UserError: It does not exist, or a newer progan wrote it.
+        UserError: It does not exist, may not be read, or was written by a newer progan.
     """
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"No such file: {path}.") from error
+    except PermissionError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    except MemoryError:
+        raise
     except Exception as error:  # other files raise any exception
         raise DamagedCheckpoint(path, NOT_WHOLE) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -145,6 +150,8 @@ def load_g_ema(path: Path, device: torch.device) -> Snapshot:
         images_seen = int(content["images_seen"])
         stage = _last_stage(run, images_seen, int(content["round_images_seen"]))
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise DamagedCheckpoint(path, NOT_WHOLE) from error
     label_names, untrained_classes = _classes(path, run)
     return Snapshot(

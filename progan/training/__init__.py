@@ -1,1 +1,1 @@
-"""Training: one state, pure steps on it, a loop that reads as a paragraph, and hooks."""
+"""Training: the state, the steps that update it in place, the loop, and its hooks."""

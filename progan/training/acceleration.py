@@ -273,7 +273,7 @@ def _explain_no_cuda_graphs(run: Run, device: torch.device, processes: int) -> s
     if device.type != "cuda":
         return f"{device.type} has no CUDA graphs"
     if processes > 1:
-        return "steps of several processes are not recorded"
+        return "steps of several processes are not captured"
     return "" if run.optim.optimizer == "adam" else "RMSProp counts its steps on the CPU"
 
 
@@ -320,7 +320,7 @@ def prepare_execution(
     if kind != "none":
         preflight = Preflight(
             run=run, state=state, device=device, micro_batches=micro_batches,
-            steps=make_steps(split), share=Shard(group.rank, group.size),
+            steps=make_steps(split), shard=Shard(group.rank, group.size),
             local_processes=local_processes if device.type == "cpu" else 1,
         )  # fmt: skip
         costs = preflight(kind)

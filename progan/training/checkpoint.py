@@ -16,6 +16,7 @@ from progan.errors import UserError
 from progan.option_fields import list_section_changes, section_from_dict
 from progan.run_directory import choose_state_path
 from progan.run_directory import list_states as state_files
+from progan.runtime.devices import is_out_of_memory
 from progan.runtime.files import atomic_path
 from progan.sampling.checkpoint_format import (
     FORMAT,
@@ -26,7 +27,7 @@ from progan.sampling.checkpoint_format import (
     read_checkpoint,
     with_checksum,
 )
-from progan.training.state import TrainState, create_state
+from progan.training.state import AUGMENT_P, TrainState, create_state
 
 COUNTERS = (
     "images_seen", "round_images_seen", "phase", "tick", "tick_images_seen", "seconds", "rollbacks",
@@ -110,6 +111,8 @@ def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
         if not list_section_changes(saved, run.network):
             return _build_state(content, run, device)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise DamagedCheckpoint(path, NOT_WHOLE) from error
     raise UserError(
         f"{path} cannot be resumed with another architecture: "
@@ -155,7 +158,8 @@ def _build_state(content: Content, run: Run, device: torch.device) -> TrainState
         if type(value) is not type(getattr(state, name)) or value < 0:
             raise ValueError(f"{name} is {value!r}")
         setattr(state, name, value)
-    for name in state.controllers.keys() & content["dials"].keys():
+    given = {AUGMENT_P} if run.augment.augment == "fixed" else set()
+    for name in (state.controllers.keys() & content["dials"].keys()) - given:
         state.controllers[name].fill_(float(content["dials"][name]))
     for name, total in content["tally"]["sums"].items():
         state.stat_sums.sums[name] = total.to(device)

@@ -60,13 +60,13 @@ def cuda_graph_capture() -> GraphCapture:
 
 @dataclass(slots=True)
 class _Captured:
-    """A step at one stage: its static inputs and its recording."""
+    """A step at one stage: its static inputs and its graph."""
 
     buffers: list[Tensor]  # inputs and alpha of the present step
     rate: Tensor  # 0-d
     calls: int = 0
     statistic_names: list[str] = field(default_factory=list)
-    recording: CapturedGraph | None = None
+    graph: CapturedGraph | None = None
     moments: Any = None  # moments of a weight, to notice when they are replaced
 
 
@@ -76,15 +76,15 @@ class _StaticInputs(NamedTuple):
 
 
 def cuda_graph_steps(
-    steps: Steps, recorder: Callable[[], GraphCapture], report: Callable[[str], None]
+    steps: Steps, make_capture: Callable[[], GraphCapture], report: Callable[[str], None]
 ) -> Steps:
     """Return `steps` as CUDA graphs, captured for each level, fade and batch size.
 
     Args:
-        recorder: Returns a recorder for the two steps of a stage.
+        make_capture: Returns a capture for the two steps of a stage.
         report: Receives one line if a step cannot be captured; `steps` are used from then on.
     """
-    cache = _GraphCache(recorder, report)
+    cache = _GraphCache(make_capture, report)
     return Steps(
         partial(cache.take, "d_optimizer", steps.discriminator),
         partial(cache.take, "g_optimizer", steps.generator),
@@ -99,10 +99,12 @@ class _GraphCache:
     reset or the state was restored, which replaces their moments.
     """
 
-    def __init__(self, recorder: Callable[[], GraphCapture], report: Callable[[str], None]) -> None:
-        self._recorder, self._report = recorder, report
+    def __init__(
+        self, make_capture: Callable[[], GraphCapture], report: Callable[[str], None]
+    ) -> None:
+        self._make_capture, self._report = make_capture, report
         self._stage: object = None
-        self._record: GraphCapture | None = None
+        self._capture_work: GraphCapture | None = None
         self._steps: dict[_Key, _Captured] = {}
         self._usable = True
 
@@ -130,14 +132,14 @@ class _GraphCache:
         try:
             if captured.calls <= WARM_UP_STEPS:
                 return work()
-            if captured.recording is None and not self._capture(captured, work, optimizer):
+            if captured.graph is None and not self._capture(captured, work, optimizer):
                 return step(state, run, position, rate, inputs)
         finally:
             captured.moments = _first_moments(optimizer)
             optimizer.param_groups[0]["lr"] = rate  # checkpoints hold the number, not the buffer
-        assert captured.recording is not None
-        captured.recording.replay()
-        values = captured.recording.result.clone().unbind()
+        assert captured.graph is not None
+        captured.graph.replay()
+        values = captured.graph.result.clone().unbind()
         return dict(zip(captured.statistic_names, values, strict=True))
 
     def _copy_inputs(
@@ -172,14 +174,14 @@ class _GraphCache:
         replaced = captured and _first_moments(optimizer) is not captured.moments
         if stage != self._stage or replaced:
             self._steps.clear()  # before others are captured, to free their memory
-            self._stage, self._record = stage, self._recorder()
+            self._stage, self._capture_work = stage, self._make_capture()
         return self._steps.get(key)
 
     def _capture(
         self, captured: _Captured, work: Callable[[], Statistics], optimizer: Optimizer
     ) -> bool:
         """Capture a step; return False, and report it, if that is impossible."""
-        assert self._record is not None
+        assert self._capture_work is not None
 
         def stacked_statistics() -> Tensor:
             statistics = work()
@@ -188,12 +190,12 @@ class _GraphCache:
 
         try:
             with capturable(optimizer):
-                captured.recording = self._record(stacked_statistics)
+                captured.graph = self._capture_work(stacked_statistics)
         except RuntimeError as error:
             self._usable = False
             self._steps.clear()
             self._report(
-                f"A step cannot be recorded as a CUDA graph ({get_first_error_line(error)}). "
+                f"A step cannot be captured as a CUDA graph ({get_first_error_line(error)}). "
                 "Steps go on without graphs, with the same results."
             )
             return False

@@ -1,5 +1,6 @@
 """Per-tick diagnostics: overfitting of the discriminator and diversity of the generator."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from progan.config import Run
 from progan.data.reader import Dataset
+from progan.networks import Generator
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import batch_size
 from progan.schedule import Stage
@@ -48,8 +50,7 @@ def measure_overfitting(
         _load_reals(dataset, stage.level, rows, device, position.alpha)
         for rows in (_spread_training_rows(dataset, count), held_out)
     ]
-    latents, labels = _make_seed_inputs(run, dataset, count, device)
-    fakes = state.g_ema(latents, labels, position.level, position.alpha)
+    fakes = torch.cat(list(_generate_in_parts(state.g_ema, run, dataset, count, position, device)))
     seen, unseen, fake = (mean_score(images) for images in (*reals, fakes))
     state.discriminator.train()
     return {
@@ -77,15 +78,11 @@ def measure_diversity(
         return {}
     position = LevelAlpha.of(stage, device)
     halvings = max(stage.level - COMPARED_LEVEL, 0)
-    latents, labels = _make_seed_inputs(run, dataset, count, device)
-    size = batch_size(run.network, stage.level)
     state.generator.eval()  # leave the running statistics of batch normalisation alone
     fakes = torch.cat(
         [
-            flatten_downsampled(
-                state.generator(z, c, position.level, position.alpha).clamp(-1, 1), halvings
-            )
-            for z, c in zip(latents.split(size), labels.split(size), strict=True)
+            flatten_downsampled(images.clamp(-1, 1), halvings)
+            for images in _generate_in_parts(state.generator, run, dataset, count, position, device)
         ]
     )
     state.generator.train()
@@ -132,11 +129,17 @@ def _load_reals(
     return preprocess_reals(torch.from_numpy(dataset.images(level, rows)).to(device), alpha=alpha)
 
 
-def _make_seed_inputs(
-    run: Run, dataset: Dataset, count: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Return the latents and labels of the seeds 0 … count - 1."""
-    return (
-        seed_latents(range(count), run.network.latent_size).to(device),
-        seed_labels(range(count), run.network.label_size, dataset.untrained_classes).to(device),
-    )
+def _generate_in_parts(
+    generator: Generator,
+    run: Run,
+    dataset: Dataset,
+    count: int,
+    position: LevelAlpha,
+    device: torch.device,
+) -> Iterator[Tensor]:
+    """Yield the images of the seeds 0 … count - 1, as many at a time as need little memory."""
+    latents = seed_latents(range(count), run.network.latent_size).to(device)
+    labels = seed_labels(range(count), run.network.label_size, dataset.untrained_classes)
+    size = batch_size(run.network, position.level)
+    for z, c in zip(latents.split(size), labels.to(device).split(size), strict=True):
+        yield generator(z, c, position.level, position.alpha)

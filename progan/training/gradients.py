@@ -189,7 +189,7 @@ class BatchSplit:
         """Return the gradients of the mean loss of the whole batch, and the terms of all images.
 
         Args:
-            loss_of: A pure function, so that it can be repeated.
+            loss_of: May be called again for the same part, which must give the same loss.
             scale: Loss scale, 0-d; None: 1.
         """
 
@@ -223,7 +223,7 @@ class BatchSplit:
                     None if size == n else split_rows_on_device(run, n, n // size, device)
                 )
             except (RuntimeError, MemoryError) as error:
-                # A recorded step has fitted before.
+                # A captured step has fitted before.
                 if not self.micro_batches or not is_out_of_memory(error) or is_capturing(device):
                     raise
             # Only here, outside of `except`, are the tensors of the attempt freed.
@@ -256,7 +256,7 @@ def compute_gradients_at_once(
 def split_rows_on_device(run: Run, n: int, count: int, device: torch.device) -> Tensor:
     """Return the rows of each of `count` parts: int64 [count, n // count].
 
-    Cached, since a copy to a GPU waits for it, and cannot be recorded.
+    Cached, since a copy to a GPU waits for it, and cannot be captured.
     """
     return torch.from_numpy(split_rows_into_parts(run, n, count)).to(device)
 

@@ -68,6 +68,7 @@ class Guard:
     ) -> None:
         self._run, self._directory, self._log, self._writes = run, directory, log, writes
         self._untrained, self._rounds = untrained, 0
+        self._rollbacks_before = state.rollbacks  # of processes before a --resume
         self.mark_good(state)
 
     def mark_good(self, state: TrainState) -> None:
@@ -91,18 +92,18 @@ class Guard:
 
         Returns True if training may continue, False after too many rollbacks.
         """
-        state.rollbacks += 1
+        state.rollbacks += 1  # it chooses the next order of the data: never the same again
         state.seconds += diverged.seconds
         found_at, most = state.kimg, self._run.guard.rollbacks
         evidence = self._keep_evidence(state, diverged)
         restore(state, self._good)
         self._log(f"At kimg {found_at:g}: {diverged.what}. Evidence: {evidence.name} and .png.")
-        if state.rollbacks > most:
-            state.rollbacks = self._good["rollbacks"]  # a run that is resumed has as many again
+        count = state.rollbacks - self._rollbacks_before
+        if count > most:
             return False
         self._log(
-            f"Back to kimg {state.kimg:g}, and on with another order of the data "
-            f"({state.rollbacks} of {most} rollbacks)."
+            f"Rolled back to kimg {state.kimg:g}; training continues with the data in another "
+            f"order ({count} of {most} rollbacks)."
         )
         return True
 

@@ -10,7 +10,7 @@ from progan import run_directory
 from progan.config import clear_tables_of_given, require_trained_weights_to_freeze
 from progan.data.loader import compute_cache_budget_bytes
 from progan.errors import UserError
-from progan.runtime.devices import choose_device, set_precision
+from progan.runtime.devices import choose_device, set_precision, use_device
 from progan.runtime.lock import exclusive_lock
 from progan.runtime.log import Log
 from progan.runtime.signals import StopSignal
@@ -70,6 +70,13 @@ def train_until_stopped(
         context: Its `interrupts`, `steps`, `expected` and `device_data_bytes` are set here.
         local_processes: Processes that share this machine.
     """
+    with use_device(context.device):
+        return _train_until_stopped(context, state, max_hours, local_processes)
+
+
+def _train_until_stopped(
+    context: TrainContext, state: TrainState, max_hours: float | None, local_processes: int
+) -> End:
     run, device, group = context.run, context.device, context.group
     execution = prepare_execution(run, state, device, context.log, group, local_processes)
     with StopSignal(max_hours or math.inf, announce=group.is_main) as interrupts:

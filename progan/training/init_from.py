@@ -317,9 +317,9 @@ def list_transfer_warnings(transfer: Transfer) -> list[str]:
     warnings = []
     if "discriminator" not in transfer.source.weights:
         warnings.append(
-            f"{transfer.source.path} holds no discriminator: that begins with random weights, and "
-            "teaches the generator little until it has learned. A training state (state-*.pt) of "
-            "the same run holds both, and is the better beginning."
+            f"{transfer.source.path} holds no discriminator: it begins with random weights, whose "
+            "gradients can make the generator worse at first. A training state (state-*.pt) of "
+            "the same run holds both, and is the better start."
         )
     if transfer.changed:
         warnings.append(

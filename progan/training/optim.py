@@ -16,7 +16,7 @@ from progan.schedule import Stage
 if TYPE_CHECKING:
     from progan.training.state import TrainState
 
-Rate = float | Tensor  # a learning rate; 0-d on the device where steps are recorded
+Rate = float | Tensor  # a learning rate; 0-d on the device where steps are captured
 
 
 def compute_lazy_correction(config: LossConfig) -> float:

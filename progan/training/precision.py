@@ -22,8 +22,8 @@ HALF_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 CONVOLUTIONS = (torch.conv2d, torch.conv_transpose2d)
 # Controllers: log2 of the scales. The names are those in files.
 DISCRIMINATOR, GENERATOR = "loss-scale/critic", "loss-scale/generator"
-# The official 64 costs half a hundred steps, as nothing above 2^16 is a float16; from here on the
-# paper's networks skip a few.
+# The official code starts at 2^64, which overflows float16 and is halved in about 48 skipped steps;
+# from 2^16 the paper's networks skip a few.
 INITIAL_LOG2_SCALE = 16.0
 GROWTH, SHRINKAGE = 0.0005, 1.0  # log2 steps; loss_scaling_inc and _dec of the official code
 # At this scale gradients below the guard's limit (--largest 1e6, divided by He's constant of a wide

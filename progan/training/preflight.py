@@ -49,9 +49,9 @@ def run_dummy_iteration(
     steps.generator(state, run, position, stage.g_lr, g_inputs)
 
 
-def noise_batch(run: Run, stage: Stage, share: Shard) -> Batch:
+def noise_batch(run: Run, stage: Stage, shard: Shard) -> Batch:
     """Return a batch of noise, as the loader would."""
-    n, size = stage.batch // share.num_shards, run.network.size(stage.level)
+    n, size = stage.batch // shard.num_shards, run.network.size(stage.level)
     random = torch.Generator().manual_seed(0)
     images = torch.randint(
         256, (n, *size, run.network.channels), generator=random, dtype=torch.uint8
@@ -59,11 +59,11 @@ def noise_batch(run: Run, stage: Stage, share: Shard) -> Batch:
     labels = torch.zeros(n, run.network.label_size)
     labels[:, :1] = 1
     rows = (
-        torch.from_numpy(select_shard_rows(run, stage.batch, share))
-        if share.num_shards > 1
+        torch.from_numpy(select_shard_rows(run, stage.batch, shard))
+        if shard.num_shards > 1
         else None
     )
-    return Batch(images, labels, labels, rows, share)
+    return Batch(images, labels, labels, rows, shard)
 
 
 HEADINGS = ("resolution", "batch", "micro-batch", "memory", "img/s", "time")
@@ -90,7 +90,7 @@ class Preflight:
     Attributes:
         micro_batches: Limits of batches that do not fit are set here.
         steps: Uncompiled steps.
-        share: The part of each batch that this process trains on.
+        shard: The part of each batch that this process trains on.
         local_processes: Number of processes that share the memory of this machine.
     """
 
@@ -99,7 +99,7 @@ class Preflight:
     device: torch.device
     micro_batches: MicroBatchSizes
     steps: Steps
-    share: Shard = UNSHARDED
+    shard: Shard = UNSHARDED
     local_processes: int = 1
 
     def __call__(self, how: str) -> list[LevelCost]:
@@ -153,7 +153,7 @@ class Preflight:
         return fastest / (stage.batch * self.run.growth.d_repeats)
 
     def _iteration_seconds(self, stage: Stage, penalty: bool) -> float:
-        batch = noise_batch(self.run, stage, self.share).to(self.device)
+        batch = noise_batch(self.run, stage, self.shard).to(self.device)
         devices.synchronize(self.device)
         start = time.perf_counter()
         run_dummy_iteration(self.state, self.run, stage, batch, self.steps, penalty=penalty)
@@ -162,10 +162,10 @@ class Preflight:
 
     def _fit_into_memory(self, stage: Stage) -> int:
         """Estimate the bytes of a step, with micro-batches limited to a size that fits."""
-        n, free = stage.batch // self.share.num_shards, self._free_bytes()
+        n, free = stage.batch // self.shard.num_shards, self._free_bytes()
         size = self.micro_batches.size(stage.level, n)
         for smaller in (size, *(each for each in allowed_sizes(self.run, n) if each < size)):
-            needed = estimate_step_bytes(self.run, stage, self.share.num_shards, smaller)
+            needed = estimate_step_bytes(self.run, stage, self.shard.num_shards, smaller)
             if free is None or needed <= free:
                 if smaller < size:
                     self.micro_batches.limit(stage.level, smaller)
@@ -192,7 +192,7 @@ class Preflight:
         return LevelCost(
             stage.level,
             stage.batch,
-            self.micro_batches.size(stage.level, stage.batch // self.share.num_shards),
+            self.micro_batches.size(stage.level, stage.batch // self.shard.num_shards),
             memory_bytes,
             seconds,
             remaining_images(self.run, stage.level, self.state.images_seen),

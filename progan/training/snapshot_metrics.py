@@ -66,7 +66,7 @@ class SnapshotMetrics:
     def catch_up(self, state: TrainState) -> None:
         """Compute the metrics that are missing of the snapshot that the run resumes from.
 
-        Its cards are rewritten in any case, since they may be incomplete.
+        With metrics its cards are rewritten in any case, since they may be incomplete.
         """
         missing = list_unmeasured_metrics(self.directory, self.metrics, state.images_seen)
         for path in self.directory.glob(f"{PREFIX}*[0-9]{SUFFIX}") if self.metrics else ():

@@ -123,7 +123,8 @@ def run_discriminator(
 class StepFunctions(NamedTuple):
     """The expensive functions of a step; compiled ones can replace them.
 
-    They are pure: they change no state and draw no random numbers.
+    They change no weights. Batch normalisation updates its running statistics, and dropout and
+    --adaptive-noise draw from torch's global generator, seeded for each step.
     """
 
     fakes: Callable[[TrainState, Run, LevelAlpha, Tensor, Tensor], Tensor] = generate_fakes

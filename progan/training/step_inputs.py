@@ -117,7 +117,7 @@ def _select_own_rows(batch: Batch, drawn: T) -> T:
 
 
 def _part_indices(batch: Batch) -> tuple[int, ...]:
-    return (batch.share.number,) if batch.share.num_shards > 1 else ()
+    return (batch.shard.number,) if batch.shard.num_shards > 1 else ()
 
 
 def _draw_mirror_mask(run: Run, n: int, random: torch.Generator) -> Tensor | None:

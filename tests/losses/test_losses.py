@@ -345,3 +345,13 @@ def test_compiled_whole_it_is_the_same_and_a_turned_dial_recompiles_nothing(
             assert len(expected) > 4
             for ours, theirs in zip(found, expected, strict=True):
                 np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-13)
+
+
+@for_each("only", ["real", "fake"])
+def test_of_two_updates_the_one_with_the_penalty_reports_the_whole_loss(only: Only) -> None:
+    leaves, o = Leaves(SITUATION), LossConfig(objective="r1")
+    loss, _ = leaves.loss(o, "critic")
+    _, parts = leaves.loss(o, "critic", only)
+    assert ("loss/critic" in parts) == (only == "real")
+    if only == "real":
+        torch.testing.assert_close(parts["loss/critic"], loss.detach())

@@ -308,6 +308,13 @@ class TestMinibatchDiscrimination:
         expected = with_neighbours(x.numpy(), layer.weight.numpy(), layer.bias.numpy())
         np.testing.assert_allclose(layer(x), expected, rtol=1e-12)
 
+    def test_in_half_precision_it_is_computed_in_float32(self) -> None:
+        layer = randomized(MinibatchDiscrimination(6, 4)).float()
+        x = (noise(7, 6) / 4).bfloat16()
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(layer(x), layer(x.float()))
+        assert layer(x).dtype == torch.float32
+
     def test_equal_images_are_nearest_and_have_finite_gradients(self) -> None:
         layer = randomized(MinibatchDiscrimination(6, 4))
         x = noise(1, 6).repeat(5, 1).requires_grad_()

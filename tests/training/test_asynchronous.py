@@ -70,13 +70,13 @@ def stages(run: Run) -> list[Stage]:
 
 
 def train_asynchronously(
-    run: Run, steps: Steps = EAGER_STEPS, *, share: Shard = UNSHARDED, warm_up: int = 0
+    run: Run, steps: Steps = EAGER_STEPS, *, shard: Shard = UNSHARDED, warm_up: int = 0
 ) -> None:
     """An iteration at each stage on a fake GPU, after some in which it may be waited for."""
     with fake_gpu():
         state = create_state(run, GPU)
         for stage in stages(run):
-            batch = preflight.noise_batch(run, stage, share).to(GPU)
+            batch = preflight.noise_batch(run, stage, shard).to(GPU)
             for _ in range(warm_up):
                 preflight.run_dummy_iteration(state, run, stage, batch, steps)
             with Asynchronous():

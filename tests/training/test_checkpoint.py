@@ -292,6 +292,29 @@ def test_broken_controllers_are_refused(tmp_path: Path, controllers: object) -> 
         checkpoint.load_state(path, run, CPU)
 
 
+def test_a_fixed_probability_of_augmentation_is_that_of_the_run(tmp_path: Path) -> None:
+    """--resume --augment-p 0.6 applies; of an adaptive one, the file has the present value."""
+    saved = tiny_run(augment="adaptive", augment_p=0.3)
+    path = checkpoint.save_state_and_delete_oldest(tmp_path, state.create_state(saved, CPU), saved)
+    for kind, expected in (("fixed", 0.6), ("adaptive", 0.3)):
+        run = tiny_run(augment=kind, augment_p=0.6)
+        loaded = checkpoint.load_state(path, run, CPU)
+        assert loaded.controllers["augmentation"].item() == pytest.approx(expected)
+
+
+def test_a_device_without_memory_does_not_make_a_state_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(run: object, device: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    run = tiny_run()
+    path = checkpoint.save_state_and_delete_oldest(tmp_path, state.create_state(run, CPU), run)
+    monkeypatch.setattr(checkpoint, "create_state", fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        checkpoint.load_newest([path], run, CPU)
+
+
 def test_another_optimizer_starts_without_moments(tmp_path: Path) -> None:
     """Adam's mean nothing to RMSProp."""
     run, other = tiny_run(), tiny_run(optimizer="rmsprop", beta2=0.9)

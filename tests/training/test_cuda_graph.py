@@ -1,4 +1,4 @@
-"""Steps that are recorded and replayed, against steps that are taken one by one."""
+"""Steps that are captured and replayed, against steps that are taken one by one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ from tests.training.tape import tapes
 COUNT = 2 * (WARM_UP_STEPS + 2)  # enough for two kinds of steps in turns, with lazy penalties
 
 
-def recorded(report: Callable[[str], None] = pytest.fail) -> Steps:
+def captured(report: Callable[[str], None] = pytest.fail) -> Steps:
     return cuda_graph_steps(EAGER_STEPS, tapes, report)
 
 
@@ -38,12 +38,12 @@ def assert_equal(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
 
 
 def assert_replays_train_alike(
-    run: Run, split: BatchSplit = FULL_BATCH, device: torch.device = CPU, recorder: Any = tapes
+    run: Run, split: BatchSplit = FULL_BATCH, device: torch.device = CPU, make_capture: Any = tapes
 ) -> None:
     plain, replayed = (born(run, device=device) for _ in range(2))
     expected = iterations(run, plain, COUNT, steps=make_steps(split))
     found = iterations(
-        run, replayed, COUNT, steps=cuda_graph_steps(make_steps(split), recorder, pytest.fail)
+        run, replayed, COUNT, steps=cuda_graph_steps(make_steps(split), make_capture, pytest.fail)
     )
     assert_equal(tensors(replayed), tensors(plain))
     assert_equal(found, expected)
@@ -61,33 +61,33 @@ def test_cuda_graphs_train_the_same_networks(name: str) -> None:
     assert_replays_train_alike(
         override(run_of(name), {"optimizer": "adam"}),
         device=torch.device("cuda"),
-        recorder=cuda_graph_capture,
+        make_capture=cuda_graph_capture,
     )
 
 
-def test_scales_of_losses_move_in_recordings() -> None:
+def test_scales_of_losses_move_in_graphs() -> None:
     assert_replays_train_alike(tiny_run(**COMMON, precision="fp16"))
 
 
-def test_micro_batches_are_recorded_too() -> None:
+def test_micro_batches_are_captured_too() -> None:
     run = tiny_run(**COMMON)
     sizes = MicroBatchSizes(override(run, {"micro_batch": 4}), pytest.fail)
     assert_replays_train_alike(run, BatchSplit(sizes))
 
 
 class Counted:
-    """Recorders that count what was recorded by each of them."""
+    """Captures that count what was captured by each of them."""
 
     def __init__(self) -> None:
-        self.by_recorder: list[int] = []
+        self.by_capture: list[int] = []
 
     def __call__(self) -> Any:
-        self.by_recorder.append(0)
-        record = tapes()
+        self.by_capture.append(0)
+        capture = tapes()
 
         def counted(work: Callable[[], Tensor]) -> CapturedGraph:
-            self.by_recorder[-1] += 1
-            return record(work)
+            self.by_capture[-1] += 1
+            return capture(work)
 
         return counted
 
@@ -107,17 +107,17 @@ def train_on(run: Run, steps: Steps) -> dict[str, Any]:
     return tensors(state)
 
 
-def test_steps_are_recorded_anew_when_what_they_move_was_replaced() -> None:
+def test_steps_are_captured_anew_when_what_they_move_was_replaced() -> None:
     run, counted = tiny_run(**COMMON, augment="adaptive", augment_p=0.4), Counted()
     assert_equal(
         train_on(run, cuda_graph_steps(EAGER_STEPS, counted, pytest.fail)),
         train_on(run, EAGER_STEPS),
     )
-    assert counted.by_recorder == [2, 2, 2, 2, 2]
+    assert counted.by_capture == [2, 2, 2, 2, 2]
 
 
 def test_statistics_of_a_step_outlive_the_next() -> None:
-    run, steps = tiny_run(**COMMON), recorded()
+    run, steps = tiny_run(**COMMON), captured()
     state = born(run)
     iterations(run, state, COUNT, steps=steps)
     first = iterations(run, state, 1, steps=steps)
@@ -126,7 +126,7 @@ def test_statistics_of_a_step_outlive_the_next() -> None:
     assert {name: value.item() for name, value in first.items()} == kept
 
 
-def test_what_cannot_be_recorded_is_done_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_captured_is_done_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
     def clip(network: Any, limit: float) -> None:
         assert all(weight.abs().max().item() < 1e9 for weight in network.parameters())  # waits
 
@@ -134,7 +134,7 @@ def test_what_cannot_be_recorded_is_done_step_by_step(monkeypatch: pytest.Monkey
     run, log = tiny_run(**COMMON), list[str]()
     plain, replayed = born(run), born(run)
     iterations(run, plain, COUNT)
-    iterations(run, replayed, COUNT, steps=recorded(log.append))
+    iterations(run, replayed, COUNT, steps=captured(log.append))
     assert_equal(tensors(replayed), tensors(plain))
     (line,) = log
-    assert line.startswith("A step cannot be recorded as a CUDA graph (operation not")
+    assert line.startswith("A step cannot be captured as a CUDA graph (operation not")

@@ -9,16 +9,20 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
+from progan import schedule
 from progan.cli.train import main
 from progan.config import Run
 from progan.data.loader import Batch
 from progan.run_directory import list_states as state_files
+from progan.runtime.log import Log
 from progan.sampling.checkpoint_format import read_checkpoint
 from progan.sampling.find_network import find_network
 from progan.sampling.snapshot_file import load_network
 from progan.training import guard, loop, state
 from progan.training.checkpoint import copy_to_cpu
 from progan.training.guard import (
+    Guard,
+    TrainingDiverged,
     describe_divergence,
     describe_nonfinite_weights,
     reseed_after_rollback,
@@ -160,6 +164,20 @@ def test_a_guard_that_gives_up_between_two_snapshots_leaves_the_last_good_state(
     monkeypatch.undo()
     resumed = CliRunner().invoke(main, ["--resume", str(run)], catch_exceptions=False)
     assert resumed.exit_code == 0, resumed.output
+
+
+def test_a_resumed_run_may_go_back_as_often_again_and_in_other_orders(tmp_path: Path) -> None:
+    run = tiny_run(rollbacks=2)
+    live = state.create_state(run, CPU)
+    stage = schedule.stage_at(run.growth, run.network, 0)
+    diverged = TrainingDiverged("loss is nan", stage, {"loss": math.nan}, seconds=1.0)
+    orders = []
+    for _ in range(2):  # processes
+        process = Guard(run, live, tmp_path, Log(tmp_path / "log.txt"), writes=False)
+        for may_continue in (True, True, False):
+            assert process.roll_back(live, diverged) == may_continue
+            orders.append(reseed_after_rollback(run, live.rollbacks).seed)
+    assert len(set(orders)) == 6
 
 
 def test_a_resumed_run_keeps_the_order_that_the_rollback_chose(

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from progan import schedule
 from progan.images import to_float
 from progan.networks import DiscriminatorOutput
+from progan.training import diagnostics
 from progan.training import state as states
 from progan.training.diagnostics import measure_overfitting
 from tests.builders import noise_dataset, tiny_run
@@ -49,6 +51,20 @@ def test_scores_are_those_of_the_rows_and_the_ratio_is_of_their_means(tmp_path: 
     ratio = (expected[0] - expected[1]) / (expected[0] - found["overfitting/fake"])
     np.testing.assert_allclose(found["overfitting/ratio"], ratio, rtol=1e-4)
     assert discriminator.training and not discriminator.was_training
+
+
+def test_images_are_generated_in_parts_of_little_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, run = noise_dataset(tmp_path / "set", holdout=0.3), tiny_run(batch=5)
+    state = states.create_state(run, CPU)
+    stage = schedule.stage_at(run.growth, run.network, 7500)
+    counts: list[int] = []
+    state.g_ema.register_forward_pre_hook(lambda _, inputs: counts.append(len(inputs[0])))
+    whole = measure_overfitting(state, run, dataset, stage, CPU)
+    monkeypatch.setattr(diagnostics, "batch_size", lambda network, level: 5)
+    assert measure_overfitting(state, run, dataset, stage, CPU) == pytest.approx(whole)
+    assert counts == [12, 5, 5, 2]
 
 
 def test_nothing_is_said_where_nothing_is_held_out(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_share_is_looked_at_as_it_is_trained() -> None:
             seen.add(len(inputs.labels))
             return super().gradients(run, level, loss_of, inputs, *more)
 
-    found = replace(look(run), share=Shard(1, 2), steps=make_steps(Watched()))("step")
+    found = replace(look(run), shard=Shard(1, 2), steps=make_steps(Watched()))("step")
     assert seen == {8} and found[0].batch == 16 and found[0].micro_batch == 8
 
 
