@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from metrics.compare_cli import compare
 from metrics.options import (
@@ -28,6 +29,9 @@ from progan.runtime.text import format_duration
 from progan.runtime.torch_settings import set_omp_passive
 
 MODES = "discrete-modes"
+FOR_COUNTING = (  # options that --train-classifier ignores
+    "network", "images", "subset", "resize", "json_file", "num_images", "repeats", "no_record",
+)  # fmt: skip
 
 
 # fmt: off
@@ -76,9 +80,21 @@ def discrete_modes(
     click.echo(measure((MODES,), sources, num_images=num_images, repeats=repeats, record=record))
 
 
+def _require_not_given(*names: str, to: str) -> None:
+    """Raise UserError if any of these options of the command was given, which `to` ignores."""
+    context = click.get_current_context()
+    given = [
+        param.opts[0]
+        for param in context.command.params
+        if param.name in names
+        and context.get_parameter_source(param.name) is not ParameterSource.DEFAULT
+    ]
+    if given:
+        raise UserError(f"{to} cannot be combined with {', '.join(given)}.")
+
+
 def _train_classifier(file: Path, epochs: int, sources: SourceOptions) -> None:
-    if sources.network or sources.images:
-        raise UserError("--train-classifier cannot be combined with --network or --images.")
+    _require_not_given(*FOR_COUNTING, to="--train-classifier")
     require_inputs(sources.reals)
     if file.is_dir():
         raise UserError(f"--classifier {file} is a folder. Name a file in it.")
@@ -187,7 +203,7 @@ class Metrics(Command):
 def main(names: tuple[str, ...], sources: SourceOptions, no_record: bool, **settings: Any) -> None:
     """Compare images with real ones by the given metrics; by swd and ms-ssim if none is given.
 
-    The row 'reals against reals' is the baseline: the same metrics between two sets of reals. A
+    The row 'real-vs-real baseline' has the same metrics between two sets of reals. A
     run has one row for each of its snapshots.
 
     \b

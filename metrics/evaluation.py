@@ -27,7 +27,7 @@ from progan.runtime.text import format_count, pluralize
 
 PAPER_NUM_IMAGES = 16384
 FEWEST_REALS = 4  # two disjoint pairs
-BASELINE = "reals against reals"
+BASELINE = "real-vs-real baseline"
 Results = dict[str, dict[str, float]]  # metric -> column -> value
 
 

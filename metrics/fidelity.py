@@ -36,7 +36,7 @@ def require_measurable(size: Size, num_images: int) -> None:
     if num_images < IS_SPLITS:
         raise UserError(
             f"{num_images} images on each side are too few to compare features: at least "
-            f"{IS_SPLITS} are needed, also for reals against reals, and thousands for a "
+            f"{IS_SPLITS} are needed, also for the real-vs-real baseline, and thousands for a "
             "reliable result. Ask for more with --num-images, or name more images."
         )
 

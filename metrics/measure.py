@@ -110,7 +110,7 @@ def measure(
 def measure_values(
     names: Sequence[str], sources: SourceOptions, *, num_images: int | None
 ) -> dict[str, dict[str, float]]:
-    """Measure once; return values by column: of the images, and of reals against reals."""
+    """Measure once; return values by column: of the images, and the real-vs-real baseline."""
     for name in names:
         if name not in METRICS:
             raise UserError(f"Unknown metric {name!r}. Metrics: {', '.join(METRICS)}.")

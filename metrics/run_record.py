@@ -33,6 +33,7 @@ STATISTICS = re.compile(
 Values = Mapping[str, float]  # by column
 Metric = tuple[str, int | None]  # key of METRICS, number of images
 ROWS_FILE = f"{METRIC_PREFIX}measured.jsonl"
+OLD_BASELINE = "reals against reals"  # its name in rows of earlier versions
 RESULT_FIELDS = ("values", "progan")  # all other fields identify a measurement
 
 
@@ -191,7 +192,7 @@ def _parse_report_line(
         return
     metric = line["metric"], line["num_images"]
     means = _convert_to_floats({column: value["mean"] for column, value in line["values"].items()})
-    if line["row"] == BASELINE:
+    if line["row"] in (BASELINE, OLD_BASELINE):
         yield None, MetricResult(metric, {}, means)
         return
     names = line["row"], Path(line["images"]).stem

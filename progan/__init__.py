@@ -102,7 +102,8 @@ def measure(
         device: 'auto', 'cpu', 'cuda' or 'mps'.
 
     Returns:
-        {'images': {'SWDx1e3_avg': 7.1, ...}, 'reals': {...}}: the second are reals against reals.
+        {'images': {'SWDx1e3_avg': 7.1, ...}, 'reals': {...}}: the second are the real-vs-real
+            baseline.
 
     Raises:
         progan.errors.UserError: Unknown metrics, too few images, or other sizes.

@@ -27,12 +27,20 @@ def main(run: Path, repo: str, private: bool, yes: bool) -> None:
     the package huggingface_hub: pip install huggingface_hub.
     """
     require_existing([run], "Name a network file or the directory of a run.")
-    from progan.interop.hub import CARD_FILE, NETWORK_FILE, SAMPLES_FILE, push_network
+    from progan.interop.hub import (
+        CARD_FILE,
+        NETWORK_FILE,
+        SAMPLES_FILE,
+        push_network,
+        require_repository_name,
+    )
     from progan.runtime.files import format_bytes
     from progan.sampling.find_network import find_network
 
+    require_repository_name(repo)
     network = find_network(run)
-    samples, card = render_samples(network), read_card(network)
+    card = read_card(network, NETWORK_FILE)
+    samples = render_samples(network)
     for name, what in (
         (NETWORK_FILE, f"{network}, {format_bytes(network.stat().st_size)}"),
         (CARD_FILE, "its model card; it names the dataset, not its folder"),
@@ -58,14 +66,18 @@ def render_samples(network: Path) -> bytes:
     return buffer.getvalue()
 
 
-def read_card(network: Path) -> str:
-    """Return the model card beside a network file; raises UserError without one."""
+def read_card(network: Path, name: str) -> str:
+    """Return the model card beside a network file, for the file name `name`.
+
+    Raises UserError without a card.
+    """
     from progan.errors import UserError
-    from progan.sampling.model_card import SUFFIX
+    from progan.sampling.model_card import SUFFIX, remove_card_hash
 
     file = network.with_suffix(SUFFIX)
     if not file.is_file():
         raise UserError(
             f"{file} is missing, the model card. Name a network of a run, which has one."
         )
-    return file.read_text("utf-8")
+    text = file.read_text("utf-8").replace(network.stem, Path(name).stem)
+    return remove_card_hash(text)  # which is no longer that of the text

@@ -44,8 +44,7 @@ def push_network(network: Path, repo: str, *, private: bool, samples: bytes, car
     Raises:
         UserError: A wrong name, no access, or no network.
     """
-    if not _REPO.fullmatch(repo):
-        raise UserError(f"{repo!r} is no name of a repository, such as organisation/name.")
+    require_repository_name(repo)
     hub = _import_hub()
     api = hub.HfApi()
     try:
@@ -59,6 +58,13 @@ def push_network(network: Path, repo: str, *, private: bool, samples: bytes, car
     except Exception as error:  # httpx's, huggingface_hub's
         raise UserError(f"Cannot upload to {repo}: {_describe(error)}") from error
     return str(page)
+
+
+def require_repository_name(repo: str) -> None:
+    """Raise UserError unless it names a repository, or if huggingface_hub is not installed."""
+    if not _REPO.fullmatch(repo):
+        raise UserError(f"{repo!r} is no name of a repository, such as organisation/name.")
+    _import_hub()
 
 
 def _import_hub() -> Any:

@@ -208,6 +208,12 @@ def append_card_hash(text: str) -> str:
     return f"{text}\n{_SEAL.format(_hash_text(text.encode()))}"
 
 
+def remove_card_hash(text: str) -> str:
+    """Remove the line of `append_card_hash` from a card; unchanged without one."""
+    body, _, last_line = text.rpartition("\n<!--")
+    return body if _SEALED.fullmatch(f"<!--{last_line}") else text
+
+
 def is_unedited(content: bytes) -> bool:
     """Return True if a card ends with the hash of its content."""
     text, _, last_line = content.rpartition(b"\n<!--")

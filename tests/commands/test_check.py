@@ -249,3 +249,50 @@ def test_a_read_that_never_ends_can_be_interrupted(
     assert process.returncode == 130
     assert stderr.endswith("\nInterrupted.\n")
     assert [path.name for path in source.parent.iterdir()] == ["in"]
+
+
+def in_folders(source: Path, *names: str) -> None:
+    """Move the images of a source, in their order, into folders; '': leave it where it is."""
+    for path, name in zip(sorted(source.glob("*.png")), names, strict=True):
+        (source / name).mkdir(exist_ok=True)
+        path.rename(source / name / path.name)
+
+
+def test_both_say_that_some_images_lie_in_no_folder_of_a_class(source: Path) -> None:
+    in_folders(source, "cats", "dogs", "dogs", "")
+    result = run("check", source)
+    assert result.exit_code == 1
+    assert "3.png: lies in no folder of a class, while others do" in result.stdout
+    created = create(source)
+    assert created.exit_code == 0
+    assert "No labels: 1 of 4 images lies in no folder of a class, such as 3.png." in created.stdout
+
+
+@pytest.mark.parametrize(
+    "names", [("cats/siamese", "cats", "dogs", "dogs/a/b"), ("cats", *[""] * 3)]
+)
+def test_folders_of_any_depth_are_classes_and_one_folder_is_none(
+    source: Path, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        (source / name).mkdir(parents=True, exist_ok=True)
+    in_folders(source, *names)
+    assert run("check", source).exit_code == 0
+    assert "No labels" not in create(source).stdout
+
+
+def test_both_find_the_images_that_dataset_json_leaves_out(source: Path) -> None:
+    rows = [[f"{seed}.png", seed % 2] for seed in range(3)]
+    (source / "dataset.json").write_text(json.dumps({"labels": rows}))
+    result, created = run("check", source, "--json", source.parent / "x.json"), create(source)
+    assert result.exit_code == created.exit_code == 1
+    for output in (result.stdout, created.stderr):
+        assert "1 of 4 images has no label in dataset.json" in output
+    assert "no problems" not in result.stdout
+    assert "3.png" in json.loads((source.parent / "x.json").read_text())["label_fault"]
+
+
+def test_images_that_are_enlarged_are_no_errors(source: Path) -> None:
+    result = run("check", source, "--resolution", 32)
+    assert result.exit_code == 0 and "4 warnings" in result.stdout
+    assert create(source, "--resolution", 32).exit_code == 0

@@ -127,8 +127,11 @@ def test_what_is_pushed_is_loaded(server: type[Hub], run: Path, tmp_path: Path) 
     assert result.exit_code == 0, result.output
     files = server.repositories["me/noise"]
     assert set(files) - {".gitattributes"} == {"network.safetensors", "README.md", "samples.png"}
-    text = files["README.md"].decode() + result.output
-    assert "top-secret" not in text and str(run.parent) not in files["README.md"].decode()
+    card = files["README.md"].decode()
+    assert "network.safetensors" in card and "network-snapshot" not in card
+    assert "Edited cards" not in card  # nothing overwrites it there
+    text = card + result.output
+    assert "top-secret" not in text and str(run.parent) not in card
     assert Image.open(io.BytesIO(files["samples.png"])).size == (8 * 16, 4 * 16)
     expected = progan.load(run, "cpu").render([0, 1])
     for address in ("hf://me/noise", "hf://me/noise@main"):

@@ -98,7 +98,7 @@ def test_two_folders_are_compared(place):
     title, header, images, reals = result.stdout.splitlines()
     assert title.startswith(f"images: {place}/fakes   reals: {place}/reals   size: 32x32x3")
     assert header.split() == ["images", "SWDx1e3_32", "SWDx1e3_16", "SWDx1e3_avg", "MS-SSIM"]
-    assert images.startswith("images against reals") and reals.startswith("reals against reals")
+    assert images.startswith("images against reals") and reals.startswith("real-vs-real baseline")
     assert [line.split()[3] for line in (images, reals)] == ["10", "10"]
 
 
@@ -138,12 +138,12 @@ def test_images_from_afar_are_further_than_the_baseline(place, tmp_path):
     found = values(file)
     assert list(found) == [
         (row, metric)
-        for row in ("images against reals", "reals against reals")
+        for row in ("images against reals", "real-vs-real baseline")
         for metric in ("ms-ssim", "swd")
     ]
     spread = found["images against reals", "swd"]["SWDx1e3_16"]
     assert spread["std"] > 0
-    assert spread["mean"] > found["reals against reals", "swd"]["SWDx1e3_16"]["mean"]
+    assert spread["mean"] > found["real-vs-real baseline", "swd"]["SWDx1e3_16"]["mean"]
 
 
 def test_lines_are_appended_and_say_how_they_were_made(place, tmp_path):
@@ -218,7 +218,7 @@ def test_a_run_has_a_row_for_each_snapshot(place, network, tmp_path):
     )
     assert result.exit_code == 0, result.output
     names = [line.split("  ")[0] for line in result.stdout.splitlines()[2:]]
-    assert names == ["network-snapshot-000001", "network-snapshot-000002", "reals against reals"]
+    assert names == ["network-snapshot-000001", "network-snapshot-000002", "real-vs-real baseline"]
     assert [row for row, _ in values(tmp_path / "lines.jsonl")] == names
 
 
@@ -373,7 +373,7 @@ def test_metrics_of_features_end_to_end(place, detector, tmp_path):
     assert [metric for _, metric in found] == list(names) * 2
     images, reals = (
         {column: value["mean"] for name in names for column, value in found[row, name].items()}
-        for row in ("images against reals", "reals against reals")
+        for row in ("images against reals", "real-vs-real baseline")
     )
     for column in ("FID", "KIDx1e3", "KID75x1e3"):
         assert images[column] > 2 * abs(reals[column])

@@ -211,7 +211,7 @@ def test_a_network_has_a_row_for_each_snapshot_beside_the_reals(place, network, 
     assert [line["row"] for line in lines] == [
         "network-snapshot-000001",
         "network-snapshot-000002",
-        "reals against reals",
+        "real-vs-real baseline",
     ]
     assert lines[0]["detector"] == "classifier.safetensors"
     reals = lines[-1]["values"]
@@ -320,9 +320,10 @@ def test_what_is_missing_is_named(place, tmp_path):
             tmp_path,
             "--data",
             place / "digits",
+            "--json x --num-images 4",
         )
     )
-    assert "cannot be combined with --network or --images" in said
+    assert "--train-classifier cannot be combined with --network, --json, --num-images." in said
     assert "is a folder. Name a file in it." in message(train(tmp_path, place / "digits"))
 
 

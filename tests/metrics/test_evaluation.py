@@ -140,7 +140,7 @@ def test_every_network_meets_the_same_reals(meetings):
     rows = list(
         evaluate({name: lambda: numbered(None) for name in sources}, numbered(20), plan, SETUP)
     )
-    assert [row.name for row in rows] == ["first", "second", "reals against reals"]
+    assert [row.name for row in rows] == ["first", "second", "real-vs-real baseline"]
     assert meetings[0:2] == meetings[2:4]
 
 

@@ -78,7 +78,7 @@ def test_a_single_network_is_known_by_its_name(place: Path) -> None:
     network = sorted(the_run(place).glob("network-snapshot-*.safetensors"))[-1]
     run("ms-ssim --network", network, "--data", place / "data", "--json", place / "x.jsonl")
     (_, name, moment), (_, baseline, no_moment) = rows(rows_file(place))
-    assert (name, baseline, no_moment) == (network.stem, "reals against reals", None)
+    assert (name, baseline, no_moment) == (network.stem, "real-vs-real baseline", None)
     assert moment == read_images_seen(network)
     (line, _) = map(json.loads, (place / "x.jsonl").read_text().splitlines())
     assert line["images"] == str(network)

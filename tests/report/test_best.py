@@ -88,7 +88,7 @@ def test_both_kinds_of_lines_are_one_series(tmp_path: Path) -> None:
                 "num_images": 8,
                 "values": {"SWDx1e3_avg": {"mean": mean, "std": None}},
             }
-            for row, mean in (("network-snapshot-000005", 3), ("reals against reals", 1))
+            for row, mean in (("network-snapshot-000005", 3), ("real-vs-real baseline", 1))
         ),
     )
     (directory / "network-snapshot-000009.safetensors").write_text("damaged")

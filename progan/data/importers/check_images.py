@@ -26,6 +26,11 @@ from progan.data.importers.images import (
     find_duplicates,
     is_constant,
 )
+from progan.data.importers.labels import (
+    STYLEGAN_FILE,
+    find_label_fault,
+    list_images_outside_of_classes,
+)
 from progan.data.importers.pixels import load_upright
 from progan.data.importers.remote import Url
 from progan.runtime.text import format_count
@@ -61,7 +66,7 @@ REMEDIES = {
     "label": "move it into a folder named after its class, or use --labels none",
 }
 # Of an error, something is lost: create-from-images stops, or leaves out an image, or all labels.
-ERRORS = {"unreadable", "huge", "kind", "small", "label", "white-level"}
+ERRORS = {"unreadable", "huge", "kind", "label", "white-level"}
 # What is neither an error nor a note is a warning.
 NOTES = {"alpha", "palette", "CMYK", "LAB", "16-bit", "profile", "frames", "metadata", "rotated"}
 KINDS = {1: "grey", 3: "colour", 4: "transparent"}
@@ -102,17 +107,26 @@ class CheckedImage:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """All problems of a source, in the order of its images, and what is not imported of it."""
+    """All problems of a source.
+
+    Attributes:
+        problems: In the order of the images.
+        ignored: Files that are not imported.
+        label_fault: Why its label file cannot label all images, for people; '' if it can.
+    """
 
     count: int
     problems: tuple[ImageProblem, ...]
     ignored: tuple[IgnoredFile, ...] = ()
+    label_fault: str = ""
 
     @property
     def loses_something(self) -> bool:
         """True if create-from-images would stop, or lose an image or all labels."""
-        return any(problem.severity == "error" for problem in self.problems) or any(
-            item.kind.loses_images for item in self.ignored
+        return (
+            bool(self.label_fault)
+            or any(problem.severity == "error" for problem in self.problems)
+            or any(item.kind.loses_images for item in self.ignored)
         )
 
 
@@ -133,13 +147,14 @@ def check_images(source: Path | Url, *, size: Size | None, workers: int) -> Chec
         *find_dark_images(found),
         *find_outliers(found),
         *find_small_images(found, size),
-        *find_unlabeled_images(paths),
+        *([] if tree.has(STYLEGAN_FILE) else find_unlabeled_images(paths)),
     ]
     order = {path: number for number, path in enumerate(paths)}
     return CheckReport(
         len(paths),
         tuple(sorted(problems, key=lambda item: order[item.path])),
         tuple(exclude_label_file(ignored, source, "auto")),
+        find_label_fault(tree, paths),
     )
 
 
@@ -213,12 +228,9 @@ def find_small_images(
 
 
 def find_unlabeled_images(paths: Sequence[str]) -> Iterator[ImageProblem]:
-    """Yield the images outside of the folders in which nearly all others lie."""
-    depths = [path.count("/") for path in paths]
-    depth = _find_dominant_value(depths, COMMON)
-    for path, own in zip(paths, depths, strict=True):
-        if depth and own < depth:
-            yield ImageProblem(path, "label", "lies in no folder of a class, while most images do")
+    """Yield the images for which no image gets a label from its folder."""
+    for path in list_images_outside_of_classes(paths):
+        yield ImageProblem(path, "label", "lies in no folder of a class, while others do")
 
 
 def _find_dominant_value(values: Sequence[T], share: float) -> T | None:
@@ -244,6 +256,7 @@ def format_report(source: Path | Url, report: CheckReport) -> str:
         items = [item for item in report.ignored if item.kind is kind_ignored]
         lines += describe_ignored(items)
         lines += [f"  {item.path}" for item in items] * kind_ignored.loses_images
+    lines += [report.label_fault] if report.label_fault else []
     return "\n".join([*lines, f"{source}: {_format_summary(report)}"])
 
 
@@ -253,7 +266,8 @@ def _format_summary(report: CheckReport) -> str:
     lost = sum(item.kind.loses_images for item in report.ignored)
     ignored = f"; {format_count(lost, 'other image')} ignored" if lost else ""
     if not report.problems:
-        return f"{images}{ignored or ', no problems'}."
+        labels = ", labels missing" if report.label_fault else ", no problems"
+        return f"{images}{ignored or labels}."
     counts = Counter(problem.severity for problem in report.problems)
     found = ", ".join(
         format_count(counts[severity], severity)
@@ -273,6 +287,7 @@ def report_to_json(source: Path | Url, report: CheckReport) -> str:
             {key: getattr(item, key) for key in ("path", "kind", "severity", "detail", "remedy")}
             for item in report.problems
         ],
+        "label_fault": report.label_fault,
         "ignored": [
             {
                 "path": item.path,

@@ -70,6 +70,12 @@ def label_images(
         notes = [*table.notes, *_describe_unmatched_rows(table)]
         in_source = set(table.class_of.values())
     if found.labels is None:
+        if outside := list_images_outside_of_classes(all_paths) * (table is None):
+            say(
+                f"No labels: {len(outside):,} of {format_count(len(all_paths), 'image')} "
+                f"{pluralize(len(outside), 'lies', 'lie')} in no folder of a class, such as "
+                f"{escape_controls(outside[0])}. Sort them like the others, or use --labels none."
+            )
         return found
     notes += describe_case_variants(found.names)
     if num_missing := len(in_source - _collect_used_classes(found)):
@@ -83,6 +89,16 @@ def label_images(
     for line in (f"{count} from {where} (--labels none leaves them out).", *notes):
         say(line)
     return found
+
+
+def find_label_fault(tree: FileSource, paths: Sequence[str]) -> str:
+    """Return why the dataset.json in a source cannot label all images; '' if it can, or if none."""
+    try:
+        if table := _find_label_table(tree, "auto", paths):
+            labels_from_table(table, paths)
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _find_label_table(tree: FileSource, option: str, paths: Sequence[str]) -> LabelTable | None:
@@ -125,6 +141,18 @@ def labels_from_folders(paths: Sequence[str], all_paths: Sequence[str]) -> Label
     index = {name: number for number, name in enumerate(names)}
     labels = [index[merged[path.split("/")[depth]]] for path in paths]
     return Labels(np.array(labels, dtype=np.int64), tuple(names))
+
+
+def list_images_outside_of_classes(paths: Sequence[str]) -> list[str]:
+    """Return the images in no class folder, for which no image gets a label from its folder.
+
+    Empty if all images lie in such folders, or if there are not even two.
+    """
+    folders = {path: path.split("/")[:-1] for path in paths}
+    depth = _find_class_folders(paths)[0]
+    inside = {parts[depth] for parts in folders.values() if len(parts) > depth}
+    outside = [path for path, parts in folders.items() if len(parts) <= depth]
+    return outside if len(inside) > 1 else []
 
 
 def _find_class_folders(paths: Sequence[str]) -> tuple[int, list[str]]:

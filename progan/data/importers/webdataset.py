@@ -77,15 +77,24 @@ def import_webdataset(
 def _open_shards(source: Path | Url) -> tuple[ShardedSource, list[IgnoredFile]]:
     """Open all shards; return them, and what is left out of them whatever it is."""
     shards, ignored = {}, []
-    for path in _list_shards(source):
+    paths = _list_shards(source)
+    for name, path in zip(_make_distinct_names(paths), paths, strict=True):
         with name_by_url(path, source):
-            shards[path.name], left_out = open_tar(path)
-        ignored += [IgnoredFile(f"{path.name}/{item.path}", item.kind) for item in left_out]
+            shards[name], left_out = open_tar(path)
+        ignored += [IgnoredFile(f"{name}/{item.path}", item.kind) for item in left_out]
     return ShardedSource(shards), ignored
 
 
+def _make_distinct_names(paths: Sequence[Path]) -> list[str]:
+    """Return the file names of shards, all of them numbered if any occurs twice."""
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{number}:{name}" for number, name in enumerate(names)]
+
+
 def _list_shards(source: Path | Url) -> list[Path]:
-    """Return the shards that a file, a folder or a pattern names, in natural order.
+    """Return the shards that a file, a folder with all below it, or a pattern names, in order.
 
     Those of another machine are copied.
     """
@@ -94,10 +103,10 @@ def _list_shards(source: Path | Url) -> list[Path]:
             return [copy_to_temporary(Url(name)) for name in _expand_ranges(source.address)]
         source = copy_all_to_temporary(source, TAR_SUFFIXES)
     if source.is_dir():
-        found = [path for path in source.iterdir() if is_tar_name(path.name)]
+        found = [path for path in source.rglob("*") if is_tar_name(path.name) and path.is_file()]
         if not found:
             raise UserError(f"There is no tar file in {source}.")
-        return sorted(found, key=lambda path: make_natural_sort_key(path.name))
+        return sorted(found, key=lambda path: make_natural_sort_key(str(path.relative_to(source))))
     if source.is_file():
         return [source]
     named = [source.with_name(name) for name in _expand_ranges(source.name)]

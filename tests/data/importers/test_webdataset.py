@@ -17,7 +17,7 @@ from tests.data.importers.test_tar_source import add
 
 def write(path: Path, rows: range, **parts: bool) -> Path:
     """Write a shard with .png, .cls, .json and .txt of each sample, but those that are False."""
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as archive:
         for row in rows:
             values = {"label": ["dog", "cat"][row % 2], "row": row}
@@ -53,6 +53,16 @@ def test_shards_make_one_dataset(name: str, shards: Path, tmp_path: Path) -> Non
     assert (dataset.images(4, rows) == [pixels(row) for row in rows]).all()
     assert dataset.labels(rows).tolist() == [row % 3 for row in rows]
     assert dataset.label_names == ("0", "1", "2")
+
+
+def test_shards_of_one_name_in_several_folders_make_one_dataset(tmp_path: Path) -> None:
+    for number in range(2):
+        write(tmp_path / "shards" / str(number) / "a.tar", range(5 * number, 5 * number + 5))
+    result = run(tmp_path / "shards", tmp_path / "made")
+    assert "2 shards with 10 samples." in result.output
+    rows = np.arange(10)
+    images = open_dataset(tmp_path / "made", "").images(4, rows)
+    assert (images == [pixels(row) for row in rows]).all()
 
 
 def test_labels_of_json_and_none(shards: Path, tmp_path: Path) -> None:
