@@ -102,10 +102,8 @@ def main(
     chosen = prepare(device, output, threads)
     run, chosen_stages = stages_of(preset, resolutions, batch)
     names = select_names(variants, available_variants(chosen), "--variants")
-    ceilings = {
-        precision: matmul_flops(chosen, precision)
-        for precision in sorted({name.rsplit("-", 1)[1] for name in names})
-    }
+    precisions = {name.rsplit("-", 1)[1] for name in names} | ({"fp32"} if peers else set())
+    ceilings = {each: matmul_flops(chosen, each) for each in sorted(precisions)}
     bandwidth = copy_bandwidth(chosen)
     result = describe_run("train", chosen, preset) | {
         "ceilings": {"flop_per_second": ceilings, "copied_bytes_per_second": bandwidth},
@@ -175,7 +173,7 @@ def level_rows(
             "images_per_second": stage.batch * run.growth.d_repeats / median,
             "seconds_per_kimg": 1000 * median / (stage.batch * run.growth.d_repeats),
             "seconds": {"median": median, "quartiles": quartiles(taken), "turns": len(taken)},
-            "share_of_flops": flops / median / ceilings.get(contestant.precision, ceilings["fp32"]),
+            "share_of_flops": flops / median / ceilings[contestant.precision],
             "share_of_bandwidth": elements * BYTES[contestant.precision] / median / bandwidth,
             "gflop_per_image": flops / stage.batch / run.growth.d_repeats / 1e9,
         }

@@ -19,6 +19,7 @@ from progan import __version__
 from progan.errors import UserError, get_first_error_line
 from progan.invocation import respell_commands
 from progan.pretrained import list_pretrained, resolve_network
+from progan.runtime.files import raise_open_file_limit
 from progan.runtime.log import exit_on_output_error, is_output_error
 from progan.runtime.signals import (
     EXIT_INTERRUPTED,
@@ -37,7 +38,7 @@ _REMEDIES = {
     errno.EACCES: "Change its permissions, or name another place.",
     errno.EPERM: "Change its permissions, or name another place.",
     errno.EROFS: "Name a place that can be written.",
-    errno.EMFILE: "Raise the limit of open files (ulimit -n), or use fewer workers.",
+    errno.EMFILE: "Raise the limit of open files (ulimit -n).",
 }
 
 
@@ -254,6 +255,7 @@ class Command(_BaseCommand):
     """A command whose options may be spelt with underscores and whose mistakes are one message."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        raise_open_file_limit()
         with report_user_errors():
             return super().invoke(ctx)
 

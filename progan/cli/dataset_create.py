@@ -207,7 +207,7 @@ def create_celebahq(source: Path, dest: Path, holdout: float, how: Writing, **op
     }
     with open_temporary_report(dest, recorded) as report:
         try:
-            chosen = CelebaHqOptions(**options, workers=how.workers)
+            chosen = CelebaHqOptions(**options, workers=how.workers, compress=how.compress)
             faces = import_celebahq(source, dest, chosen, report, click.echo)
         except KeyboardInterrupt:
             click.echo(RESUME_HINT, err=True)

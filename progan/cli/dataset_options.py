@@ -18,6 +18,7 @@ from progan.runtime.files import (
     staging_path,
 )
 from progan.runtime.text import format_count, pluralize
+from progan.runtime.workers import WorkerKilled
 
 if TYPE_CHECKING:
     from progan.data.format import SkippedImage
@@ -193,7 +194,7 @@ def write_and_report(
             holdout=options["holdout"], seed=options["seed"] or 0, compress=how.compress,
             say_doubtful=_print_doubtful_images, say=click.echo,
         )  # fmt: skip
-    except (KeyboardInterrupt, OSError):
+    except (KeyboardInterrupt, OSError, WorkerKilled):
         if staging_path(dest).is_dir():
             click.echo(RESUME_HINT, err=True)
         raise

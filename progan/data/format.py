@@ -31,6 +31,8 @@ CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 MAX_SHARD_BYTES = 8 * 2**30
 MAX_SHARDS = 100_000  # files of one level; with their usual size, 800 TiB
 HEADER_BYTES = 128  # a .npy header of version 1.0 with these shapes
+COMPRESSED_FROM = 8  # level of --compress: all below together are an eighth of the first one
+TYPICAL_COMPRESSION = 3  # raw size / compressed size of photographs (docs/log.md)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +123,7 @@ class DatasetInfo:
     @property
     def num_bytes(self) -> int:
         """Size of all array files."""
-        return self.count_bytes_of_rows(self.count)
-
-    def count_bytes_of_rows(self, num_rows: int) -> int:
-        """Compute the size of all array files with their first rows only."""
-        return sum(
-            file.count_bytes_of_rows(min(num_rows, file.shape[0]))
-            for file in self.list_array_files()
-        )
+        return sum(file.num_bytes for file in self.list_array_files())
 
     def list_level_files(self, level: int) -> tuple[ArrayFile, ...]:
         """Return the files of one level by their rows; of a compressed one, data and offsets."""

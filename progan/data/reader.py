@@ -14,6 +14,7 @@ from progan.data.format import (
     HOLDOUT_FILE,
     LABELS_FILE,
     LANDMARKS_FILE,
+    ArrayFile,
     DatasetInfo,
     describe_size_fault,
     read_info,
@@ -193,9 +194,29 @@ class Dataset:
         """Return an array file as a read-only memory map, opened once."""
         if name not in self._maps:
             with _OPENING:
-                # A plain array over the map: np.memmap makes every slice several times slower.
-                self._maps[name] = np.load(self.path / name, mmap_mode="r").view(np.ndarray)
+                self._maps[name] = self._load_memory_map(self._array_files[name])
         return self._maps[name]
+
+    def _load_memory_map(self, file: ArrayFile) -> npt.NDArray[np.generic]:
+        """Open an array file; raises UserError if its header is not the one that was written."""
+        path = self.path / file.name
+        array: npt.NDArray[np.generic] | None
+        try:
+            array = np.load(path, mmap_mode="r")
+        except ValueError:
+            array = None
+        if array is None or (array.shape, array.dtype) != (file.shape, np.dtype(file.dtype)):
+            raise UserError(
+                f"{path} is damaged: its header is not that of an array {file.shape}. "
+                f"{command_line('dataset', 'verify', self.path)} lists all damaged files. Copy "
+                "the dataset again."
+            )
+        # A plain array over the map: np.memmap makes every slice several times slower.
+        return array.view(np.ndarray)
+
+    @cached_property
+    def _array_files(self) -> dict[str, ArrayFile]:
+        return {file.name: file for file in self.info.list_array_files()}
 
 
 def find_damaged_files(directory: Path, info: DatasetInfo) -> list[str]:

@@ -124,11 +124,11 @@ def merge_shards(dest: Path) -> DatasetInfo:
 
 def _find_shards(dest: Path) -> list[Path]:
     """Return the folders of all parts in order; UserError unless all exist and are finished."""
-    found = sorted(dest.parent.glob(f"{dest.name}.part-*-of-*"))
-    totals = {path.name.rpartition("-")[2] for path in found}
+    name = re.compile(rf"{re.escape(dest.name)}\.part-\d+-of-(\d+)")
+    totals = {match[1] for path in dest.parent.iterdir() if (match := name.fullmatch(path.name))}
     if len(totals) != 1:
         raise UserError(
-            f"There are {'no parts' if not found else 'parts of several divisions'} "
+            f"There are {'no parts' if not totals else 'parts of several divisions'} "
             f"beside {dest}. Make it with --shard 1/N … N/N, one N for all."
         )
     wanted = [DatasetShard(number + 1, int(*totals)).folder(dest) for number in range(int(*totals))]

@@ -1,5 +1,6 @@
 """Write a dataset from a source of images, or continue an interrupted attempt."""
 
+import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -13,11 +14,13 @@ from tqdm import tqdm
 
 from progan.data.array_files import DatasetArrays, ImageChunk, encode_webp
 from progan.data.format import (
+    COMPRESSED_FROM,
     HOLDOUT_FILE,
     INFO_FILE,
     LABELS_FILE,
     LANDMARK_SHAPE,
     MAX_SHARD_BYTES,
+    TYPICAL_COMPRESSION,
     DatasetInfo,
     SkippedImage,
     compute_rows_per_shard,
@@ -43,6 +46,7 @@ from progan.data.reader import compute_holdout_size, draw_holdout_rows
 from progan.errors import UserError
 from progan.runtime.files import (
     clear_folder,
+    remove_partials,
     require_free_space,
     staging_directory,
     write_atomically,
@@ -55,7 +59,6 @@ _CHUNK_BYTES = 4 * 2**20  # images that one worker holds at a time: one of 1024x
 _CHUNK_ROWS = 64
 _LARGE_BYTES = 31 * 2**20  # below the 32 MiB from which glibc treats every block by itself
 _WEBP_HEADER_BYTES = 1 << 12
-COMPRESSED_FROM = 8  # level: all below together are an eighth of the first one
 JOURNAL_SECONDS = 1.0  # most work that is lost if the machine stops
 
 
@@ -99,10 +102,8 @@ def write_dataset(
     with staging_directory(dest) as directory, _clear_unless_resumable(directory):
         arrays, journal = _open_or_restart(directory, plan, job, dest, say)
         with closing(arrays):
-            missing_bytes = plan.num_bytes - (
-                journal.written and plan.count_bytes_of_rows(journal.written)
-            )
-            require_free_space(dest, missing_bytes, f"The dataset {dest}")
+            missing_bytes = estimate_num_bytes(plan) * (plan.count - journal.written) / plan.count
+            require_free_space(dest, math.ceil(missing_bytes), f"The dataset {dest}")
             journal = _write_remaining_images(
                 source, arrays, directory, journal, workers, on_error, set(plan.webp_bytes)
             )
@@ -130,6 +131,9 @@ def _open_or_restart(
     """Open the files and the journal of an interrupted attempt, or new ones."""
     interrupted = any(directory.iterdir())
     journal = read_journal(directory, job, dest)
+    if interrupted and not journal.asked:
+        clear_folder(directory)  # perhaps of another dataset
+    remove_partials(directory)
     try:
         arrays = DatasetArrays(directory, plan, journal.written)
     except (OSError, ValueError):  # rows that the journal counts are missing
@@ -262,6 +266,14 @@ def _plan_compression(plan: DatasetInfo) -> DatasetInfo:
 
     levels = [level for level in plan.levels if level >= COMPRESSED_FROM]
     return replace(plan, webp_bytes={level: bound(level) for level in levels})
+
+
+def estimate_num_bytes(plan: DatasetInfo) -> int:
+    """Estimate the size of all array files; exact where no level is compressed."""
+    compressed = {plan.list_level_files(level)[0].name for level in plan.webp_bytes}
+    exact = sum(file.num_bytes for file in plan.list_array_files() if file.name not in compressed)
+    raw = sum(plan.count * plan.size(level).pixels * plan.channels for level in plan.webp_bytes)
+    return exact + raw // TYPICAL_COMPRESSION
 
 
 def _choose_holdout_rows(

@@ -16,6 +16,7 @@ from typing import Any
 from progan.errors import UserError
 from progan.runtime.lock import locked_directory
 
+MAX_OPEN_FILES = 1 << 16
 PARTIAL = ".partial"  # suffix of files that are being written
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -151,6 +152,22 @@ def require_absent_or_empty(dest: Path) -> None:
             )
     elif os.path.lexists(dest):
         raise UserError(f"{dest} exists already and is not a folder. Name another place.")
+
+
+def raise_open_file_limit() -> None:
+    """Allow this process as many open files as the system lets it, 65,536 at most.
+
+    A dataset of millions of images has thousands of files; the usual limit is 256 or 1,024.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # macOS refuses more than its own constant
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def staging_path(dest: Path) -> Path:

@@ -6,10 +6,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
+
+from progan.errors import UserError
 
 PATIENCE_SECONDS = 2.0  # for a job to end after it was abandoned
 
@@ -163,6 +166,10 @@ class DaemonThreadPool(Executor):
             del job, future, function  # an idle thread keeps no images in memory
 
 
+class WorkerKilled(UserError):
+    """A process of `worker_pool` was killed; the main process could go on."""
+
+
 @contextmanager
 def worker_pool(workers: int, *, in_processes: bool) -> Iterator[Executor]:
     """Yield a pool of threads or processes that drops its waiting jobs if the work ends early.
@@ -199,13 +206,17 @@ def _open_process_pool(workers: int) -> Iterator[Executor]:
     try:
         yield pool
         pool.shutdown(wait=True)
-    except BaseException:
+    except BaseException as error:
         processes = list((getattr(pool, "_processes", None) or {}).values())
         pool.shutdown(wait=False, cancel_futures=True)  # which forgets the processes
         for process in processes:
             # Not terminate(): a process that was forked after a signal ignores SIGTERM until it
             # is initialized, and the interpreter would wait for it at its exit.
             process.kill()
+        if isinstance(error, BrokenProcessPool):
+            raise WorkerKilled(
+                "A worker process was killed, probably for lack of memory. Choose fewer --workers."
+            ) from error
         raise
 
 

@@ -251,6 +251,17 @@ def test_a_read_that_never_ends_can_be_interrupted(
     assert [path.name for path in source.parent.iterdir()] == ["in"]
 
 
+def test_big_endian_images_of_one_colour_are_checked_too(source: Path) -> None:
+    border = np.zeros((16, 16), ">u2")
+    border[4:12, 4:12] = np.arange(64).reshape(8, 8) * 1000
+    for name, values in (("border", border), ("plain", np.zeros((16, 16), ">u2"))):
+        image = Image.frombytes("I;16B", (16, 16), values.tobytes())
+        image.save(source / f"{name}.tif")
+    result = run("check", source)
+    assert "plain.tif" in result.stdout and result.exit_code in (0, 1), result.output
+    assert "border.tif: has one colour" not in result.stdout
+
+
 def in_folders(source: Path, *names: str) -> None:
     """Move the images of a source, in their order, into folders; '': leave it where it is."""
     for path, name in zip(sorted(source.glob("*.png")), names, strict=True):

@@ -1,6 +1,7 @@
 """Any rows of any level, in the order they were asked for."""
 
 import pickle
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -181,6 +182,14 @@ def test_an_incomplete_dataset_is_refused(path: Path, tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text((path / "dataset.json").read_text())
     with pytest.raises(UserError, match="incomplete: level-02.npy is missing; level-03.npy is"):
         Dataset.open(tmp_path)
+
+
+def test_an_array_without_its_header_is_named(path: Path, tmp_path: Path) -> None:
+    shutil.copytree(path, tmp_path / "d")
+    file = tmp_path / "d" / "level-02.npy"
+    file.write_bytes(bytes(file.stat().st_size))
+    with pytest.raises(UserError, match=f"{file} is damaged: its header"):
+        Dataset.open(tmp_path / "d").images(2, np.array([0]))
 
 
 def test_damage_is_found_and_named(path: Path, tmp_path: Path) -> None:

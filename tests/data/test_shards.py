@@ -99,6 +99,14 @@ def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     assert not dest.exists()
 
 
+def test_any_name_has_parts_and_other_files_are_none(tmp_path: Path) -> None:
+    dest = tmp_path / "faces[64]"
+    make_parts(source_of(10), dest, 2)
+    for name in (".part-1-of-2.bak", ".part-a-of-b"):
+        (tmp_path / f"faces[64]{name}").mkdir()
+    assert merge_shards(dest).count == 10
+
+
 def test_more_parts_than_images_are_refused() -> None:
     with pytest.raises(UserError, match="noise has 12 images, too few for 13 parts. Ask for 12"):
         select_shard(source_of(12, frozenset()), DatasetShard(1, 13))

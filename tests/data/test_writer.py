@@ -293,6 +293,34 @@ def test_compressed_levels_hold_the_same_images(tmp_path: Path, channels: int) -
     assert DatasetInfo.from_json(small.to_json()) == small
 
 
+@pytest.mark.parametrize("compress", [False, True])
+def test_the_size_of_a_dataset_is_that_of_its_files(tmp_path: Path, compress: bool) -> None:
+    info = write_dataset(source_of(10), tmp_path / "d", compress=compress)
+    assert info.num_bytes == sum(path.stat().st_size for path in (tmp_path / "d").glob("*.npy"))
+
+
+def test_a_compressed_dataset_is_not_begun_on_a_disk_with_little_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third of the raw size is expected to be needed, and that there may be more is no reason."""
+    raw = write_dataset(source_of(200), tmp_path / "raw").num_bytes
+    real = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: real._replace(free=raw // 4))
+    with pytest.raises(UserError, match="d needs .* KiB, but"):
+        write_dataset(source_of(200), tmp_path / "d", compress=True)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: real._replace(free=raw * 3 // 4))
+    write_dataset(source_of(200), tmp_path / "d", compress=True)
+
+
+def test_files_of_another_attempt_do_not_get_into_the_dataset(tmp_path: Path) -> None:
+    (tmp_path / ".d.partial").mkdir()
+    for name in ("level-05.npy", ".journal.json.00.partial"):
+        (tmp_path / ".d.partial" / name).write_bytes(b"x")
+    info = write_dataset(source_of(4), tmp_path / "d")
+    names = {path.name for path in (tmp_path / "d").iterdir()}
+    assert names == {"dataset.json", *(file.name for file in info.list_array_files())}
+
+
 def test_damage_to_compressed_images_is_named(tmp_path: Path) -> None:
     write_dataset(source_of(4), tmp_path / "d", compress=True)
     data = np.load(tmp_path / "d" / "level-03.webp.npy", mmap_mode="r+")

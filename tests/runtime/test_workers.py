@@ -154,6 +154,16 @@ from progan.runtime.workers import call_interruptibly, map_in_order, worker_pool
 
 read, write = os.pipe()
 
+def kill_itself(task: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_is_named() -> None:
+    with pytest.raises(WorkerKilled, match="A worker process was killed, probably for lack of"):
+        with worker_pool(2, in_processes=True) as pool:
+            list(map_in_order(pool, kill_itself, range(2), ahead=2))
+
+
 def block(task):
     os.write(1, b"reading\n")  # at once: print() of two threads may mix text and line ends
     return os.read(read, 1)

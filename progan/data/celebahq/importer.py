@@ -35,10 +35,11 @@ from progan.data.celebahq.source_files import (
     list_image_names,
     read_face_lists,
 )
-from progan.data.format import SkippedImage
+from progan.data.format import COMPRESSED_FROM, TYPICAL_COMPRESSION, SkippedImage
 from progan.data.image_source import ImageSource, OnError, Say, require_readable, select_rows
+from progan.data.journal import journal_exists
 from progan.errors import UserError
-from progan.runtime.files import require_free_space
+from progan.runtime.files import require_free_space, staging_path
 from progan.runtime.text import format_count, pluralize
 from progan.runtime.workers import map_in_order, worker_pool
 from progan.sizes import MIN_LEVEL, level_of, require_resolution
@@ -57,6 +58,7 @@ class CelebaHqOptions:
     strict: bool = False  # only faces that equal those of CelebA-HQ bit by bit
     on_error: OnError = "stop"
     workers: int = 1  # processes
+    compress: bool = False  # levels above 128x128, which decides the space that is needed
 
 
 class Inputs(NamedTuple):
@@ -159,16 +161,25 @@ def check_inputs(source: Path, dest: Path, options: CelebaHqOptions) -> Inputs:
         count = len(faces.names) - len(absent)
         count = count if options.max_images is None else min(count, options.max_images)
         levels = range(MIN_LEVEL, level_of(options.resolution) + 1)
-        num_bytes = count * 3 * sum(4**level for level in levels)
-        problems += _collect_user_error(
-            lambda: require_free_space(dest, num_bytes, f"The dataset {dest}")
+        num_bytes = count * sum(
+            estimate_image_bytes(level, compress=options.compress) for level in levels
         )
+        if not journal_exists(staging_path(dest)):  # else `write_dataset` checks what is missing
+            problems += _collect_user_error(
+                lambda: require_free_space(dest, num_bytes, f"The dataset {dest}")
+            )
     if problems or faces is None:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise UserError(f"CelebA-HQ cannot be made yet:\n{listed}")
     if len(absent) == len(faces.names):
         raise UserError(f"No face of {len(faces.names):,} has all its files: {absent[0]}.")
     return Inputs(collection, faces, absent)
+
+
+def estimate_image_bytes(level: int, *, compress: bool) -> int:
+    """Estimate the size of a face at a level."""
+    shrink = TYPICAL_COMPRESSION if compress and level >= COMPRESSED_FROM else 1
+    return 3 * (1 << 2 * level) // shrink
 
 
 def _collect_user_error(check: Callable[[], None]) -> list[str]:

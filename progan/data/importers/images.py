@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
@@ -177,6 +178,9 @@ def is_constant(image: Image.Image) -> bool:
     first = image.getpixel((0, 0))
     if any(image.getpixel(place) != first for place in places):
         return False  # as of nearly all images, without a look at every pixel
+    if image.mode.startswith("I;16"):  # of which Pillow has no extrema in all byte orders
+        values = np.asarray(image)
+        return bool((values == values[0, 0]).all())
     ranges = image.getextrema()
     pairs = ranges if isinstance(ranges[0], tuple) else (ranges,)
     return all(low == high for low, high in pairs)

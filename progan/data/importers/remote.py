@@ -71,6 +71,7 @@ class RemoteSource:
     def __init__(self, url: Url) -> None:
         self.url = url
         self.system, self.root = _open_filesystem(url)
+        self._known: frozenset[str] | None = None  # all paths, once they are listed
 
     def list_paths(self) -> list[str]:
         """Return the paths of all files below the folder; raises UserError if there are none."""
@@ -84,6 +85,7 @@ class RemoteSource:
             )
         if not paths:
             raise UserError(f"There is no file below {self.url}: it is empty, or does not exist.")
+        self._known = frozenset(paths)
         return paths
 
     def locate(self, path: str) -> str:
@@ -98,13 +100,21 @@ class RemoteSource:
         return content
 
     def read_start(self, path: str) -> bytes:
+        """Return the first bytes of a file, b"" if it cannot be read."""
         try:
-            return self.read(path)[:SIGNATURE_BYTES]
-        except UnreadableImage:
+            content: bytes = _call_patiently(
+                self.url, self.system.cat_file, self.locate(path), 0, SIGNATURE_BYTES
+            )
+        except UserError:
             return b""
+        return content[:SIGNATURE_BYTES]  # a server may send the whole file
 
     def has(self, path: str) -> bool:
-        return bool(self.system.isfile(self.locate(path)))
+        """True if there is a file, of those that were listed."""
+        if self._known is None:
+            self.list_paths()
+        assert self._known is not None
+        return path in self._known
 
 
 def copy_to_temporary(url: Url) -> Path:
@@ -156,7 +166,7 @@ def _open_filesystem(url: Url) -> tuple[Any, str]:
     return system, str(path)
 
 
-def _call_patiently(url: Url, call: Callable[..., T], *arguments: str) -> T:
+def _call_patiently(url: Url, call: Callable[..., T], *arguments: object) -> T:
     """Return what a request returns, repeated a few times; raises UserError that says why not."""
     for attempt in range(1, ATTEMPTS + 1):
         try:

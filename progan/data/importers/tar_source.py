@@ -4,7 +4,6 @@ import bz2
 import gzip
 import lzma
 import os
-import shutil
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from progan.data.importers.ignored_files import (
     normalize_member_path,
 )
 from progan.errors import UserError
+from progan.runtime.files import name_file_in_errors
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tzst")
 
@@ -95,11 +95,31 @@ def open_tar(path: Path) -> tuple[TarSource, list[IgnoredFile]]:
                 if name in members and is_image_path(name):
                     ignored.append(IgnoredFile(name, REPLACED_IN_TAR))
                 members[name] = _Place(info.offset_data, info.size)
-    except (tarfile.TarError, OSError, EOFError, lzma.LZMAError) as error:
-        raise UserError(
-            f"--source {path} is no readable tar file ({error}). Fetch it again."
-        ) from error
+            _require_end(path, file, archive.offset)
+    except (tarfile.TarError, EOFError) as error:
+        raise _unreadable_error(path, error) from error
+    except OSError as error:
+        if error.errno is not None:  # of the disk or the system, not of the content
+            raise
+        raise _unreadable_error(path, error) from error
     return TarSource(file, members), ignored
+
+
+def _require_end(path: Path, file: BinaryIO, offset: int) -> None:
+    """Raise UserError unless the archive ends where tarfile has stopped.
+
+    It takes a header that is damaged or cut, but for the first one, for the end.
+    """
+    file.seek(offset)
+    if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise UserError(
+            f"--source {path} is damaged at byte {offset:,} of the tar file: what follows cannot "
+            "be read. Fetch it again."
+        )
+
+
+def _unreadable_error(path: Path, error: Exception) -> UserError:
+    return UserError(f"--source {path} is no readable tar file ({error}). Fetch it again.")
 
 
 def _open_uncompressed(path: Path) -> BinaryIO:
@@ -118,10 +138,21 @@ def _open_uncompressed(path: Path) -> BinaryIO:
         return path.open("rb")
     unpacked = cast(BinaryIO, tempfile.TemporaryFile(prefix="progan-"))
     with opened:
-        shutil.copyfileobj(opened, unpacked, 1 << 20)
-    unpacked.flush()
+        while block := _read_block(path, opened):
+            with name_file_in_errors(Path(tempfile.gettempdir())):
+                unpacked.write(block)
+    with name_file_in_errors(Path(tempfile.gettempdir())):
+        unpacked.flush()
     unpacked.seek(0)
     return unpacked
+
+
+def _read_block(path: Path, opened: BinaryIO) -> bytes:
+    """Read and decompress some bytes; raises UserError where the file is damaged."""
+    try:
+        return opened.read(1 << 20)
+    except Exception as error:  # each decompressor has exceptions of its own
+        raise _unreadable_error(path, error) from error
 
 
 def _import_zstandard() -> Any:

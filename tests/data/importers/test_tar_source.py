@@ -95,6 +95,48 @@ def test_damaged_ones_are_refused(tmp_path: Path) -> None:
             open_file_source(tmp_path / name)
 
 
+def test_a_damaged_header_is_not_the_end(tmp_path: Path) -> None:
+    """Which is what tarfile takes it for."""
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for shade in range(4):
+            add(archive, f"{shade}.png", png(shade))
+    content = bytearray((tmp_path / "x.tar").read_bytes())
+    place = content.index(b"2.png")
+    for damaged in (content[:place] + b"\xff" + content[place + 1 :], content[: place + 100]):
+        (tmp_path / "x.tar").write_bytes(damaged)
+        with pytest.raises(UserError, match=f"is damaged at byte {place:,} of the tar file"):
+            open_file_source(tmp_path / "x.tar")
+
+
+@pytest.mark.parametrize("suffix", [".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst"])
+def test_damaged_compression_is_one_sentence(suffix: str, tmp_path: Path) -> None:
+    if suffix.endswith("zst"):
+        pytest.importorskip("zstandard")
+    path = tmp_path / f"x{suffix}"
+    content = bytearray(np.random.RandomState(0).bytes(2000))
+    start = {".tar.gz": b"\x1f\x8b\x08" + bytes(7), ".tar.bz2": b"BZh9", ".tar.xz": b"\xfd7zXZ\0",
+             ".tar.zst": b"\x28\xb5\x2f\xfd"}[suffix]  # fmt: skip
+    path.write_bytes(start + content)
+    with pytest.raises(UserError, match="is no readable tar file .*Fetch it again"):
+        open_file_source(path)
+
+
+def test_a_full_disk_is_not_taken_for_a_damaged_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        add(archive, "0.png", png(0))
+
+    class Full(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Full())
+    with pytest.raises(OSError, match="No space left on device"):
+        open_file_source(path)
+
+
 def test_a_member_that_is_cut_short_is_an_unreadable_image(tmp_path: Path) -> None:
     source = pack(tmp_path / "a.tar", "w:")
     tree, images, _ = open_file_source(source)
