@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from progan.errors import UserError
+from progan.hub import fetch_network, is_hub_address
 from progan.images import Pixels
-from progan.interop.hub import fetch_network, is_hub_address
 from progan.interop.load import load_snapshot
 from progan.pretrained import resolve_network
-from progan.runtime.devices import choose_device
+from progan.runtime.devices import choose_device, deterministic
 from progan.runtime.text import format_count, sanitize_and_truncate_line
 from progan.sampling.find_network import find_network
 from progan.sampling.latents import (
@@ -68,15 +68,9 @@ class TrainedGenerator:
         Without gradients.
         """
         z = _convert_to_float32_rows(latents, "Latents", self.latent_size)
-        return torch.cat(
-            list(
-                render_single(
-                    self._select_resolution(resolution),
-                    z,
-                    self._make_one_hot_labels(labels, range(len(z))),
-                )
-            )
-        )
+        labels = self._make_one_hot_labels(labels, range(len(z)))
+        with deterministic():
+            return torch.cat(list(render_single(self._select_resolution(resolution), z, labels)))
 
     def render(
         self,
@@ -93,9 +87,10 @@ class TrainedGenerator:
         seeds = _parse_seeds(seeds)
         snapshot = self._select_resolution(resolution)
         latents, labels = self.latents(seeds), self._make_one_hot_labels(labels, seeds)
-        latents = truncate_labelled(snapshot, latents, labels, truncation)
-        images = render_single(snapshot, latents, labels)
-        return np.stack([to_uint8_pixels(image) for image in images])
+        with deterministic():
+            latents = truncate_labelled(snapshot, latents, labels, truncation)
+            images = render_single(snapshot, latents, labels)
+            return np.stack([to_uint8_pixels(image) for image in images])
 
     def latents(self, seeds: Iterable[int]) -> Tensor:
         """Return the latents of seeds, the same on every machine: float32 [N, latent_size]."""

@@ -168,11 +168,16 @@ class _NonEmptyPath(click.Path):
 
 
 class _NetworkPath(_NonEmptyPath):
-    """The path of a network or run, or the name of a network in the package."""
+    """The path of a network or run, the name of one in the package, or of one on the Hub."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, str) and value.startswith("hf://"):
-            return Path(value)
+            from progan.hub import fetch_network
+
+            try:
+                return fetch_network(value)
+            except UserError as error:
+                raise click.ClickException(escape_controls(str(error))) from error
         path = resolve_network(super().convert(value, param, ctx))
         near = "" if path.exists() else suggest_nearest(str(path), list_pretrained())
         if near:

@@ -10,7 +10,6 @@ from click.core import ParameterSource
 from progan.cli.aliases import GENERATE_ALIASES, GENERATE_DIFFERENCES, explain_differences
 from progan.command import NETWORK, PATH, Command, FiniteRange, device_option
 from progan.errors import UserError
-from progan.interop.hub import fetch_network, is_hub_address
 from progan.invocation import format_own_command_line
 from progan.runtime.files import require_existing, require_writable_file, require_writable_folder
 from progan.runtime.torch_settings import set_omp_passive
@@ -108,8 +107,6 @@ def main(**values: Any) -> None:
     """
     options = GenerateOptions(**values)
     _require_applicable(options)
-    if is_hub_address(options.network):
-        options = replace(options, network=fetch_network(options.network))
     require_existing(
         [options.network], "Name a network file or the directory of a run with --network."
     )

@@ -1,5 +1,6 @@
 """progan push: upload a network to the Hugging Face Hub."""
 
+import re
 from pathlib import Path
 
 import click
@@ -27,7 +28,7 @@ def main(run: Path, repo: str, private: bool, yes: bool) -> None:
     the package huggingface_hub: pip install huggingface_hub.
     """
     require_existing([run], "Name a network file or the directory of a run.")
-    from progan.interop.hub import (
+    from progan.hub import (
         CARD_FILE,
         NETWORK_FILE,
         SAMPLES_FILE,
@@ -79,5 +80,7 @@ def read_card(network: Path, name: str) -> str:
         raise UserError(
             f"{file} is missing, the model card. Name a network of a run, which has one."
         )
-    text = file.read_text("utf-8").replace(network.stem, Path(name).stem)
-    return remove_card_hash(text)  # which is no longer that of the text
+    text = remove_card_hash(file.read_text("utf-8"))  # the hash would not be that of the new text
+    # File names only: the stem may be any word.
+    names = rf"(?<![\w.-]){re.escape(network.stem)}(?=\.(?:safetensors|onnx|pt2|ts)\b)"
+    return re.sub(names, Path(name).stem, text)

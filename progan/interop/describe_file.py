@@ -190,10 +190,11 @@ def _describe_safetensors(path: Path, head: bytes) -> FileDescription | None:
             (value["data_offsets"][1] for name, value in header.items() if name != "__metadata__"),
             default=0,
         )
+        is_cut = len(text) < size or path.stat().st_size < 8 + size + end
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         return cut
     names = [name for name in header if name != "__metadata__"]
-    if len(text) < size or path.stat().st_size < 8 + size + end:
+    if is_cut:
         return cut
     what = identify_weights(names) or describe_unknown_weights(names)
     return FileDescription(f"is a safetensors file of another program: {what}", OTHER)

@@ -167,12 +167,23 @@ def identify_weights(names: Sequence[str]) -> str:
 
 
 def tensor_names(content: Any, depth: int = MAX_DEPTH) -> list[str]:
-    """Return the keys of the innermost dictionaries: names of tensors in a state_dict."""
-    names = []
-    for key, value in get_dict_items(content).items():
-        inner = tensor_names(value, depth - 1) if depth else []
-        names += inner or ([key] if isinstance(key, str) else [])
-    return names
+    """Return the keys of the innermost dictionaries: names of tensors in a state_dict.
+
+    Each dictionary counts once: a hostile pickle may refer to one again and again.
+    """
+    seen: set[int] = set()
+
+    def collect(content: Any, depth: int) -> list[str]:
+        if id(content) in seen:
+            return []
+        seen.add(id(content))
+        names = []
+        for key, value in get_dict_items(content).items():
+            inner = collect(value, depth - 1) if depth else []
+            names += inner or ([key] if isinstance(key, str) else [])
+        return names
+
+    return collect(content, depth)
 
 
 def describe_unknown_weights(names: Sequence[str]) -> str:

@@ -60,7 +60,7 @@ def load_snapshot(path: Path, device: torch.device) -> Snapshot:
 
 
 def load_network_or_explain(path: Path, device: torch.device) -> Snapshot:
-    """Load a network file of progan; raises UserError that says what another file is."""
+    """Load a network file of progan; raises UserError that describes the file if it is none."""
     try:
         return load_network(path, device)
     except NotANetwork:
@@ -68,7 +68,7 @@ def load_network_or_explain(path: Path, device: torch.device) -> Snapshot:
 
 
 def _read_official_pickle(path: Path) -> dict[str, OfficialNetwork]:
-    """Read a pickle; raises UserError that says what another one is."""
+    """Read a pickle; raises UserError that describes the file if it is none of these."""
     try:
         return read_pickle(path)
     except RefusedPickle as error:

@@ -234,7 +234,7 @@ def convert_from_official(
         model = _convert({"Gs": found["G"], **found} if "G" in found else found, images_seen)
     except UserError as error:
         raise UserError(f"{where} cannot be used: {error}") from error
-    except (ValueError, TypeError, ArithmeticError) as error:
+    except (ValueError, TypeError, ArithmeticError, LookupError) as error:
         raise UserError(
             f"{where} is damaged: the arguments of its networks are invalid "
             f"({type(error).__name__}). Download it again."

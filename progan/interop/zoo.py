@@ -25,6 +25,7 @@ from progan.interop.imported_model import ImportedModel, require_complete
 from progan.networks import Discriminator, Generator
 from progan.networks.inspection import meta_networks
 from progan.networks.layers import EqualizedLayer, resolution_name
+from progan.runtime.devices import is_out_of_memory
 from progan.runtime.files import list_zip_members, read_uncompressed_zip_member
 from progan.runtime.pickle_scan import get_dict_items
 from progan.sizes import MIN_LEVEL
@@ -236,6 +237,8 @@ def _load_content(path: Path) -> Any:
     except pickle.UnpicklingError:
         raise unreadable_error(path) from None
     except Exception as error:  # a damaged file raises any exception
+        if is_out_of_memory(error):
+            raise
         raise UserError(
             f"{path} is damaged ({type(error).__name__}). Download it again."
         ) from error

@@ -96,13 +96,26 @@ def set_deterministic() -> None:
 
 @contextmanager
 def tf32_disabled() -> Iterator[None]:
-    """Disable TF32 inside the context, and restore the run's precision after it."""
-    before = "tf32" if torch.backends.cudnn.allow_tf32 else "fp32"
+    """Disable TF32 inside the context, and restore what was allowed after it."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
     set_precision("fp32")
     try:
         yield
     finally:
-        set_precision(before)
+        matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Compute as after `set_deterministic` inside the context, and restore the settings after."""
+    before = torch.backends.cudnn.deterministic
+    with tf32_disabled():
+        torch.backends.cudnn.deterministic = True
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.deterministic = before
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -6,8 +6,10 @@ import json
 import os
 import secrets
 import shutil
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -337,12 +339,23 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield line
 
 
+# What zipfile raises where bytes of a zip file are not those that were written.
+DAMAGED_ZIP = (
+    zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, RuntimeError, KeyError,
+    OverflowError, struct.error, zlib.error,
+)  # fmt: skip
+
+
 def list_zip_members(path: Path) -> list[str]:
     """Return the names of all files in a zip file; [] if it is damaged or no zip file."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
-    except zipfile.BadZipFile:
+    except DAMAGED_ZIP:
+        return []
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a seek to an offset below 0
+            raise
         return []
 
 
@@ -352,5 +365,9 @@ def read_uncompressed_zip_member(path: Path, name: str) -> bytes:
         with zipfile.ZipFile(path) as archive:
             plain = archive.getinfo(name).compress_type == zipfile.ZIP_STORED
             return archive.read(name) if plain else b""
-    except (zipfile.BadZipFile, KeyError):
+    except DAMAGED_ZIP:
+        return b""
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
         return b""

@@ -58,10 +58,11 @@ def locked_directory(directory: Path, busy: str) -> Iterator[None]:
 
     handle = os.open(directory, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"{busy}. Wait for it, or name another place.") from error
         yield
-    except BlockingIOError as error:
-        raise UserError(f"{busy}. Wait for it, or name another place.") from error
     finally:
         os.close(handle)
 

@@ -30,13 +30,24 @@ def torch_generator(device: "torch.device | str", *parts: int | str) -> "torch.G
 
 @contextmanager
 def temporarily_seeded_rng(device: "torch.device", *parts: int | str) -> Iterator[None]:
-    """Seed torch's global random numbers with the parts inside the context; restore them after."""
+    """Seed torch's global random numbers of CPU and device in the context; restore them after."""
     import torch
 
+    seed, mps = derive_seed(*parts), device.type == "mps"
+    before = torch.mps.get_rng_state() if mps else None
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        torch.manual_seed(derive_seed(*parts))
-        yield
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed seeds all devices
+        if devices:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        if mps:
+            torch.mps.manual_seed(seed)
+        try:
+            yield
+        finally:
+            if before is not None:
+                torch.mps.set_rng_state(before)
 
 
 def numpy_generator(*parts: int | str) -> np.random.Generator:

@@ -51,8 +51,6 @@ def require_compile_cache_or_replace(needed: bool) -> None:
     torch creates that directory as soon as there is an optimizer, although nothing is compiled,
     and fails if it cannot. Where no compiled code is needed the variable is therefore replaced
     in this process.
-
-    Raises UserError if compiled code is needed and cannot be kept there.
     """
     place = os.environ.get(VARIABLE)
     why = None if place is None else _explain_unusable_directory(place)

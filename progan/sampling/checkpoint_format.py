@@ -76,9 +76,9 @@ def read_checkpoint(path: Path) -> Content:
         raise UserError(f"No such file: {path}.") from error
     except PermissionError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
-    except MemoryError:
-        raise
     except Exception as error:  # other files raise any exception
+        if is_out_of_memory(error):
+            raise
         raise DamagedCheckpoint(path, NOT_WHOLE) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DamagedCheckpoint(path, "is not a training state of progan")

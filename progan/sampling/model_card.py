@@ -41,10 +41,7 @@ TRAINING_SECTIONS = {
 _SEAL = "<!-- Written by progan: {}. Edited cards are not overwritten. -->\n"
 _OLD_SEAL = "<!-- As progan wrote it: {}. Edited cards are not written over. -->\n"
 _SEALED = re.compile(
-    "|".join(
-        re.escape(append_card_hash).replace(r"\{\}", "([0-9a-f]{16})")
-        for append_card_hash in (_SEAL, _OLD_SEAL)
-    )
+    "|".join(re.escape(line).replace(r"\{\}", "([0-9a-f]{16})") for line in (_SEAL, _OLD_SEAL))
 )
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>&#|~$!@])")
 

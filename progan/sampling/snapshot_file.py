@@ -19,6 +19,7 @@ from progan.run_directory import (
     add_images_to_file_name,
     format_kimg_file_name,
 )
+from progan.runtime.devices import is_out_of_memory
 from progan.runtime.files import hash_file_sha256
 from progan.runtime.weights_file import DamagedFile, load_weights, read_header, save_weights
 from progan.sizes import MIN_LEVEL
@@ -143,6 +144,8 @@ def load_network(path: Path, device: torch.device) -> Snapshot:
             f"another version of progan. {error}"
         ) from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise UserError(
             f"{path} is damaged: its header does not describe its weights. {_REMEDY}"
         ) from error
@@ -162,13 +165,16 @@ def _build_snapshot(
     generator = networks.build_generator(section_from_dict(Network, header["network"])).to(device)
     generator.load_state_dict(dict(weights))
     level, alpha = int(header["level"]), float(header["alpha"])
-    if not MIN_LEVEL <= level <= generator.config.max_level or not 0 < alpha <= 1:
+    fades = 0 < alpha < 1 and level > MIN_LEVEL
+    if not MIN_LEVEL <= level <= generator.config.max_level or not (fades or alpha == 1):
         raise ValueError(f"level {level}, alpha {alpha}")
     names = header["label_names"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError("names of classes are not strings")
     untrained = header.get("untrained_classes", [])  # earlier files have none
     label_size = generator.config.label_size
+    if label_size and len(names) not in (0, label_size):
+        raise ValueError(f"{len(names)} names of {label_size} classes")
     if not set(untrained) <= set(range(label_size)) or len(untrained) >= max(label_size, 1):
         raise ValueError(f"classes without training images {untrained!r:.50}")
     return Snapshot(

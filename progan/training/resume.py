@@ -1,5 +1,6 @@
 """Resuming a run: its settings, its newest undamaged state, and notes for its log."""
 
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +22,7 @@ from progan.run_directory import (
     BEST_STATE_PREFIX,
     CONFIG_FILE,
     FIRST_STATE_MARKER,
+    STATE_PREFIX,
     STATE_SUFFIX,
     STATISTICS_FILE,
     rename_to_exclude,
@@ -109,7 +111,7 @@ def load_resumed_state(
     notes += [
         _quarantine_and_explain(each, "superseded", f"{each} is newer than {file.name}.")
         for each in state_files(file.parent)
-        if each != file and _read_images_seen_or_infinity(each) > state.images_seen
+        if each != file and _is_newer(each, state.images_seen)
     ]
     trained = read_metadata(file)
     if trained and (edited := list_config_changes(trained[1], saved)):
@@ -141,10 +143,13 @@ def _quarantine_and_explain(path: Path, why: str, reason: str) -> str:
     return f"{reason} It was renamed to {rename_to_exclude(path, why).name}."
 
 
-def _read_images_seen_or_infinity(path: Path) -> float:
-    """Return the images seen of a state file; infinity if it is unreadable."""
+def _is_newer(path: Path, images_seen: int) -> bool:
+    """True for a state of more images; of an unreadable one the name says how many."""
     found = read_metadata(path)
-    return found[0] if found else float("inf")
+    if found:
+        return found[0] > images_seen
+    digits = re.match(r"\d+", path.name.removeprefix(STATE_PREFIX))
+    return digits is None or int(digits[0]) > images_seen // 1000
 
 
 def require_resumable(path: Path) -> None:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # import each other. `progan` stands for progan/__init__.py, which holds the version.
 LAYERS = {
     "errors": ("progan", "errors"),
-    "0": ("ops", "runtime", "pretrained"),
+    "0": ("ops", "runtime", "pretrained", "hub"),
     "1": (
         "config",
         "option_fields",

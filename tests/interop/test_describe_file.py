@@ -20,6 +20,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from progan.errors import UserError
+from progan.interop.describe_pickle import tensor_names
 from progan.interop.exports import export
 from progan.interop.load import import_foreign, load_snapshot
 from progan.training.init_from import load_init_source
@@ -242,6 +243,12 @@ def test_files_of_no_network_are_called_what_they_are(
     write(path)
     text = refused(path)
     assert said in text and "trust" not in text
+
+
+def test_references_of_a_dictionary_to_itself_count_once() -> None:
+    content: dict[str, object] = {"weight": 1}
+    content |= {str(number): content for number in range(1000)}
+    assert len(tensor_names(content)) == 1001
 
 
 def test_pickles_that_are_read_are_not_refused(tmp_path: Path) -> None:

@@ -19,8 +19,12 @@ from PIL import Image
 import progan
 from progan.cli.generate import main as generate
 from progan.cli.push import main as push
+from progan.cli.push import read_card
 from progan.cli.train import main as train
 from progan.errors import UserError
+from progan.hub import _describe
+from progan.interop.cli import main as interop
+from progan.sampling.model_card import append_card_hash
 from tests.builders import message, noise_dataset, tiny_options
 
 hub = pytest.importorskip("huggingface_hub")
@@ -148,6 +152,39 @@ def test_nothing_is_sent_without_being_asked(server: type[Hub], run: Path) -> No
     assert server.requests == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("LocalEntryNotFoundError", "the Hub cannot be reached"),
+        ("RevisionNotFoundError", "has no such revision"),
+        ("RepositoryNotFoundError", "there is no such repository, or it is private"),
+        ("EntryNotFoundError", "has no network.safetensors"),
+    ],
+)
+def test_errors_of_the_hub_are_told_apart(kind: str, expected: str) -> None:
+    errors = pytest.importorskip("huggingface_hub.errors")
+    found = getattr(errors, kind)
+    assert expected in _describe(found.__new__(found))
+
+
+def test_a_card_of_a_short_name_keeps_its_words(tmp_path: Path) -> None:
+    text = "# Generator of GANs\nG.safetensors, G.onnx, runs/G.txt, BIG.onnx\n"
+    (tmp_path / "G.md").write_text(append_card_hash(text))
+    card = read_card(tmp_path / "G.safetensors", "network.safetensors")
+    assert card == "# Generator of GANs\nnetwork.safetensors, network.onnx, runs/G.txt, BIG.onnx\n"
+
+
+def test_every_command_fetches(server: type[Hub], run: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(push, [str(run), "me/noise", "--yes"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    words = ["hf://me/noise", "--to", str(tmp_path / "x.pt2")]
+    result = CliRunner().invoke(interop, words, catch_exceptions=False)
+    assert result.exit_code == 0 and (tmp_path / "x.pt2").is_file(), result.output
+    words = ["--network", "hf://me/none", "--seeds", "0", "--outdir", str(tmp_path / "out")]
+    result = CliRunner().invoke(generate, words)
+    assert result.exit_code == 1 and "no such repository" in message(result)
+
+
 def test_mistakes(server: type[Hub], run: Path, tmp_path: Path) -> None:
     for words, expected in (
         ((run, "noise"), "'noise' is no name of a repository"),
@@ -158,7 +195,7 @@ def test_mistakes(server: type[Hub], run: Path, tmp_path: Path) -> None:
         assert result.exit_code == 1 and expected in message(result)
     server.repositories["me/other"] = {"model.bin": b""}
     for address, expected in (
-        ("hf://me/missing", "no such repository (404)"),
+        ("hf://me/missing", "there is no such repository, or it is private"),
         ("hf://me/other", "has no network.safetensors"),
         ("hf://me", "is no address such as"),
     ):

@@ -14,6 +14,7 @@ from progan.runtime.devices import (
     call_or_none_if_out_of_memory,
     choose_device,
     describe_device,
+    deterministic,
     is_out_of_memory,
     peak_memory_bytes,
     set_deterministic,
@@ -87,6 +88,22 @@ def test_repeatable_is_exact_and_leaves_nothing_to_chance(
     set_deterministic()
     assert torch.backends.cudnn.deterministic
     assert not (torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32)
+
+
+@pytest.mark.parametrize("allowed", [(True, False), (False, True), (True, True)])
+def test_what_was_allowed_is_restored(
+    monkeypatch: pytest.MonkeyPatch, allowed: tuple[bool, bool]
+) -> None:
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    monkeypatch.setattr(cudnn, "deterministic", False)
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    try:
+        matmul.allow_tf32, cudnn.allow_tf32 = allowed
+        with deterministic():
+            assert not (matmul.allow_tf32 or cudnn.allow_tf32) and cudnn.deterministic
+        assert (matmul.allow_tf32, cudnn.allow_tf32) == allowed and not cudnn.deterministic
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 # Linux counts in KiB.

@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -20,7 +21,9 @@ from progan.runtime.files import (
     append_text,
     atomic_path,
     format_bytes,
+    list_zip_members,
     make_folder,
+    read_uncompressed_zip_member,
     remove_partials,
     require_folder_or_nothing,
     require_free_space,
@@ -166,6 +169,23 @@ def test_a_failed_directory_that_is_empty_leaves_nothing(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such lock")
+def test_an_output_that_would_block_is_no_other_process(tmp_path: Path) -> None:
+    with pytest.raises(BlockingIOError), staging_directory(tmp_path / "d"):
+        raise BlockingIOError(errno.EAGAIN, "write could not complete without blocking")
+
+
+def test_a_damaged_zip_file_has_no_members(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(3):
+            archive.writestr(f"data/{number}", bytes(50))
+    content = path.read_bytes()
+    for place in range(content.index(b"PK\1\2"), len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x80]) + content[place + 1 :])
+        for name in ["data/1", *list_zip_members(path)]:
+            assert read_uncompressed_zip_member(path, name) in (b"", bytes(50))
+
+
 def test_two_do_not_fill_one_directory(tmp_path: Path) -> None:
     with staging_directory(tmp_path / "dest") as directory:
         (directory / "a.txt").write_text("x")

@@ -83,6 +83,14 @@ def test_states_after_the_named_one_are_no_part_of_the_run_any_more(directory: P
     ]
 
 
+def test_an_unreadable_state_that_is_older_is_left_alone(directory: Path) -> None:
+    oldest = list_states(directory)[0]
+    oldest.write_bytes(oldest.read_bytes()[:100])
+    state, notes = load_resumed_state(directory, RUN, RUN, CPU)
+    assert state.images_seen == 3000 and not notes
+    assert list_states(directory)[0] == oldest
+
+
 def test_without_a_state_it_begins_at_the_beginning(tmp_path: Path) -> None:
     state, (note,) = load_resumed_state(tmp_path, RUN, RUN, CPU)
     assert state.images_seen == 0 and "from the beginning" in note

@@ -80,7 +80,17 @@ def _import_hub() -> Any:
 def _describe(error: Exception) -> str:
     """Return what went wrong in a request and how to mend it."""
     status = getattr(getattr(error, "response", None), "status_code", None)
-    if "EntryNotFound" in type(error).__name__:
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "LocalEntryNotFoundError" in kinds or "OfflineModeIsEnabled" in kinds:
+        return (
+            "the Hub cannot be reached, and the network is not in the cache. Check the connection, "
+            "and that HF_HUB_OFFLINE is not set."
+        )
+    if "RevisionNotFoundError" in kinds:
+        return "the repository has no such revision."
+    if "RepositoryNotFoundError" in kinds:
+        return f"there is no such repository, or it is private. {_LOGIN}."
+    if "EntryNotFoundError" in kinds:
         return f"the repository has no {NETWORK_FILE}: it was not made by progan push."
     if status in (401, 403):
         return f"access is denied ({status}). {_LOGIN}, of an account that may."
