@@ -157,7 +157,9 @@ def train_trial(trial: Trial, settings: Settings, folder: Path) -> Path:
     runs = sorted(outdir.glob("[0-9]*-*"))
     if runs and last_values(runs[-1]).get("progress/kimg", 0.0) >= kimg_of(trial, settings):
         return runs[-1]
-    resumable = runs and run_directory.list_states(runs[-1])
+    resumable = (
+        runs and run_directory.list_states(runs[-1]) and has_phases_of(trial, runs[-1])
+    )
     if resumable:
         arguments = ["--resume", str(runs[-1])]
     else:
@@ -167,6 +169,13 @@ def train_trial(trial: Trial, settings: Settings, folder: Path) -> Path:
     outdir.mkdir(parents=True, exist_ok=True)
     run_python([str(ROOT / "train.py"), *arguments], outdir / "output.txt")
     return sorted(outdir.glob("[0-9]*-*"))[-1]
+
+
+def has_phases_of(trial: Trial, run: Path) -> bool:
+    """True unless the trial names other lengths of phases, which may follow from --kimg."""
+    growth, options = run_directory.load_config(run).growth, trial.options
+    wanted = dict(zip(options[::2], options[1::2], strict=False))
+    return float(wanted.get("--training-kimg", growth.training_kimg)) == growth.training_kimg
 
 
 def held_out_values(trial: Trial, settings: Settings, run: Path) -> dict[str, float]:

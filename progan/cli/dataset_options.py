@@ -173,6 +173,7 @@ def write_and_report(
     source: "ImageSource", dest: Path, how: Writing, options: dict[str, Any], on_error: Any = "stop"
 ) -> None:
     """Write a dataset, or its --shard, and print what was written, left out, and lacks images."""
+    from progan.data.format import INFO_FILE
     from progan.data.image_source import format_skipped
     from progan.data.reader import Dataset
     from progan.data.shards import DatasetShard, select_shard
@@ -203,7 +204,7 @@ def write_and_report(
         num_skipped = len(info.skipped)
         click.echo(
             f"{format_count(num_skipped, 'image')} {pluralize(num_skipped, 'was', 'were')} "
-            f"left out:\n{format_skipped(info.skipped)}",
+            f"left out:\n{format_skipped(info.skipped, lister=INFO_FILE)}",
             err=True,
         )
     if how.shard is None and (without := find_empty_classes(Dataset.open(dest))):

@@ -92,15 +92,16 @@ def require_readable(source: object, total: int, unreadable: Sequence[SkippedIma
         )
 
 
-def format_skipped(skipped: Sequence[SkippedImage], *, by_check: bool = True) -> str:
+def format_skipped(skipped: Sequence[SkippedImage], *, lister: str | None = None) -> str:
     """Format the first ten with their reasons, one in a line, and the number of the others.
 
     Args:
-        by_check: True if `dataset_tool.py check` lists all of them; a line says so.
+        lister: What lists all of them; '': nothing; None: `dataset_tool.py check`.
     """
     lines = [f"  {item.path}: {item.reason}" for item in skipped[:_NUM_LISTED]]
     lines = [escape_controls(line) for line in lines]
     if (more := len(skipped) - _NUM_LISTED) > 0:
-        hint = f"; {command_line('dataset', 'check')} names them all" * by_check
-        lines.append(f"  and {more:,} more{hint}")
+        if lister is None:  # it does not read the other sources
+            lister = f"of folders, zip and tar files {command_line('dataset', 'check')}"
+        lines.append(f"  and {more:,} more{f'; {lister} lists all' if lister else ''}")
     return "\n".join(lines)

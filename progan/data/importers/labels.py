@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from progan.data.format import SkippedImage
-from progan.data.image_source import Say, format_skipped
-from progan.data.importers.file_source import FileSource, make_natural_sort_key
+from progan.data.image_source import Say, UnreadableImage, format_skipped
+from progan.data.importers.file_source import FileReader, FileSource, make_natural_sort_key
 from progan.data.importers.label_arrays import Labels
 from progan.data.importers.label_files import (
     ImageNameIndex,
@@ -106,8 +106,19 @@ def _find_label_table(tree: FileSource, option: str, paths: Sequence[str]) -> La
     if option not in ("auto", "folders"):
         return read_label_table(Path(option), paths)
     if option == "auto" and tree.has(STYLEGAN_FILE):
-        return parse_stylegan_table(tree.read(STYLEGAN_FILE), STYLEGAN_FILE, paths)
+        return parse_stylegan_table(read_label_member(tree, STYLEGAN_FILE), STYLEGAN_FILE, paths)
     return None
+
+
+def read_label_member(tree: FileReader, path: str) -> bytes:
+    """Read a file with labels in a source; raises UserError if it is unreadable."""
+    try:
+        return tree.read(path)
+    except UnreadableImage as error:
+        raise UserError(
+            f"Cannot read the labels in {path}: {error.reason}. Repair the file, or leave the "
+            "labels out."
+        ) from error
 
 
 def _choose_missing_class_remedy(
@@ -329,7 +340,7 @@ def labels_from_table(table: LabelTable, paths: Sequence[str]) -> Labels:
         raise UserError(
             f"{len(missing)} of {format_count(len(paths), 'image')} "
             f"{pluralize(len(missing), 'has', 'have')} no label in "
-            f"{table.where}:\n{format_skipped(missing, by_check=False)}{others}\nAdd them "
+            f"{table.where}:\n{format_skipped(missing, lister='')}{others}\nAdd them "
             "there, as paths from the root of --source; or remove these images, or leave all "
             "labels out with --labels none."
         )

@@ -13,7 +13,7 @@ encoding is https://protobuf.dev/programming-guides/encoding.
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -222,7 +222,7 @@ def import_tfrecords(
     labels, labels_file = Labels(None, ()), source / f"{name}-rxx.labels"
     if labels_file.is_file():
         labels = load_label_array(labels_file, len(records))
-    channels = _read_channels(path, records[0], 2**level)
+    channels = _read_channels(path, records, 2**level)
     rows = select_rows(len(records), max_images, seed)
     shape = channels, 2**level, 2**level
 
@@ -258,9 +258,21 @@ def _read_image(path: Path, record: Record) -> npt.NDArray[np.uint8]:
         ) from error
 
 
-def _read_channels(path: Path, first: Record, resolution: int) -> int:
-    """Return the channels of the first image; UserError unless it fits the name of the file."""
-    channels, height, width = map(int, _read_image(path, first).shape)
+def _read_channels(path: Path, records: Sequence[Record], resolution: int) -> int:
+    """Return the channels of the first readable image.
+
+    Raises UserError unless it fits the name of the file, or the error of the first image if none
+    is readable.
+    """
+    faults = []
+    for first in records:
+        try:
+            channels, height, width = map(int, _read_image(path, first).shape)
+            break
+        except UnreadableImage as error:
+            faults.append(error)
+    else:
+        raise faults[0]
     if (height, width) != (resolution, resolution) or channels not in CHANNELS:
         raise UserError(
             f"{describe_record(path, first)} has the shape [{channels}, {height}, {width}]; by "

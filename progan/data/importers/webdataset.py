@@ -18,6 +18,7 @@ from progan.data.importers.file_source import make_natural_sort_key
 from progan.data.importers.ignored_files import OTHER, IgnoredFile, describe_ignored, is_image_path
 from progan.data.importers.images import ImageOptions, import_tree
 from progan.data.importers.label_arrays import Labels, labels_from_array, labels_from_names
+from progan.data.importers.labels import read_label_member
 from progan.data.importers.remote import Url, copy_all_to_temporary, copy_to_temporary, name_by_url
 from progan.data.importers.tar_source import TAR_SUFFIXES, TarSource, is_tar_name, open_tar
 from progan.errors import UserError
@@ -178,7 +179,9 @@ def _read_labels(
         return Labels(None, ())
     if lacking:
         raise UserError(f"{lacking[0]} is missing, which --label-key {label_key} is read from.")
-    values = [_parse_label(tree.read(member), member, label_key) for member in members]
+    values = [
+        _parse_label(read_label_member(tree, member), member, label_key) for member in members
+    ]
     where = ".cls" if label_key is None else f"{label_key!r} of .json"
     indices = [value for value in values if isinstance(value, int)]
     if len(indices) == len(values):

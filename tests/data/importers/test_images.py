@@ -409,7 +409,10 @@ def test_all_unreadable_images_are_listed_at_once(tmp_path: Path) -> None:
     assert lines[0] == f"14 of 15 images in {tmp_path} cannot be read:"
     assert lines[1] == "  bad0.jpg: not an image, or damaged at its beginning"
     assert len(lines) == 13
-    assert lines[11] == "  and 4 more; python dataset_tool.py check names them all"
+    assert (
+        lines[11]
+        == "  and 4 more; of folders, zip and tar files python dataset_tool.py check lists all"
+    )
     assert "--on-error skip" in lines[12]
     images, _ = imported(tmp_path, on_error="skip")
     assert images.count == 1

@@ -315,3 +315,14 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "google_crc32c", None)
     with pytest.raises(UserError, match="needs the package google-crc32c: pip install"):
         import_tfrecords(tmp_path)
+
+
+def test_a_damaged_first_image_is_one_of_those_to_leave_out(tmp_path: Path) -> None:
+    file = folder_with(tmp_path, [example(image) for image in IMAGES]) / "a-r03.tfrecords"
+    content = bytearray(file.read_bytes())
+    content[40] ^= 1
+    file.write_bytes(content)
+    source = import_tfrecords(tmp_path)
+    with pytest.raises(UnreadableImage):
+        source.read(0)
+    np.testing.assert_array_equal(source.read(1).image, IMAGES[1].transpose(1, 2, 0))
