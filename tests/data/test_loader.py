@@ -307,14 +307,14 @@ def test_what_is_waited_for_is_measured_and_nothing_else() -> None:
         ready.wait()
         yield from numbered(3)
 
-    prefetch, soon = Prefetcher(slow(), CPU), threading.Timer(0.2, ready.set)
+    prefetch, soon = Prefetcher(slow(), CPU), threading.Timer(0.5, ready.set)
     soon.start()
     next(prefetch)
     assert prefetch.wait_seconds > 0.05
     prefetch.wait_seconds = 0.0
-    time.sleep(0.2)  # the training's own time, in which the others are read
+    time.sleep(0.5)  # the training's own time, in which the others are read
     assert numbers(prefetch) == [1, 2]
-    assert prefetch.wait_seconds < 0.2
+    assert prefetch.wait_seconds < 0.4
     prefetch.close()
 
 

@@ -117,7 +117,10 @@ def test_results_come_in_order_and_only_a_few_ahead(workers: int) -> None:
     with worker_pool(workers, in_processes=False) as pool:
         results = map_in_order(pool, slow_when_even, range(20), ahead=4)
         assert next(results) == 0
-        time.sleep(0.1)
+        patience = time.monotonic() + 60
+        while len(started) < 5 and time.monotonic() < patience:
+            time.sleep(0.01)
+        time.sleep(0.1)  # in which no more may begin
         assert sorted(started) == [0, 1, 2, 3, 4]
         assert list(results) == [task * task for task in range(1, 20)]
 
