@@ -43,10 +43,10 @@ def to_float_tensor(array: npt.NDArray[np.generic]) -> Tensor:
 
 def require_complete(model: ImportedModel, where: str) -> ImportedModel:
     """Return the model; raises UserError unless shapes fit its settings and weights are finite."""
-    for role, shell in _build_meta_networks(model.network, where).items():
+    for role, network in _build_meta_networks(model.network, where).items():
         if role not in model.weights:
             continue
-        expected = {name: tuple(blank.shape) for name, blank in shell.state_dict().items()}
+        expected = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
         found = {name: tuple(weight.shape) for name, weight in model.weights[role].items()}
         if wrong := sorted(
             name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)

@@ -4,7 +4,7 @@
     4x4/Dense0  4x4/Dense1 8x8/Conv0     8x8/Conv1_down  FromRGB_lod2    of D
 
 each with weight and bias; `lod` counts from the highest resolution down. Convolutions are [height,
-width, in, out] there and dense layers [in, out]. The kernel of Conv0_up is that of a transposed
+width, in, out] and dense layers [in, out]. The kernel of Conv0_up is that of a transposed
 convolution: [height, width, out, in], and it runs backwards.
 """
 
@@ -57,9 +57,9 @@ def official_names(role: str, max_level: int, *, fused: bool) -> dict[str, str]:
     """
     layers = _DISCRIMINATOR if role == "discriminator" else _GENERATOR
     return {
-        f"{ours}.{part}": f"{theirs}/{part}"
+        f"{name}.{part}": f"{official}/{part}"
         for level in range(MIN_LEVEL, max_level + 1)
-        for ours, theirs in _list_level_names(layers, level, max_level, fused)
+        for name, official in _list_level_names(layers, level, max_level, fused)
         for part in ("weight", "bias")
     }
 
@@ -67,15 +67,15 @@ def official_names(role: str, max_level: int, *, fused: bool) -> dict[str, str]:
 def _list_level_names(
     layers: _Layers, level: int, max_level: int, fused: bool
 ) -> list[tuple[str, str]]:
-    name = resolution_name(level)
-    ours, theirs = layers.colors
+    side = resolution_name(level)
+    colors, official_colors = layers.colors
     blocks = layers.first if level == MIN_LEVEL else layers.above
     return [
         *(
-            (f"blocks.{name}.{here}", f"{name}/{there if fused else there.split('_')[0]}")
-            for here, there in blocks.items()
+            (f"blocks.{side}.{name}", f"{side}/{official if fused else official.split('_')[0]}")
+            for name, official in blocks.items()
         ),
-        (f"{ours}.{name}", f"{theirs}_lod{max_level - level}"),
+        (f"{colors}.{side}", f"{official_colors}_lod{max_level - level}"),
     ]
 
 
@@ -95,7 +95,7 @@ def transpose_to_official(official: str, array: AnyArray) -> AnyArray:
 
 Arguments = Mapping[str, Any]
 
-# Argument there: (our setting, official default).
+# Official argument: (setting, official default).
 SHARED: dict[str, tuple[str, Any]] = {
     "resolution": ("resolution", 32),
     "num_channels": ("channels", 1),
@@ -135,11 +135,11 @@ def network_from_arguments(generator: Arguments, discriminator: Arguments | None
         raise UserError(
             f"pixelnorm_epsilon {generator['pixelnorm_epsilon']} is not {PIXEL_NORM_EPSILON}."
         )
-    ours = _translate_shared_settings(generator)
+    shared = _translate_shared_settings(generator)
     latent_size = generator.get("latent_size")
     network = Network(
-        **ours,
-        latent_size=int(latent_size or min(ours["fmap_base"], ours["fmap_max"])),
+        **shared,
+        latent_size=int(latent_size or min(shared["fmap_base"], shared["fmap_max"])),
         normalize_latents=bool(generator.get("normalize_latents", True)),
         g_norm=NORMS[bool(generator.get("use_pixelnorm", True))],
         g_activation=ACTIVATIONS[bool(generator.get("use_leakyrelu", True))],
@@ -149,7 +149,7 @@ def network_from_arguments(generator: Arguments, discriminator: Arguments | None
 
 def official_arguments(network: Network) -> dict[str, dict[str, Any]]:
     """Return the arguments of the official networks for our settings, by role."""
-    shared = {there: getattr(network, here) for there, (here, _) in SHARED.items()}
+    shared = {argument: getattr(network, name) for argument, (name, _) in SHARED.items()}
     found = {
         "generator": shared
         | {
@@ -188,25 +188,25 @@ def require_official(network: Network, where: str, *, with_discriminator: bool) 
 
 def _translate_shared_settings(arguments: Arguments) -> dict[str, Any]:
     return {
-        here: type(default)(arguments.get(there, default))
-        for there, (here, default) in SHARED.items()
+        name: type(default)(arguments.get(argument, default))
+        for argument, (name, default) in SHARED.items()
     }
 
 
 def _add_discriminator_settings(network: Network, discriminator: Arguments) -> Network:
     """Add the settings of the discriminator to those of the generator."""
-    ours = _translate_shared_settings(discriminator)
-    for name, value in ours.items():
+    shared = _translate_shared_settings(discriminator)
+    for name, value in shared.items():
         if name not in MAY_DIFFER and value != getattr(network, name):
             raise UserError(
                 f"its G has {name} {getattr(network, name)} and its D {value}; progan "
                 "needs equal ones."
             )
-    width = ours["fmap_base"]
+    width = shared["fmap_base"]
     group = int(discriminator.get("mbstd_group_size", STDDEV_GROUP))
     return replace(
         network,
-        fused_scaling=ours["fused_scaling"],
+        fused_scaling=shared["fused_scaling"],
         d_fmap_base=0 if width == network.fmap_base else width,
         stddev_group=group if group > 1 else 0,
     )
@@ -259,12 +259,12 @@ def _convert(found: Mapping[str, OfficialNetwork], images_seen: int) -> Imported
         images_seen=images_seen,
         weights={
             role: {
-                ours: to_float_tensor(transpose_from_official(*cell)) for ours, cell in own.items()
+                name: to_float_tensor(transpose_from_official(*cell)) for name, cell in own.items()
             }
             for role, own in cells.items()
         },
         originals={
-            role: {ours: (theirs, array.shape) for ours, (theirs, array) in own.items()}
+            role: {name: (source, array.shape) for name, (source, array) in own.items()}
             for role, own in cells.items()
         },
     )
@@ -279,7 +279,7 @@ def _pair_with_our_names(
     if wrong := sorted({*names.values()} ^ (official.variables.keys() - {LOD})):
         what = "lacks" if wrong[0] in names.values() else "has an unknown"
         raise UserError(f"its {name} {what} {ascii(wrong[0])[:80]}. Download it again.")
-    return {ours: (theirs, official.variables[theirs]) for ours, theirs in names.items()}
+    return {name: (source, official.variables[source]) for name, source in names.items()}
 
 
 def convert_to_official(model: ImportedModel, where: str) -> dict[str, OfficialNetwork]:
@@ -303,8 +303,8 @@ def _collect_variables(
 ) -> dict[str, AnyArray]:
     names = official_names(role, network.max_level, fused=network.fused_scaling)
     return {
-        theirs: np.ascontiguousarray(transpose_to_official(theirs, weights[ours].numpy()))
-        for ours, theirs in names.items()
+        official: np.ascontiguousarray(transpose_to_official(official, weights[name].numpy()))
+        for name, official in names.items()
     }
 
 
@@ -314,8 +314,8 @@ def official_layers(
     """Return official names and shapes of our tensors of these shapes."""
     names = official_names(role, network.max_level, fused=network.fused_scaling)
     return {
-        ours: (names[ours], transpose_to_official(names[ours], np.empty(shape)).shape)
-        for ours, shape in shapes.items()
+        name: (names[name], transpose_to_official(names[name], np.empty(shape)).shape)
+        for name, shape in shapes.items()
     }
 
 

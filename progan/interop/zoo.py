@@ -53,11 +53,11 @@ def zoo_names(role: str, max_level: int) -> dict[str, str]:
     """Map our layer names to the zoo's: 'blocks.8x8.up' -> 'scaleLayers.0.0'."""
     kind = "discriminator" if role == "discriminator" else "generator"
     base = resolution_name(MIN_LEVEL)
-    names = {f"blocks.{base}.{ours}": theirs for ours, theirs in FIRST[kind].items()}
+    names = {f"blocks.{base}.{name}": zoo_name for name, zoo_name in FIRST[kind].items()}
     for level in range(MIN_LEVEL, max_level + 1):
         name, scale = resolution_name(level), level - MIN_LEVEL
-        ours, theirs = COLORS[kind]
-        names[f"{ours}.{name}"] = f"{theirs}.{scale}"
+        colors, zoo_colors = COLORS[kind]
+        names[f"{colors}.{name}"] = f"{zoo_colors}.{scale}"
         if scale:
             names |= {
                 f"blocks.{name}.{layer}": f"scaleLayers.{scale - 1}.{number}"
@@ -104,21 +104,23 @@ def convert_from_zoo(
     """
     network = _infer_network(settings, weights)
     level, alpha = network.max_level, 1 - float(settings.get("alpha", 0))
-    if alpha == 0:  # the newest scale is there, but has no weight yet
+    if alpha == 0:  # the newest scale exists, but has no weight yet
         level, alpha = max(level - 1, MIN_LEVEL), 1.0
     if not 0 < alpha <= 1:
         raise ValueError(f"alpha {alpha}")
-    blanks = meta_networks(network)
+    empty_networks = meta_networks(network)
     return ImportedModel(
         network=network,
         level=level,
         alpha=alpha,
         images_seen=0,
-        weights={role: _rescale_weights(blanks[role], role, own) for role, own in weights.items()},
+        weights={
+            role: _rescale_weights(empty_networks[role], role, own) for role, own in weights.items()
+        },
         originals={
             role: {
-                f"{ours}.{part}": (f"{theirs}.{part}", tuple(own[f"{theirs}.{part}"].shape))
-                for ours, theirs in zoo_names(role, network.max_level).items()
+                f"{name}.{part}": (f"{zoo_name}.{part}", tuple(own[f"{zoo_name}.{part}"].shape))
+                for name, zoo_name in zoo_names(role, network.max_level).items()
                 for part in ("weight", "bias")
             }
             for role, own in weights.items()
@@ -158,7 +160,7 @@ def _infer_network(
 
 
 def _rescale_weights(
-    shell: Generator | Discriminator, role: str, weights: Mapping[str, Tensor]
+    meta_network: Generator | Discriminator, role: str, weights: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Return equivalent weights under our names for our layer scales.
 
@@ -166,20 +168,22 @@ def _rescale_weights(
     toRGB, the first layer of G and the last one of D.
     """
     result: dict[str, Tensor] = {}
-    for ours, theirs in zoo_names(role, shell.config.max_level).items():
-        layer = shell.get_submodule(ours)
+    for name, zoo_name in zoo_names(role, meta_network.config.max_level).items():
+        layer = meta_network.get_submodule(name)
         assert isinstance(layer, EqualizedLayer)
-        weight, bias = weights[f"{theirs}.weight"], weights[f"{theirs}.bias"]
-        scale = math.sqrt(2 / math.prod(weight.shape[1:])) if shell.config.equalized_lr else 1.0
-        result |= {f"{ours}.weight": weight * (scale / layer.scale), f"{ours}.bias": bias * scale}
-    return result | _correct_stddev(shell, role, result)
+        weight, bias = weights[f"{zoo_name}.weight"], weights[f"{zoo_name}.bias"]
+        scale = (
+            math.sqrt(2 / math.prod(weight.shape[1:])) if meta_network.config.equalized_lr else 1.0
+        )
+        result |= {f"{name}.weight": weight * (scale / layer.scale), f"{name}.bias": bias * scale}
+    return result | _correct_stddev(meta_network, role, result)
 
 
 def _correct_stddev(
-    shell: Generator | Discriminator, role: str, weights: Mapping[str, Tensor]
+    meta_network: Generator | Discriminator, role: str, weights: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Rescale D's convolution after the minibatch stddev: the zoo divides by N - 1, we by N."""
-    if role != "discriminator" or not shell.config.stddev_group:
+    if role != "discriminator" or not meta_network.config.stddev_group:
         return {}
     name = "blocks.4x4.conv.weight"
     weight = weights[name].clone()
@@ -214,9 +218,9 @@ def read_zoo(path: Path) -> ImportedModel:
     settings = settings if isinstance(settings, dict) else getattr(settings, "__dict__", {})
     try:
         weights = {
-            ours: _strip_data_parallel_prefix(content[theirs])
-            for theirs, ours in ZOO_ROLES.items()
-            if theirs in content
+            role: _strip_data_parallel_prefix(content[zoo_role])
+            for zoo_role, role in ZOO_ROLES.items()
+            if zoo_role in content
         }
         weights.setdefault("average", weights["generator"])
         model = convert_from_zoo(settings, weights)
