@@ -39,8 +39,7 @@ def temporarily_seeded_rng(device: "torch.device", *parts: int | str) -> Iterato
     with torch.random.fork_rng(devices):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed seeds all devices
         if devices:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
+            torch.cuda.manual_seed(seed)  # of the current GPU, which trainings make theirs
         if mps:
             torch.mps.manual_seed(seed)
         try:

@@ -50,10 +50,16 @@ def left(source: Path) -> list[str]:
 
 @needs_full
 @pytest.mark.parametrize("name", ["level-02.npy", "level-05.npy"])
-def test_a_full_disk_is_told_with_the_file_that_was_written(source: Path, name: str) -> None:
-    growing = source.parent / ".out.partial"
-    growing.mkdir()
-    (growing / name).symlink_to(FULL)
+def test_a_full_disk_is_told_with_the_file_that_was_written(
+    source: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growing, real = source.parent / ".out.partial", Path.open
+
+    def open_(path: Path, *arguments: object, **options: object) -> object:
+        chosen = FULL if path.name == name else path
+        return real(chosen, *arguments, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", open_)
     result = run(*command(source))
     assert result.exit_code == 1
     assert result.stderr == (

@@ -47,7 +47,13 @@ def any_config(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("progan.cli.run_file.read_run_file", lambda *_: {})
 
 
-@pytest.mark.usefixtures("any_config")
+@pytest.fixture
+def any_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fetch nothing from the Hub."""
+    monkeypatch.setattr("progan.hub.fetch_network", Path)
+
+
+@pytest.mark.usefixtures("any_config", "any_repository")
 @for_each("page, script, words", COMMANDS)
 def test_a_shown_command_can_be_typed(page: str, script: str, words: str) -> None:
     parse(COMMANDS_BY_NAME[script], shlex.split(words.partition(" > ")[0], comments=True))

@@ -205,7 +205,7 @@ def test_a_network_has_a_row_for_each_snapshot_beside_the_reals(place, network, 
     assert [row.split()[0] for row in rows] == [
         "network-snapshot-000001",
         "network-snapshot-000002",
-        "reals",
+        "real-vs-real",
     ]
     lines = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()]
     assert [line["row"] for line in lines] == [

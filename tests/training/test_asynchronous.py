@@ -121,7 +121,7 @@ class Two(Group):
 @pytest.mark.usefixtures("no_cached_rows")
 def test_processes_that_share_a_batch_wait_for_each_other_and_not_for_their_gpu() -> None:
     run = tiny_run(**COMMON, label_size=3)
-    train_asynchronously(run, make_steps(BatchSplit(group=Two())), share=Shard(0, 2), warm_up=1)
+    train_asynchronously(run, make_steps(BatchSplit(group=Two())), shard=Shard(0, 2), warm_up=1)
 
 
 @pytest.mark.parametrize("precision", ("fp32", "bf16", "fp16"))
