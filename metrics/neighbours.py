@@ -256,7 +256,7 @@ def summarize_search(record: Mapping[str, Any]) -> str:
         f"Compared by {record['detector']}, with "
         f"{format_count(record['num_training'], 'training image')} of {record['reals']}.\n"
         f"Distance to the nearest one, median of {format_count(record['num_images'], 'image')}: "
-        f"{values['median']:.4g}; of {record['num_others']} {record['others']}: "
+        f"{values['median']:.4g}; of {record['num_others']:,} {record['others']}: "
         f"{values['median_others']:.4g}.\n"
         f"P(generated is nearer than other) = {values['nearer']:.2f}, Mann–Whitney p = "
         f"{values['p_value']:.2g}. {sign}"
