@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from metrics.compare_cli import compare
 from metrics.options import (
@@ -22,7 +21,7 @@ from metrics.options import (
     require_inputs,
     source_options,
 )
-from progan.command import PATH, Command, hyphenate
+from progan.command import PATH, Command, hyphenate, list_given_options
 from progan.errors import UserError
 from progan.runtime.files import require_writable_file
 from progan.runtime.text import format_duration
@@ -30,7 +29,8 @@ from progan.runtime.torch_settings import set_omp_passive
 
 MODES = "discrete-modes"
 FOR_COUNTING = (  # options that --train-classifier ignores
-    "network", "images", "subset", "resize", "json_file", "num_images", "repeats", "no_record",
+    "--network", "--images", "--subset", "--resize", "--json", "--num-images", "--repeats",
+    "--no-record",
 )  # fmt: skip
 
 
@@ -80,21 +80,9 @@ def discrete_modes(
     click.echo(measure((MODES,), sources, num_images=num_images, repeats=repeats, record=record))
 
 
-def _require_not_given(*names: str, to: str) -> None:
-    """Raise UserError if any of these options of the command was given, which `to` ignores."""
-    context = click.get_current_context()
-    given = [
-        param.opts[0]
-        for param in context.command.params
-        if param.name in names
-        and context.get_parameter_source(param.name) is not ParameterSource.DEFAULT
-    ]
-    if given:
-        raise UserError(f"{to} cannot be combined with {', '.join(given)}.")
-
-
 def _train_classifier(file: Path, epochs: int, sources: SourceOptions) -> None:
-    _require_not_given(*FOR_COUNTING, to="--train-classifier")
+    if given := [option for option in list_given_options() if option in FOR_COUNTING]:
+        raise UserError(f"--train-classifier cannot be combined with {', '.join(given)}.")
     require_inputs(sources.reals)
     if file.is_dir():
         raise UserError(f"--classifier {file} is a folder. Name a file in it.")

@@ -14,6 +14,7 @@ from types import FrameType, MappingProxyType
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from progan import __version__
 from progan.errors import UserError, get_first_error_line
@@ -154,6 +155,16 @@ def describe_os_error(error: OSError) -> str:
 
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+def list_given_options() -> list[str]:
+    """Return the options on the command line of the running command, by their first names."""
+    context = click.get_current_context()
+    return [
+        param.opts[0]
+        for param in context.command.params
+        if context.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+    ]
 
 
 class _NonEmptyPath(click.Path):

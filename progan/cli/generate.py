@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from progan.cli.aliases import GENERATE_ALIASES, GENERATE_DIFFERENCES, explain_differences
-from progan.command import NETWORK, PATH, Command, FiniteRange, device_option
+from progan.command import NETWORK, PATH, Command, FiniteRange, device_option, list_given_options
 from progan.errors import UserError
 from progan.invocation import format_own_command_line
 from progan.runtime.files import require_existing, require_writable_file, require_writable_folder
@@ -120,7 +119,7 @@ def main(**values: Any) -> None:
 
 def _require_applicable(options: GenerateOptions) -> None:
     """Raise UserError if an option was given that does not apply to images, video or page."""
-    for name in _list_given_options():
+    for name in list_given_options():
         if options.explore and name not in EXPLORE_OPTIONS:
             raise UserError(f"{name} is for files, and --explore shows a page. Omit one of them.")
         if not options.explore and name == "--port":
@@ -129,16 +128,6 @@ def _require_applicable(options: GenerateOptions) -> None:
             raise UserError(f"{name} is for images, and --video makes a video. Omit one of them.")
         if not options.explore and not options.video and name in VIDEO_OPTIONS:
             raise UserError(f"{name} is for videos. Name a file for one with --video.")
-
-
-def _list_given_options() -> list[str]:
-    """Return the first spelling of each option on the command line."""
-    context = click.get_current_context()
-    return [
-        param.opts[0]
-        for param in context.command.params
-        if context.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
-    ]
 
 
 def _require_inputs(options: GenerateOptions) -> None:

@@ -70,18 +70,12 @@ def train_until_stopped(
         context: Its `interrupts`, `steps`, `expected` and `device_data_bytes` are set here.
         local_processes: Processes that share this machine.
     """
-    with use_device(context.device):
-        return _train_until_stopped(context, state, max_hours, local_processes)
-
-
-def _train_until_stopped(
-    context: TrainContext, state: TrainState, max_hours: float | None, local_processes: int
-) -> End:
     run, device, group = context.run, context.device, context.group
-    execution = prepare_execution(run, state, device, context.log, group, local_processes)
-    with StopSignal(max_hours or math.inf, announce=group.is_main) as interrupts:
-        prepared = dataclasses.replace(
-            context, interrupts=interrupts, steps=execution.steps, expected=execution.expected,
-            device_data_bytes=compute_cache_budget_bytes(run.device_data_gib, device),
-        )  # fmt: skip
-        return run_loop(prepared, state)
+    with use_device(device):
+        execution = prepare_execution(run, state, device, context.log, group, local_processes)
+        with StopSignal(max_hours or math.inf, announce=group.is_main) as interrupts:
+            prepared = dataclasses.replace(
+                context, interrupts=interrupts, steps=execution.steps, expected=execution.expected,
+                device_data_bytes=compute_cache_budget_bytes(run.device_data_gib, device),
+            )  # fmt: skip
+            return run_loop(prepared, state)
