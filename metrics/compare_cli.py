@@ -83,7 +83,7 @@ def compare(
     found = comparison.compare(records, sort)
     _write_files(found, records, numbers, outdir)
     click.echo(comparison.format_markdown(found, SHEET_FILE).partition("\n\n")[0])
-    for sentence in comparison.describe_mixed_reals(found):
+    for sentence in comparison.describe_mixed_columns(found):
         click.echo(escape_controls(sentence))
     click.echo("\n".join(str(outdir / name) for name in (MARKDOWN_FILE, CSV_FILE, SHEET_FILE)))
     if failed:

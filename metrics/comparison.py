@@ -68,6 +68,7 @@ class Comparison:
         reals: The cells of the reals, of the first run that has them.
         datasets: Training data of the runs.
         mixed: Columns whose values were measured against different reals, with these reals.
+        mixed_detectors: Columns whose values were measured with different detectors, with these.
     """
 
     columns: tuple[str, ...]
@@ -76,6 +77,7 @@ class Comparison:
     reals: tuple[Cell, ...]
     datasets: tuple[str, ...]
     mixed: Mapping[str, tuple[str, ...]]
+    mixed_detectors: Mapping[str, tuple[str, ...]]
 
 
 def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
@@ -122,12 +124,13 @@ def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
         tuple(runs),
         tuple(Cell(reals.get(column)) for column in columns),
         tuple(dict.fromkeys(_format_dataset(record.run) for record in records)),
-        {
-            column: against
-            for column in columns
-            if len(against := _reals_of_column(column, records)) > 1
-        },
+        _keep_several({column: _reals_of_column(column, records) for column in columns}),
+        _keep_several({column: _detectors_of_column(column, records) for column in columns}),
     )
+
+
+def _keep_several(found: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    return {column: names for column, names in found.items() if len(names) > 1}
 
 
 def format_markdown(found: Comparison, sheet: str) -> str:
@@ -250,6 +253,12 @@ def _reals_of_column(column: str, records: Sequence[RunRecord]) -> tuple[str, ..
     return tuple(reversed(found.values()))
 
 
+def _detectors_of_column(column: str, records: Sequence[RunRecord]) -> tuple[str, ...]:
+    """Return the different detectors that a column was measured with."""
+    found = (record.detectors.get(column) for record in records)
+    return tuple(dict.fromkeys(name for name in found if name))
+
+
 def _format_dataset(run: Run) -> str:
     return run.data.data + (f" (class {run.data.subset})" if run.data.subset else "")
 
@@ -262,23 +271,31 @@ def _format_notes(found: Comparison) -> str:
             f"The runs were trained on different images, {', '.join(found.datasets)}: "
             "their metrics do not compare. "
         )
-    mixed = "".join(f"{sentence} " for sentence in describe_mixed_reals(found))
+    mixed = "".join(f"{sentence} " for sentence in describe_mixed_columns(found))
     return (
         f"{order}{different}{mixed}The best value of a column is marked; of MS-SSIM it is the "
         f"one that is nearest to the reals. Made by progan {__version__}."
     )
 
 
-def describe_mixed_reals(found: Comparison) -> list[str]:
-    """Return a warning for each set of different reals, which names its columns."""
-    columns: dict[tuple[str, ...], list[str]] = {}
-    for column, reals in found.mixed.items():
-        columns.setdefault(reals, []).append(column)
+def describe_mixed_columns(found: Comparison) -> list[str]:
+    """Return a warning for each set of different reals or detectors, which names its columns."""
     return [
-        f"The values of {', '.join(names)} were measured against "
-        f"{' and '.join(reals)}: they compare only if these are the same images."
-        for reals, names in columns.items()
+        f"The values of {', '.join(columns)} were measured {how} {' and '.join(names)}: {when}"
+        for mixed, how, when in (
+            (found.mixed, "against", "they compare only if these are the same images."),
+            (found.mixed_detectors, "with the detectors", "they do not compare."),
+        )
+        for names, columns in _group_by_value(mixed).items()
     ]
+
+
+def _group_by_value(found: Mapping[str, tuple[str, ...]]) -> dict[tuple[str, ...], list[str]]:
+    """Return the keys that have a value, by value."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for key, value in found.items():
+        groups.setdefault(value, []).append(key)
+    return groups
 
 
 def fit_into_rgb_cell(image: Pixels, side: int) -> Pixels:

@@ -137,10 +137,15 @@ def load_vgg16(path: Path, device: torch.device) -> Callable[[Tensor, int | None
     return build_vgg16(weights, device)
 
 
+def default_weights_name(default: str) -> str:
+    """Return the file name of a default detector's weights."""
+    return URLS[default].rpartition("/")[2]
+
+
 def download_weights_if_missing(default: str) -> Path:
     """Return the weights file of a default detector, downloaded if it is missing."""
     url = URLS[default]
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / default_weights_name(default)
     if not path.is_file():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from metrics.evaluation import BASELINE
+from metrics.detector import default_weights_name
+from metrics.evaluation import BASELINE, METRICS
 from metrics.options import parse_metrics
 from metrics.sources import describe_reals
 from progan.config import Run
@@ -44,6 +45,7 @@ class MetricResult(NamedTuple):
     values: Values
     reals: Values
     against: str = ""  # description of the reals; '': those that the run trains on
+    detector: str = ""  # name; '': that of the run's --detector
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +58,7 @@ class RunRecord:
         values: Results of metrics, and statistics of the training when it was saved, by column.
         reals: Results of the real-vs-real baseline, by column.
         against: The reals that a metric was measured against, by column: path, class, mirrored.
+        detectors: The detector that a metric was measured with, by column; only where one is used.
     """
 
     path: Path
@@ -65,6 +68,7 @@ class RunRecord:
     values: Values = field(default_factory=dict)
     reals: Values = field(default_factory=dict)
     against: Mapping[str, str] = field(default_factory=dict)
+    detectors: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def directory(self) -> Path:
@@ -96,18 +100,30 @@ def read_record(path: Path, *, best: bool, device: torch.device) -> RunRecord:
 def add_results(record: RunRecord, found: Iterable[MetricResult]) -> RunRecord:
     """Return the record with more results; a later value of a column replaces an earlier one."""
     values, reals, measured = dict(record.values), dict(record.reals), set(record.measured)
-    against = dict(record.against)
+    against, detectors = dict(record.against), dict(record.detectors)
     for finding in found:
-        values |= _label_columns(finding.values, finding.metric)
+        columns = _label_columns(finding.values, finding.metric)
+        values |= columns
         reals |= _label_columns(finding.reals, finding.metric)
         measured |= {finding.metric} if finding.values else set()
-        against |= dict.fromkeys(
-            _label_columns(finding.values, finding.metric),
-            finding.against or describe_training_reals(record.run),
-        )
+        against |= dict.fromkeys(columns, finding.against or describe_training_reals(record.run))
+        if _uses_detector(finding.metric):
+            name = finding.detector or get_training_detector_name(record.run)
+            detectors |= dict.fromkeys(columns, name)
     return replace(
-        record, values=values, reals=reals, measured=frozenset(measured), against=against
-    )
+        record, values=values, reals=reals, measured=frozenset(measured), against=against,
+        detectors=detectors,
+    )  # fmt: skip
+
+
+def _uses_detector(metric: Metric) -> bool:
+    return metric[0] in METRICS and METRICS[metric[0]].needs_detector
+
+
+def get_training_detector_name(run: Run) -> str:
+    """Return the name of the detector of a run's own metrics."""
+    file = run.output.detector
+    return Path(file).name if file else default_weights_name("inception")
 
 
 def describe_training_reals(run: Run) -> str:
@@ -200,7 +216,10 @@ def _parse_report_line(
         (networks[name] for name in names if name in networks), None
     )
     if moment is not None:
-        yield moment, MetricResult(metric, means, {}, line.get("reals", ""))
+        yield (
+            moment,
+            MetricResult(metric, means, {}, line.get("reals", ""), line.get("detector", "")),
+        )
 
 
 def _convert_to_floats(values: Mapping[str, Any]) -> Values:

@@ -13,7 +13,7 @@ from metrics.comparison import (
     compare,
     comparison_sheet,
     compute_sort_key,
-    describe_mixed_reals,
+    describe_mixed_columns,
     find_column,
     format_csv,
     format_markdown,
@@ -328,8 +328,30 @@ def test_values_measured_against_different_reals_are_pointed_out():
         "The values of FID @50 were measured against /x and /y: they compare only if these "
         "are the same images."
     )
-    assert describe_mixed_reals(compare([one, other])) == [said]
+    assert describe_mixed_columns(compare([one, other])) == [said]
     assert said in format_markdown(compare([one, other]), "s.png")
-    assert not describe_mixed_reals(compare([one, one]))
+    assert not describe_mixed_columns(compare([one, one]))
     measured_anew = add_results(other, [trained])
-    assert not describe_mixed_reals(compare([one, measured_anew]))
+    assert not describe_mixed_columns(compare([one, measured_anew]))
+
+
+def test_values_measured_with_different_detectors_are_pointed_out():
+    """The first run has its own metric of training, by the default detector; SWD uses none."""
+    fid, swd = ("fid", 50), ("swd", None)
+    one, other = (
+        add_results(record(name), [MetricResult(metric, {column: 1.0}, {}, "", detector)])
+        for name, metric, column, detector in (
+            ("a", fid, "FID", ""), ("b", fid, "FID", "vgg16-397923af.pth"),
+        )
+    )  # fmt: skip
+    said = (
+        "The values of FID @50 were measured with the detectors "
+        "weights-inception-2015-12-05-6726825d.pth and vgg16-397923af.pth: they do not compare."
+    )
+    assert describe_mixed_columns(compare([one, other])) == [said]
+    assert not describe_mixed_columns(compare([one, one]))
+    without = [
+        add_results(record(name), [MetricResult(swd, {"SWD": 1.0}, {}, "", detector)])
+        for name, detector in (("a", ""), ("b", "unused.pth"))
+    ]
+    assert not describe_mixed_columns(compare(without))
