@@ -1,6 +1,7 @@
 """Classes and options of all click commands: spelling, error messages, exit codes, signals."""
 
 import errno
+import io
 import math
 import re
 import signal
@@ -260,6 +261,9 @@ class _BaseCommand(click.Command):
         _set_context_defaults(self, aliases)
 
     def main(self, *args: Any, **settings: Any) -> Any:
+        # Names of files need not be UTF-8, and the terminal may lack characters.
+        if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+            sys.stdout.reconfigure(errors="backslashreplace")
         with exit_on_output_error():
             return super().main(*args, **settings)
 

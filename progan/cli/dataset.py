@@ -12,8 +12,8 @@ from progan.command import PATH, CommandGroup
 from progan.errors import UserError
 from progan.runtime.files import (
     require_absent_or_empty,
+    require_place_for_folder,
     require_writable_file,
-    require_writable_folder,
 )
 from progan.runtime.text import format_count, make_safe_file_name
 from progan.sizes import Size
@@ -88,8 +88,7 @@ def check(
 @workers_option
 def extract(source: Path, dest: Path, resolution: int | None, workers: int) -> None:
     """Write the images of a dataset as PNG files, with a folder for each class."""
-    require_absent_or_empty(dest)
-    require_writable_folder(dest, "--dest")
+    require_place_for_folder(dest, "--dest")
     from progan.data.extract import describe_renamed_folders, extract_images
     from progan.data.reader import Dataset
     from progan.runtime.text import format_count

@@ -14,10 +14,10 @@ from progan.command import PATH, FiniteRange
 from progan.runtime.files import (
     format_bytes,
     require_absent_or_empty,
-    require_writable_folder,
+    require_place_for_folder,
     staging_path,
 )
-from progan.runtime.text import format_count, pluralize
+from progan.runtime.text import escape_controls, format_count, pluralize
 from progan.runtime.workers import WorkerKilled
 
 if TYPE_CHECKING:
@@ -142,8 +142,7 @@ def add_writing_options(command: F) -> F:
     def check_and_write(
         dest: Path, workers: int, compress: bool, shard: str | None, **options: Any
     ) -> Any:
-        require_absent_or_empty(dest)
-        require_writable_folder(dest, "--dest")
+        require_place_for_folder(dest, "--dest")
         if shard is not None:
             from progan.data.shards import DatasetShard
 
@@ -173,27 +172,28 @@ def write_and_report(
     source: "ImageSource", dest: Path, how: Writing, options: dict[str, Any], on_error: Any = "stop"
 ) -> None:
     """Write a dataset, or its --shard, and print what was written, left out, and lacks images."""
-    from progan.data.format import INFO_FILE
+    from progan.data.format import INFO_FILE, WHOLE_SOURCE
     from progan.data.image_source import format_skipped
     from progan.data.reader import Dataset
-    from progan.data.shards import DatasetShard, select_shard
+    from progan.data.shards import DatasetShard, describe_whole_source, select_shard
     from progan.data.summary import describe_empty_classes, find_empty_classes
     from progan.data.writer import write_dataset
 
-    if how.shard is not None:
-        part = DatasetShard.parse(how.shard)
-        source, dest = select_shard(source, part), part.folder(dest.resolve())
-        require_absent_or_empty(dest)
     start = time.monotonic()
     recorded = {
         name: value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
         for name, value in sorted({**options, "compress": how.compress}.items())
     }
+    if how.shard is not None:
+        recorded[WHOLE_SOURCE] = describe_whole_source(source)
+        part = DatasetShard.parse(how.shard)
+        source, dest = select_shard(source, part), part.folder(dest.resolve())
+        require_absent_or_empty(dest)
     try:
         info = write_dataset(
             source, dest, options=recorded, workers=how.workers, on_error=on_error,
             holdout=options["holdout"], seed=options["seed"] or 0, compress=how.compress,
-            say_doubtful=_print_doubtful_images, say=click.echo,
+            say_doubtful=_print_doubtful_images, say=say,
         )  # fmt: skip
     except (KeyboardInterrupt, OSError, WorkerKilled):
         if staging_path(dest).is_dir():
@@ -210,10 +210,15 @@ def write_and_report(
     if how.shard is None and (without := find_empty_classes(Dataset.open(dest))):
         click.echo(describe_empty_classes(Dataset.open(dest), without), err=True)
     size = format_bytes(info.num_bytes)
-    click.echo(
+    say(
         f"{dest}: {format_count(info.count, 'image')} {info.top_size}x{info.channels}"
         f", {size}, in {seconds:.1f} s ({info.count / seconds:,.0f} images/s)."
     )
+
+
+def say(text: str) -> None:
+    """Print a message; names of files in it cannot act on the terminal."""
+    click.echo(escape_controls(text, keep="\n"))
 
 
 def _print_doubtful_images(doubtful: "Sequence[SkippedImage]") -> None:

@@ -1,8 +1,7 @@
 """Export a dataset as PNG files."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +12,11 @@ from tqdm import tqdm
 
 from progan.data.importers.labels import STYLEGAN_FILE
 from progan.data.reader import Dataset
-from progan.runtime.files import clear_folder, require_free_space, staging_directory
+from progan.runtime.files import (
+    cleared_before_and_on_failure,
+    require_free_space,
+    staging_directory,
+)
 from progan.runtime.text import escape_controls, format_count, make_distinct_file_names
 from progan.runtime.workers import map_in_order, worker_pool
 
@@ -56,7 +59,7 @@ def extract_images(dataset: Dataset, dest: Path, level: int, workers: int) -> Ex
             image.save(directory / paths[row])
         return len(rows)
 
-    with staging_directory(dest) as directory, _clear_before_and_on_failure(directory):
+    with staging_directory(dest) as directory, cleared_before_and_on_failure(directory):
         for label in used:
             (directory / folders[label]).mkdir()
         if renamed or len(used) == 1:  # folders alone would lose these classes
@@ -87,17 +90,6 @@ def describe_renamed_folders(extracted: ExtractionResult, dest: Path) -> list[st
     if (more := len(extracted.renamed) - _MAX_LISTED) > 0:
         lines.append(f"  and {more:,} more")
     return [*lines, f"{dest / STYLEGAN_FILE} keeps the names, and create-from-images reads it."]
-
-
-@contextmanager
-def _clear_before_and_on_failure(directory: Path) -> Iterator[None]:
-    """Clear a folder of a killed attempt's files, and again if this one fails."""
-    clear_folder(directory)
-    try:
-        yield
-    except BaseException:
-        clear_folder(directory)
-        raise
 
 
 def _make_png_paths(folders: Sequence[str], labels: Sequence[int] | None, count: int) -> list[str]:

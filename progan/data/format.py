@@ -32,6 +32,7 @@ MAX_SHARD_BYTES = 8 * 2**30
 MAX_SHARDS = 100_000  # files of one level; with their usual size, 800 TiB
 HEADER_BYTES = 128  # a .npy header of version 1.0 with these shapes
 COMPRESSED_FROM = 8  # level of --compress: all below together are an eighth of the first one
+WHOLE_SOURCE = "whole_source"  # in the options of a part of a dataset: what it is a part of
 TYPICAL_COMPRESSION = 3  # raw size / compressed size of photographs (docs/log.md)
 
 
@@ -95,7 +96,7 @@ class DatasetInfo:
         if not are_strings or not isinstance(self.options, Mapping):
             raise ValueError("name, options or label_names are of another kind than they should be")
         rows, levels = self.rows_per_shard, tuple(self.levels)
-        if tuple(rows) != levels or min(rows.values()) < 1:
+        if tuple(sorted(rows)) != levels or min(rows.values()) < 1:
             raise ValueError(f"rows_per_shard {dict(rows)} does not fit the levels")
         if not {*self.webp_bytes} <= {*levels} or min(self.webp_bytes.values(), default=0) < 0:
             raise ValueError(f"webp_bytes {dict(self.webp_bytes)} does not fit the levels")

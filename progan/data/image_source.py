@@ -1,7 +1,10 @@
 """Interface between importers and the writer: numbered images, and unreadable ones."""
 
+import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -17,6 +20,7 @@ Pixels = npt.NDArray[np.uint8]
 OnError = Literal["stop", "skip"]
 Say = Callable[[str], None]  # receives a line for people
 _NUM_LISTED = 10
+_SAMPLE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,19 @@ class ImageSource:
     @property
     def size(self) -> Size:
         return size_at_level(self.base, level_of(self.resolution))
+
+
+def hash_file_samples(*paths: Path) -> str:
+    """Hash sizes and the first and last MiB of files: enough to see whether they changed."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            for start in (0, max(size - _SAMPLE_BYTES, 0)):
+                file.seek(start)
+                digest.update(file.read(_SAMPLE_BYTES))
+        digest.update(size.to_bytes(8))
+    return digest.hexdigest()
 
 
 def select_rows(count: int, max_images: int | None, seed: int | None) -> npt.NDArray[np.int64]:

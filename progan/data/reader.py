@@ -12,6 +12,7 @@ from tqdm import tqdm
 from progan.data.array_files import decode_webp_files
 from progan.data.format import (
     HOLDOUT_FILE,
+    INFO_FILE,
     LABELS_FILE,
     LANDMARKS_FILE,
     ArrayFile,
@@ -233,7 +234,8 @@ def find_damaged_files(directory: Path, info: DatasetInfo) -> list[str]:
                 fault = f"{file.name} has other content than when it was written"
             faults += [fault] * bool(fault)
             progress.update(file.num_bytes)
-    return faults
+    unlisted = sorted({*info.checksums} - {file.name for file in info.list_array_files()})
+    return [*faults, *(f"{INFO_FILE} has a checksum of {name}, but no use" for name in unlisted)]
 
 
 def compute_holdout_size(fraction: float, count: int) -> int:

@@ -18,6 +18,7 @@ from progan.data.format import (
     LABELS_FILE,
     LANDMARK_SHAPE,
     MAX_SHARD_BYTES,
+    WHOLE_SOURCE,
     DatasetInfo,
     compute_rows_per_shard,
 )
@@ -25,7 +26,7 @@ from progan.data.image_source import ImageSource, Sample
 from progan.data.reader import Dataset, find_damaged_files
 from progan.errors import UserError
 from progan.runtime.files import (
-    clear_folder,
+    cleared_before_and_on_failure,
     require_free_space,
     staging_directory,
     write_atomically,
@@ -71,6 +72,11 @@ def select_shard(source: ImageSource, part: DatasetShard) -> ImageSource:
     rows, held_out = part.rows(source.count), source.held_out
     if held_out is not None:
         held_out = held_out[(held_out >= rows.start) & (held_out < rows.stop)] - rows.start
+        if len(held_out) == len(rows):
+            raise UserError(
+                f"All {format_count(len(rows), 'image')} of part {part.number}/{part.total} are "
+                "held out. Ask for fewer parts with --shard."
+            )
     return replace(
         source,
         count=len(rows),
@@ -80,6 +86,11 @@ def select_shard(source: ImageSource, part: DatasetShard) -> ImageSource:
         # They belong to the whole source: the first shard reports them.
         skipped=source.skipped if part.number == 1 else (),
     )
+
+
+def describe_whole_source(source: ImageSource) -> str:
+    """Describe the images that parts divide: '12 images 5f3c…'; equal for parts that fit."""
+    return f"{format_count(source.count, 'image')} {source.identity[:12]}".rstrip()
 
 
 def _read_shifted(read: Callable[[int], Sample], first: int, row: int) -> Sample:
@@ -105,8 +116,7 @@ def merge_shards(dest: Path) -> DatasetInfo:
             f"Parts of {dest} are damaged:\n  " + "\n  ".join(damage) + "\nMake these parts again."
         )
     require_free_space(dest, plan.num_bytes, f"{dest}")
-    with staging_directory(dest) as directory:
-        clear_folder(directory)
+    with staging_directory(dest) as directory, cleared_before_and_on_failure(directory):
         with closing(DatasetArrays(directory, plan, 0)) as arrays:
             chunks = _read_chunks_of_parts(parts, plan)
             for chunk in tqdm(chunks, unit="chunk", desc=dest.name, disable=None):
@@ -146,6 +156,13 @@ def _plan_merged_dataset(dest: Path, parts: list[Dataset]) -> DatasetInfo:
     """Describe the merged dataset without checksums; UserError if the parts do not match."""
     infos = [part.info for part in parts]
     first = infos[0]
+    for part in parts:
+        its, wanted = (info.options.get(WHOLE_SOURCE) for info in (part.info, first))
+        if its != wanted:
+            raise UserError(
+                f"{part.path} is a part of other images than the first part: of {its}, not of "
+                f"{wanted}. Make all parts of the same images."
+            )
     for part, name in product(parts, COMMON):
         its, wanted = getattr(part.info, name), getattr(first, name)
         if its != wanted:
@@ -159,6 +176,7 @@ def _plan_merged_dataset(dest: Path, parts: list[Dataset]) -> DatasetInfo:
         name=dest.name,
         count=count,
         checksums={},
+        options={name: value for name, value in first.options.items() if name != WHOLE_SOURCE},
         rows_per_shard=compute_rows_per_shard(
             first.resolution, first.channels, count, MAX_SHARD_BYTES, first.base
         ),

@@ -21,9 +21,11 @@ from progan.data.format import (
     LANDMARK_SHAPE,
     MAX_SHARD_BYTES,
     TYPICAL_COMPRESSION,
+    WHOLE_SOURCE,
     DatasetInfo,
     SkippedImage,
     compute_rows_per_shard,
+    read_info,
 )
 from progan.data.image_source import (
     ImageSource,
@@ -40,6 +42,7 @@ from progan.data.journal import (
     journal_exists,
     read_journal,
     remove_journal,
+    write_journal,
 )
 from progan.data.pyramid import build_pyramid
 from progan.data.reader import compute_holdout_size, draw_holdout_rows
@@ -100,14 +103,23 @@ def write_dataset(
     plan = _plan_compression(plan) if compress else plan
     job = hash_job(plan, {"on_error": on_error, "seed": seed, "source": source.identity})
     with staging_directory(dest) as directory, _clear_unless_resumable(directory):
-        arrays, journal = _open_or_restart(directory, plan, job, dest, say)
-        with closing(arrays):
-            missing_bytes = estimate_num_bytes(plan) * (plan.count - journal.written) / plan.count
-            require_free_space(dest, math.ceil(missing_bytes), f"The dataset {dest}")
-            journal = _write_remaining_images(
-                source, arrays, directory, journal, workers, on_error, set(plan.webp_bytes)
-            )
-            info = _finish_dataset_or_clear(source, arrays, directory, plan, journal, holdout, seed)
+        journal = read_journal(directory, job, dest)
+        if journal.asked and (directory / INFO_FILE).is_file():
+            say("An earlier attempt made all images; only the name of their folder was missing.")
+            info = read_info(directory)
+        else:
+            arrays, journal = _open_or_restart(directory, plan, journal, say)
+            with closing(arrays):
+                missing = estimate_num_bytes(plan) * (plan.count - journal.written) / plan.count
+                require_free_space(dest, math.ceil(missing), f"The dataset {dest}")
+                journal = _write_remaining_images(
+                    source, arrays, directory, journal, workers, on_error, set(plan.webp_bytes)
+                )
+                info = _finish_dataset_or_clear(
+                    source, arrays, directory, plan, journal, holdout, seed
+                )
+    # Not before: a complete dataset that cannot be renamed is kept for the next attempt.
+    remove_journal(dest)
     if journal.doubtful:
         say_doubtful(journal.doubtful)
     return info
@@ -126,11 +138,10 @@ def _clear_unless_resumable(directory: Path) -> Iterator[None]:
 
 
 def _open_or_restart(
-    directory: Path, plan: DatasetInfo, job: str, dest: Path, say: Say
+    directory: Path, plan: DatasetInfo, journal: Journal, say: Say
 ) -> tuple[DatasetArrays, Journal]:
-    """Open the files and the journal of an interrupted attempt, or new ones."""
+    """Open the files of an interrupted attempt, or new ones; return them with their journal."""
     interrupted = any(directory.iterdir())
-    journal = read_journal(directory, job, dest)
     if interrupted and not journal.asked:
         clear_folder(directory)  # perhaps of another dataset
     remove_partials(directory)
@@ -138,7 +149,7 @@ def _open_or_restart(
         arrays = DatasetArrays(directory, plan, journal.written)
     except (OSError, ValueError):  # rows that the journal counts are missing
         clear_folder(directory)
-        journal = Journal(job)
+        journal = Journal(journal.job)
         arrays = DatasetArrays(directory, plan, 0)
     if journal.asked:
         say(
@@ -200,13 +211,14 @@ def _finish_dataset_or_clear(
     holdout: float,
     seed: int,
 ) -> DatasetInfo:
-    """Write labels, held-out rows and `dataset.json`, then remove the journal."""
+    """Write labels, held-out rows and `dataset.json`."""
     skipped = tuple(item for _, item in journal.skipped)
     if not journal.written:
         clear_folder(directory)
+        remedy = " Divide the source into fewer parts." * (WHOLE_SOURCE in plan.options)
         raise UserError(
             "None of the images can be used; the first one: "
-            f"{skipped[0].path}: {skipped[0].reason}."
+            f"{skipped[0].path}: {skipped[0].reason}.{remedy}"
         )
     written = np.delete(np.arange(source.count), [number for number, _ in journal.skipped])
     try:
@@ -228,8 +240,8 @@ def _finish_dataset_or_clear(
         webp_bytes=arrays.count_webp_bytes(),
     )
     info = replace(info, checksums=arrays.close_and_hash(info))
+    write_journal(directory, journal)
     write_atomically(directory / INFO_FILE, info.to_json())
-    remove_journal(directory)
     return info
 
 

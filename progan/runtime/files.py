@@ -144,6 +144,18 @@ def clear_folder(folder: Path) -> None:
             path.unlink()
 
 
+@contextmanager
+def cleared_before_and_on_failure(folder: Path) -> Iterator[None]:
+    """Clear a folder of a killed attempt's files, and again if this one fails."""
+    clear_folder(folder)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # the first error matters, not that of the cleaning
+            clear_folder(folder)
+        raise
+
+
 def require_absent_or_empty(dest: Path) -> None:
     """Raise UserError unless `dest` does not exist or is an empty folder."""
     if dest.is_dir():
@@ -154,6 +166,29 @@ def require_absent_or_empty(dest: Path) -> None:
             )
     elif os.path.lexists(dest):
         raise UserError(f"{dest} exists already and is not a folder. Name another place.")
+
+
+def require_place_for_folder(dest: Path, option: str) -> None:
+    """Raise UserError unless a folder can be made in a hidden sibling and renamed to `dest`.
+
+    `dest` may be an empty folder, but neither a disk's own nor that of the running command, which
+    cannot be replaced.
+
+    Args:
+        option: The option that names it, such as '--dest'.
+    """
+    require_absent_or_empty(dest)
+    place = dest.resolve()
+    if os.path.ismount(place) or place == Path.cwd():
+        what = "the folder of a disk" if os.path.ismount(place) else "the folder you are in"
+        raise UserError(
+            f"{dest} is {what}, which cannot be replaced. Name a new folder in it, such as "
+            f"{option} {dest / 'dataset'}."
+        )
+    if place.is_dir():
+        require_writable_folder(place.parent, option)
+    else:
+        require_writable_folder(dest, option)
 
 
 def raise_open_file_limit() -> None:

@@ -46,7 +46,9 @@ def exclusive_lock(folder: Path, doing: str) -> Iterator[None]:
 
 @contextmanager
 def locked_directory(directory: Path, busy: str) -> Iterator[None]:
-    """Keep other processes out of a directory without a file in it; Windows has no such lock.
+    """Keep other processes out of a directory without a file in it.
+
+    Windows and disks without locks have no such lock.
 
     Args:
         busy: Begins the UserError raised if another process is in it.
@@ -62,6 +64,9 @@ def locked_directory(directory: Path, busy: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(f"{busy}. Wait for it, or name another place.") from error
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
         yield
     finally:
         os.close(handle)

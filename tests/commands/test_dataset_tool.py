@@ -583,3 +583,56 @@ def test_compressed_datasets_are_smaller_and_the_same(tmp_path: Path) -> None:
     assert sizes[1] < 0.6 * sizes[0]
     assert run("verify", tmp_path / "small").exit_code == 0
     assert run("info", tmp_path / "small").exit_code == 0
+
+
+def test_an_image_that_is_too_small_for_any_dataset_is_an_error(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for side in (3, 8):
+        pixels = np.random.RandomState(side).randint(256, size=(side, side, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(source / f"{side}.png")
+    result = run("check", source)
+    assert result.exit_code == 1
+    assert "tiny (1): remove it, or choose a --resolution" in result.stdout
+    create = ("create-from-images", "--source", source, "--dest", tmp_path / "d")
+    assert "3.png has only 3x3 pixels" in run(*create).output
+    assert run(*create, "--resolution", 8).exit_code == 0
+    assert "tiny" not in run("check", source, "--resolution", 8).stdout
+
+
+def test_what_is_plain_once_it_is_converted_is_plain_for_both_commands(tmp_path: Path) -> None:
+    """Of 16 bits the lowest eight go; what transparency hides goes without it."""
+    source = tmp_path / "in"
+    source.mkdir()
+    values = np.random.RandomState(0).randint(1 << 16, size=(8, 8)).astype(np.uint16)
+    Image.fromarray(values).save(source / "bright.png")
+    Image.fromarray(values % 100).save(source / "dark.png")
+    assert "constant (1)" in run("check", source).stdout
+    command = ("create-from-images", "--source", source, "--on-error", "skip")
+    result = run(*command, "--dest", tmp_path / "a")
+    assert "dark.png: all pixels are the same" in result.output
+    hidden = np.random.RandomState(1).randint(256, size=(8, 8, 4), dtype=np.uint8)
+    hidden[..., 3] = 0
+    Image.fromarray(hidden, "RGBA").save(source / "dark.png")
+    result = run(*command, "--dest", tmp_path / "b", "--channels", 3)
+    assert "dark.png: all pixels are the same" in result.output
+
+
+def test_names_that_are_no_text_are_printed_as_escapes(tmp_path: Path) -> None:
+    """Where the standard output is strict UTF-8, as in the locale en_US.UTF-8."""
+    source = tmp_path / "in"
+    source.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for number in range(2):
+        path = os.fsencode(source) + b"/\x1b[31m\xe9%d.jpg" % number
+        with open(path, "wb") as file:
+            Image.fromarray(NOISE[number]).save(file, "JPEG", exif=exif)
+    dest = os.fsencode(tmp_path) + b"/out\xe9"
+    result = subprocess.run(
+        [*TOOL, "create-from-images", "--source", source, "--dest", dest],
+        capture_output=True, env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"}, cwd=ROOT,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    said = result.stdout.decode()
+    assert "such as \\x1b[31m\\udce90.jpg." in said and "out\\udce9: 2 images" in said

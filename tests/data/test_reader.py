@@ -4,6 +4,7 @@ import pickle
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +233,12 @@ def test_summary(path: Path) -> None:
         "size on disk  11.6 KiB",
         f"fingerprint   {read_info(path).fingerprint}",
     ]
+
+
+def test_files_that_the_description_leaves_out_are_damage(tmp_path: Path) -> None:
+    """A changed dataset.json would train on images that are held out."""
+    noise_dataset(tmp_path / "d", resolution=8, count=8, holdout=0.25)
+    info = Dataset.open(tmp_path / "d").info
+    assert find_damaged_files(tmp_path / "d", info) == []
+    (fault,) = find_damaged_files(tmp_path / "d", replace(info, holdout_count=0))
+    assert fault == "dataset.json has a checksum of holdout.npy, but no use"

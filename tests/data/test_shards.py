@@ -1,14 +1,22 @@
 """Datasets made in parts are what they would have been in one piece."""
 
+import errno
+import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from progan.cli.dataset import main
+from progan.data.array_files import DatasetArrays
 from progan.data.image_source import ImageSource, Sample, UnreadableImage
+from progan.data.importers.images import ImageOptions, import_images
 from progan.data.shards import DatasetShard, merge_shards, select_shard
 from progan.data.writer import write_dataset
 from progan.errors import UserError
@@ -131,3 +139,43 @@ def test_what_is_no_part_is_refused(text: str) -> None:
 
 def test_parts_are_named_in_order() -> None:
     assert DatasetShard.parse("3/10").folder(Path("x/d")) == Path("x/d.part-03-of-10")
+
+
+def test_parts_of_other_images_are_refused(tmp_path: Path) -> None:
+    """An image was added between the two calls."""
+    source, dest = tmp_path / "in", tmp_path / "d"
+    source.mkdir()
+    for number in range(5):
+        pixels = np.random.RandomState(number).randint(256, size=(8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(source / f"{number}.png")
+    words = ["create-from-images", "--source", str(source), "--dest", str(dest), "--shard"]
+    for part in ("1/2", "2/2"):
+        assert CliRunner().invoke(main, [*words, part]).exit_code == 0
+    whole = write_dataset(import_images(source, ImageOptions(), print), tmp_path / "whole")
+    merged = merge_shards(dest)
+    assert merged.checksums == whole.checksums
+    assert "whole_source" not in merged.options
+    shutil.rmtree(dest)
+    shutil.rmtree(tmp_path / "d.part-2-of-2")
+    (source / "0.png").rename(source / "9.png")
+    assert CliRunner().invoke(main, [*words, "2/2"]).exit_code == 0
+    with pytest.raises(UserError, match="part-2-of-2 is a part of other images than the first"):
+        merge_shards(dest)
+    assert not dest.exists() and not list(tmp_path.glob(".d*"))
+
+
+def test_a_part_that_is_all_held_out_is_refused() -> None:
+    source = replace(source_of(4), held_out=np.array([2, 3]))
+    with pytest.raises(UserError, match="All 2 images of part 2/2 are held out. Ask for fewer"):
+        select_shard(source, DatasetShard(2, 2))
+
+
+def test_a_merge_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    make_parts(source_of(12), tmp_path / "d", 2)
+    monkeypatch.setattr(DatasetArrays, "close_and_hash", fail)
+    with pytest.raises(OSError, match="No space"):
+        merge_shards(tmp_path / "d")
+    assert not list(tmp_path.glob(".d*"))

@@ -493,3 +493,26 @@ def test_doubtful_images_are_named_or_left_out_however_often_it_is_interrupted(
         require_consistent(
             tmp_path / dest, [row for row in range(60) if on_error == "stop" or (row % 5)], 8, 3
         )
+
+
+def test_a_complete_dataset_that_could_not_be_renamed_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second call reads no image again."""
+
+    def replace_files_only(temporary: Path, dest: Path) -> None:
+        if temporary.is_dir():
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        temporary.rename(dest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("progan.runtime.files.os.replace", replace_files_only)
+        with pytest.raises(OSError, match="busy"):
+            write_dataset(source_of(20), tmp_path / "d")
+    said: list[str] = []
+    source = failing(source_of(20), 0, ZeroDivisionError)
+    info = write_dataset(source, tmp_path / "d", say=said.append)
+    assert "made all images" in said[0]
+    require_consistent(tmp_path / "d", list(range(20)), 8, 3)
+    assert Dataset.open(tmp_path / "d").info == info
+    assert not (tmp_path / "d" / "journal.json").exists()

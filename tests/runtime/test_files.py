@@ -27,6 +27,7 @@ from progan.runtime.files import (
     remove_partials,
     require_folder_or_nothing,
     require_free_space,
+    require_place_for_folder,
     staging_directory,
     write_atomically,
 )
@@ -353,3 +354,29 @@ def test_the_disk_has_a_file_before_its_name_and_then_the_name(
     monkeypatch.setattr(os, "replace", renamed)
     write_atomically(tmp_path / "x", "four")
     assert order == ["file of 4", "x appears", "folder"]
+
+
+def test_a_folder_that_cannot_be_replaced_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="is the folder you are in, .* --dest dataset"):
+        require_place_for_folder(Path(), "--dest")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    require_place_for_folder(disk, "--dest")
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == disk)
+    with pytest.raises(UserError, match="disk is the folder of a disk, .* new folder in it"):
+        require_place_for_folder(disk, "--dest")
+
+
+def test_an_empty_folder_needs_a_writable_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = []
+    monkeypatch.setattr(
+        "progan.runtime.files.require_writable_folder", lambda path, _: checked.append(path)
+    )
+    require_place_for_folder(tmp_path, "--dest")
+    require_place_for_folder(tmp_path / "new", "--dest")
+    assert checked == [tmp_path.parent, tmp_path / "new"]

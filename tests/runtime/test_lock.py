@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from progan.errors import UserError
-from progan.runtime.lock import LOCK_FILE, exclusive_lock
+from progan.runtime.lock import LOCK_FILE, exclusive_lock, locked_directory
 
 HOLD = """
 import sys
@@ -112,3 +112,14 @@ class TestWithoutLocks:
         (tmp_path / LOCK_FILE).write_text(text)
         with exclusive_lock(tmp_path, "x"):
             assert json.loads((tmp_path / LOCK_FILE).read_text())["pid"] == os.getpid()
+
+
+def test_a_disk_without_locks_does_not_stop_the_making_of_a_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with locked_directory(tmp_path, "busy"):
+        pass

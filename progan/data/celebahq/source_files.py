@@ -39,6 +39,8 @@ def read_landmarks(path: Path) -> Mapping[str, Points]:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"Cannot read {path}: {error}. {_LANDMARKS_WANTED}") from error
+    if not (lines and lines[0].strip().isdecimal()):
+        raise UserError(f"{path} does not begin with the number of its faces. {_LANDMARKS_WANTED}")
     found = {}
     for number, line in enumerate(lines[2:], start=3):
         name, *values = line.split() or [""]
@@ -55,6 +57,11 @@ def read_landmarks(path: Path) -> Mapping[str, Points]:
         found[name] = points.reshape(5, 2)
     if not found:
         raise UserError(f"{path} lists no faces. {_LANDMARKS_WANTED}")
+    if len(found) != int(lines[0]):
+        raise UserError(
+            f"{path} lists {format_count(len(found), 'face')}, not the {int(lines[0]):,} of its "
+            f"first line: it was cut or changed. {_LANDMARKS_WANTED}"
+        )
     return found
 
 

@@ -5,6 +5,7 @@ can distinguish show which modes a generator has lost.
 """
 
 import gzip
+import hashlib
 import struct
 import tarfile
 import zlib
@@ -56,9 +57,17 @@ def _make_array_source(
         channels=images.shape[-1],
         count=len(rows),
         read=read,
+        identity=_hash_arrays(images, labels),
         labels=labels[rows],
         label_names=label_names,
     )
+
+
+def _hash_arrays(*arrays: npt.NDArray[Any]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data.cast("B"))
+    return digest.hexdigest()
 
 
 def import_mnist(
@@ -92,6 +101,7 @@ def import_mnist_rgb(source: Path, *, num_images: int, seed: int) -> ImageSource
         channels=3,
         count=num_images,
         read=read,
+        identity=_hash_arrays(digits, labels),
         labels=labels[rows] @ np.array([100, 10, 1]),
         label_names=tuple(f"{number:03d}" for number in range(1000)),
     )

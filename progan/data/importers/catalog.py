@@ -65,6 +65,7 @@ def import_dataset(
         channels=dataset.channels,
         count=len(rows),
         read=read,
+        identity=dataset.info.fingerprint,
         labels=dataset.labels(rows) if dataset.label_size else None,
         label_names=dataset.label_names,
         has_landmarks=dataset.info.has_landmarks,

@@ -31,11 +31,11 @@ from progan.data.importers.labels import (
     find_label_fault,
     list_images_outside_of_classes,
 )
-from progan.data.importers.pixels import load_upright
+from progan.data.importers.pixels import load_upright, reduce_to_8_bits
 from progan.data.importers.remote import Url
 from progan.runtime.text import format_count
 from progan.runtime.workers import map_in_order, worker_pool
-from progan.sizes import Size
+from progan.sizes import MIN_LEVEL, Size
 
 T = TypeVar("T")
 Severity = Literal["error", "warning", "note"]
@@ -48,6 +48,7 @@ REMEDIES = {
     "constant": "remove it, or use --on-error skip: there is nothing to learn from one colour",
     "duplicate": "remove one of them, or leave the later ones out with --on-error skip",
     "size": "choose the --resolution or --size and --crop for the others, or remove it",
+    "tiny": "remove it, or choose a --resolution, to which it is enlarged",
     "small": "choose a smaller --resolution or --size, or it is enlarged",
     "kind": "create-from-images needs --channels 1, 3 or 4, which makes all images alike",
     "alpha": "--channels 4 keeps its transparency, --channels 3 lays it on --alpha-color",
@@ -66,7 +67,7 @@ REMEDIES = {
     "label": "move it into a folder named after its class, or use --labels none",
 }
 # Of an error, something is lost: create-from-images stops, or leaves out an image, or all labels.
-ERRORS = {"unreadable", "huge", "kind", "label", "white-level"}
+ERRORS = {"unreadable", "huge", "kind", "label", "white-level", "tiny"}
 # What is neither an error nor a note is a warning.
 NOTES = {"alpha", "palette", "CMYK", "LAB", "16-bit", "profile", "frames", "metadata", "rotated"}
 KINDS = {1: "grey", 3: "colour", 4: "transparent"}
@@ -177,7 +178,7 @@ def check_image(tree: FileSource, path: str) -> CheckedImage:
     ]
     if fault:
         problems.append(ImageProblem(path, "white-level", fault))
-    if is_constant(upright):
+    elif is_constant(reduce_to_8_bits(upright)):
         problems.append(ImageProblem(path, "constant", CONSTANT))
     if path.lower().endswith(".mpo") and not any(each.kind == "frames" for each in problems):
         problems.append(ImageProblem(path, "frames", "has one view, though its name says several"))
@@ -220,9 +221,11 @@ def find_outliers(images: Sequence[CheckedImage]) -> Iterator[ImageProblem]:
 def find_small_images(
     images: Sequence[CheckedImage], wanted: Size | None
 ) -> Iterator[ImageProblem]:
-    """Yield the images with fewer pixels than `wanted`."""
+    """Yield the images with fewer pixels than `wanted`, or than the smallest that is possible."""
     for item in images:
         width, height = item.size
+        if item.channels and not wanted and min(width, height) < 1 << MIN_LEVEL:
+            yield ImageProblem(item.path, "tiny", f"{width}x{height} pixels")
         if wanted and item.channels and (width < wanted.width or height < wanted.height):
             yield ImageProblem(item.path, "small", f"{width}x{height} is less than {wanted}")
 

@@ -34,7 +34,7 @@ from progan.data.importers.tar_source import is_tar_name, open_tar
 from progan.errors import UserError
 from progan.runtime.workers import call_interruptibly
 
-_ENCRYPTED = 1  # bit of a member's flags
+_ENCRYPTED, _NAME_IS_UTF8 = 1, 0x800  # bits of a member's flags
 # https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, section 4.4.5.
 _METHODS = {1: "Shrink", 6: "Implode", 9: "Deflate64", 10: "PKWARE Implode", 12: "BZIP2"}
 _METHODS |= {14: "LZMA", 20: "Zstandard", 93: "Zstandard", 94: "MP3", 95: "XZ", 96: "JPEG"}
@@ -182,7 +182,7 @@ def open_zip(path: Path) -> tuple[ZipSource, list[IgnoredFile]]:
     ignored: dict[str, IgnoredFile] = {}  # hidden folders once
     replaced = []
     for info in file.infolist():
-        name = info.filename.replace("\\", "/")
+        name = _decode_member_name(info).replace("\\", "/")
         if name.endswith("/"):
             continue  # a folder
         member = normalize_member_path(name)
@@ -197,6 +197,19 @@ def open_zip(path: Path) -> tuple[ZipSource, list[IgnoredFile]]:
             replaced.append(IgnoredFile(member, REPLACED))
         members[member] = info
     return ZipSource(file, members), [*ignored.values(), *replaced]
+
+
+def _decode_member_name(info: zipfile.ZipInfo) -> str:
+    """Return the name of a zip member, also of one in UTF-8 that is not marked so.
+
+    Programs of Linux and macOS write such names; `zipfile` takes them for code page 437.
+    """
+    if info.flag_bits & _NAME_IS_UTF8:
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return info.filename
 
 
 def _classify_ignored_member(info: zipfile.ZipInfo, member: str) -> FileKind | None:

@@ -12,7 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from progan.data.format import CHANNELS
-from progan.data.image_source import ImageSource, Sample, UnreadableImage, select_rows
+from progan.data.image_source import (
+    ImageSource,
+    Sample,
+    UnreadableImage,
+    hash_file_samples,
+    select_rows,
+)
 from progan.data.importers.label_arrays import Labels, labels_from_array, load_label_array
 from progan.errors import UserError
 from progan.sizes import MAX_LEVEL, MIN_LEVEL
@@ -61,6 +67,7 @@ def import_hdf5(
         count=len(rows),
         label_names=labels.names,
         read=read,
+        identity=hash_file_samples(source),
         labels=None if labels.labels is None else labels.labels[rows],
     )
 

@@ -71,6 +71,12 @@ MACOS = FileKind("file or folder of macOS metadata", "files and folders of macOS
 SPECIAL = FileKind(
     "pipe, socket or device", "pipes, sockets or devices", "Only regular files are read."
 )
+SPARSE = FileKind(
+    "sparse member of the tar file",
+    "sparse members of the tar file",
+    "Pack the files without --sparse (-S).",
+    loses_images=True,
+)
 REPEATED_LINK = FileKind(
     "link to a folder that is imported already", "links to folders that are imported already"
 )

@@ -227,6 +227,11 @@ def read_headers(
     return headers, unreadable
 
 
+def hash_headers(headers: Sequence[ImageHeader]) -> str:
+    """Hash paths, contents and properties of images."""
+    return sha256(repr(headers).encode()).hexdigest()
+
+
 def read_usable_headers(
     source: Path | Url,
     tree: FileReader,

@@ -1,6 +1,5 @@
 """Any folder, zip or tar file of images -> ImageSource."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from progan.data.importers.image_headers import (
     PROGRESS_BAR,
     ImageHeader,
     count_enlarged,
+    hash_headers,
     largest_common_resolution,
     read_usable_headers,
     require_common_channels,
@@ -130,7 +130,7 @@ def import_tree(
         labels=labels.labels,
         label_names=labels.names,
         skipped=tuple(unreadable),
-        identity=hashlib.sha256(repr(headers).encode()).hexdigest(),
+        identity=hash_headers(headers),
     )
 
 
@@ -147,7 +147,6 @@ def _make_image_reader(
     def read(row: int) -> Sample:
         path = headers[row].path
         image = decode_srgb(tree.read(path), path, options.white_level)
-        reason = CONSTANT if is_constant(image) else duplicates.get(path)
         is_random = options.crop == "random"
         pixels = convert_and_resize(
             image,
@@ -158,6 +157,9 @@ def _make_image_reader(
             position=choose_random_crop_position(path, options.seed or 0) if is_random else None,
             background=options.alpha_color,
         )
+        # Transparency may have hidden what differs.
+        constant = is_constant(image) or bool((pixels == pixels[0, 0]).all())
+        reason = CONSTANT if constant else duplicates.get(path)
         return Sample(pixels, doubt=SkippedImage(path, reason) if reason else None)
 
     return read

@@ -46,6 +46,8 @@ def labels_from_array(stored: npt.NDArray[np.generic], count: int, where: str) -
         )
     if stored.ndim == 2 and stored.shape[1] == 0:
         return Labels(None, ())
+    if stored.ndim == 2 and stored.shape[1] == 1 and not (stored == 1).all():
+        stored = stored[:, 0]  # indices in a column, as Keras stores them
     indices = _to_indices(stored)
     if indices is None:
         raise UserError(

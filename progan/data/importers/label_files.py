@@ -25,8 +25,7 @@ _LABEL_WORDS = """label labels class classname labelname category categoryname t
 _PATH_WORDS = """path filename file filepath imagepath image imagename imagefile imageid img imgpath
     imgname name id"""
 _LABEL_COLUMNS, _PATH_COLUMNS = _LABEL_WORDS.split(), _PATH_WORDS.split()
-_WHOLE_FLOAT = re.compile(r"([+-]?\d+)\.0*")
-_NEGATIVE = re.compile(r"-\d+")
+_NO_CLASS = re.compile(r"-\d+|nan|none|null", re.IGNORECASE)  # of tables, most often
 _WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 Key = Callable[[str], str | None]
@@ -159,15 +158,16 @@ def parse_csv_labels(data: bytes, where: str, images: ImageNameIndex) -> LabelRo
 
 
 def _convert_numbers(pairs: list[tuple[str, str]], where: str) -> LabelRows:
-    """Write whole numbers such as '3.0' without decimals, if all labels are whole numbers."""
+    """Write whole numbers such as '3.0', '03' and '+3' as '3', if all labels are whole numbers."""
     labels = sorted({label for _, label in pairs})
     notes = []
-    whole = [label for label in labels if _WHOLE_FLOAT.fullmatch(label)]
-    if whole and all(_WHOLE_NUMBER.fullmatch(label) for label in labels):
-        notes.append(f"Labels of {where} such as {whole[0]!r} are taken as whole numbers.")
-        pairs = [(path, _WHOLE_FLOAT.sub(r"\1", label)) for path, label in pairs]
+    if all(_WHOLE_NUMBER.fullmatch(label) for label in labels):
+        number_of = {label: str(int(label.partition(".")[0])) for label in labels}
+        if others := [label for label in labels if number_of[label] != label]:
+            notes.append(f"Labels of {where} such as {others[0]!r} are taken as whole numbers.")
+        pairs = [(path, number_of[label]) for path, label in pairs]
         labels = sorted({label for _, label in pairs})
-    if negative := [label for label in labels if _NEGATIVE.fullmatch(label)]:
+    if negative := [label for label in labels if _NO_CLASS.fullmatch(label)]:
         notes.append(
             f"{', '.join(map(repr, negative[:_MAX_LISTED]))} in {where} is the name of a "
             "class, as all labels are there. If it means that an image has none, remove "

@@ -58,7 +58,7 @@ def label_images(
     table = _find_label_table(tree, option, all_paths)
     if table is None:
         where, found = "the names of the folders", labels_from_folders(paths, all_paths)
-        in_source = _collect_used_classes(labels_from_folders(all_paths, all_paths))
+        in_source = collect_used_classes(labels_from_folders(all_paths, all_paths))
         notes = merge_unicode_forms(_find_class_folders(all_paths)[1])[1]
         if found.labels is None and option == "folders":
             raise UserError(
@@ -78,13 +78,7 @@ def label_images(
             )
         return found
     notes += describe_case_variants(found.names)
-    if num_missing := len(in_source - _collect_used_classes(found)):
-        num_taken = num_taken or len(all_paths)
-        notes.append(
-            f"{format_count(num_missing, 'class', 'classes')} of the source "
-            f"{pluralize(num_missing, 'has', 'have')} no image among those taken: "
-            f"{_choose_missing_class_remedy(num_taken, len(all_paths), len(in_source), seed)}"
-        )
+    notes += describe_missing_classes(found, in_source, num_taken, len(all_paths), seed)
     count = format_count(len(found.names), "label")
     for line in (f"{count} from {where} (--labels none leaves them out).", *notes):
         say(line)
@@ -121,6 +115,26 @@ def read_label_member(tree: FileReader, path: str) -> bytes:
         ) from error
 
 
+def describe_missing_classes(
+    found: Labels, in_source: set[int], num_taken: int | None, num_images: int, seed: int | None
+) -> list[str]:
+    """Say how many classes of the source no taken image has, and the remedy; [] if none.
+
+    Args:
+        in_source: Class indices that occur among all `num_images`.
+        num_taken: Number of images asked for; None: all.
+        seed: Seed that selected them; None: they are the first ones.
+    """
+    num_missing = len(in_source - collect_used_classes(found))
+    if not num_missing:
+        return []
+    remedy = _choose_missing_class_remedy(num_taken or num_images, num_images, len(in_source), seed)
+    return [
+        f"{format_count(num_missing, 'class', 'classes')} of the source "
+        f"{pluralize(num_missing, 'has', 'have')} no image among those taken: {remedy}"
+    ]
+
+
 def _choose_missing_class_remedy(
     num_taken: int, num_images: int, num_classes: int, seed: int | None
 ) -> str:
@@ -132,7 +146,7 @@ def _choose_missing_class_remedy(
     return "take more images with --max-images."
 
 
-def _collect_used_classes(labels: Labels) -> set[int]:
+def collect_used_classes(labels: Labels) -> set[int]:
     """Return the class indices that occur; empty without labels."""
     return set() if labels.labels is None else set(labels.labels.tolist())
 
@@ -290,7 +304,7 @@ def _match_rows_with_images(
     for name, label in rows:
         match = images.find(name)
         known, path = (label_of, match.path) if match else (unmatched, name)
-        if known.setdefault(path, label) != label:
+        if str(known.setdefault(path, label)) != str(label):  # 1 and '1' are one class
             raise UserError(
                 f"{where} gives {path} two labels, {known[path]} and {label}. An "
                 "image has one class: remove one of them."

@@ -57,7 +57,7 @@ def import_parquet(
     with name_by_url(path, source):
         tree = ParquetSource(path, image_column)
     column = _choose_label_column(tree, label_column)
-    labels = _read_labels(tree, column) if column else Labels(None, ())
+    labels = _read_labels(tree, column, say) if column else Labels(None, ())
     say(f"Images are in the column {tree.column!r}.")
     if labels.labels is not None:
         say(f"{format_count(len(labels.names), 'label')} from the column {column!r} "
@@ -218,6 +218,15 @@ def _require_equal_schemas(paths: Sequence[Path], files: Sequence[Any]) -> None:
                 f"instead of {_describe_columns(first)}. Import the files of one dataset only, "
                 "without its other tables."
             )
+        for column in first.names:
+            names, wanted = (
+                _read_class_names(schema, column) for schema in (file.schema_arrow, first)
+            )
+            if names != wanted:
+                raise UserError(
+                    f"{path} has other classes in the column {column!r} than {paths[0]}: {names} "
+                    f"instead of {wanted}. Import the files of one dataset only."
+                )
 
 
 def _describe_columns(schema: Any) -> str:
@@ -271,7 +280,13 @@ def _read_features(schema: Any) -> dict[str, Any]:
     return {name: each for name, each in features.items() if isinstance(each, dict)}
 
 
-def _read_labels(tree: ParquetSource, column: str) -> Labels:
+def _read_class_names(schema: Any, column: str) -> list[str]:
+    """Return the names of classes that the metadata give for a column; [] if none."""
+    names = _read_features(schema).get(column, {}).get("names")
+    return list(map(str, names)) if isinstance(names, list) else []
+
+
+def _read_labels(tree: ParquetSource, column: str, say: Say) -> Labels:
     """Return the labels of all rows; raises UserError for a column that cannot hold them."""
     import pyarrow
 
@@ -283,6 +298,8 @@ def _read_labels(tree: ParquetSource, column: str) -> Labels:
             f"The column {column!r} has no label in {format_count(values.null_count, 'row')}. "
             "--label-column none leaves labels out."
         )
+    if pyarrow.types.is_dictionary(values.type):  # categories of pandas
+        values = values.cast(values.type.value_type)
     kind = values.type
     if pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind):
         return labels_from_names(values.to_pylist())
@@ -297,10 +314,15 @@ def _read_labels(tree: ParquetSource, column: str) -> Labels:
             f"The column {column!r} holds numbers from {numbers.min()} to {numbers.max()}, which "
             "are no classes (a test set often has -1). --label-column none leaves them out."
         )
-    names = _read_features(tree.schema).get(column, {}).get("names") or []
-    if not isinstance(names, list) or len(names) <= numbers.max():
-        return labels_from_array(numbers, len(numbers), f"The column {column!r}")
-    return Labels(numbers, tuple(map(str, names)))
+    names = _read_class_names(tree.schema, column)
+    if len(names) > numbers.max():
+        return Labels(numbers, tuple(names))
+    if names:
+        say(
+            f"The {format_count(len(names), 'name')} of classes of the column {column!r} are not "
+            f"used: it has labels up to {numbers.max()}."
+        )
+    return labels_from_array(numbers, len(numbers), f"The column {column!r}")
 
 
 def _choose_label_column(tree: ParquetSource, name: str | None) -> str:

@@ -6,10 +6,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from progan.data.image_source import ImageSource, OnError, Sample, Say, UnreadableImage, select_rows
+from progan.data.image_source import (
+    ImageSource,
+    OnError,
+    Sample,
+    Say,
+    UnreadableImage,
+    hash_file_samples,
+    select_rows,
+)
 from progan.data.importers.file_source import FolderSource, open_file_source
 from progan.data.importers.ignored_files import describe_ignored
-from progan.data.importers.image_headers import read_usable_headers
+from progan.data.importers.image_headers import hash_headers, read_usable_headers
 from progan.data.importers.pixels import (
     FILTERS,
     Filter,
@@ -82,6 +90,7 @@ def import_celeba(
         channels=3,
         count=len(headers),
         read=read,
+        identity=hash_headers(headers),
         skipped=tuple(unreadable),
     )
 
@@ -148,6 +157,7 @@ def import_cub200(
         channels=3,
         count=len(kept),
         read=read,
+        identity=hash_headers(headers),
         labels=np.array(tables.labels, np.int64)[kept],
         label_names=tables.label_names,
         skipped=tuple(unreadable),
@@ -275,6 +285,7 @@ def import_lsun(
         channels=3,
         count=len(keys),
         read=read,
+        identity=hash_file_samples(source / "data.mdb"),
     )
 
 

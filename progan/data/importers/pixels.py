@@ -136,9 +136,14 @@ def decode_srgb(data: bytes, path: str, white_level: float | None = None) -> Ima
     """
     image = _load_with_white(data, path, white_level)
     conversion = plan_profile_conversion(image)
+    return apply_profile(reduce_to_8_bits(image, white_level), conversion)
+
+
+def reduce_to_8_bits(image: Image.Image, white_level: float | None = None) -> Image.Image:
+    """Scale a grey image of more than 8 bits, so that `white_level` (None: 65535) is white."""
     if image.mode == "F" or image.mode.startswith("I"):
-        image = scale_to_8_bits(image, WHITE_16_BIT if white_level is None else white_level)
-    return apply_profile(image, conversion)
+        return scale_to_8_bits(image, WHITE_16_BIT if white_level is None else white_level)
+    return image
 
 
 def load_upright(data: bytes, path: str) -> Image.Image:

@@ -16,6 +16,7 @@ from progan.data.importers.ignored_files import (
     OUTSIDE_TAR,
     REPLACED_IN_TAR,
     SIGNATURE_BYTES,
+    SPARSE,
     SPECIAL,
     TAR_LINK,
     FileKind,
@@ -173,6 +174,8 @@ def _classify_member(info: tarfile.TarInfo, path: str) -> FileKind | None:
         return TAR_LINK
     if not info.isreg():
         return SPECIAL
+    if info.issparse():
+        return SPARSE
     if info.name.startswith(("/", "\\")) or ".." in info.name.split("/"):
         return OUTSIDE_TAR
     return classify_hidden(path) if is_hidden(path) else None

@@ -22,7 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from progan.data.format import CHANNELS
-from progan.data.image_source import ImageSource, Sample, UnreadableImage, select_rows
+from progan.data.image_source import (
+    ImageSource,
+    Sample,
+    UnreadableImage,
+    hash_file_samples,
+    select_rows,
+)
 from progan.data.importers.label_arrays import Labels, load_label_array
 from progan.errors import UserError
 from progan.sizes import MAX_LEVEL, MIN_LEVEL
@@ -242,6 +248,7 @@ def import_tfrecords(
         channels=channels,
         count=len(rows),
         read=read,
+        identity=hash_file_samples(path),
         labels=None if labels.labels is None else labels.labels[rows],
         label_names=labels.names,
     )

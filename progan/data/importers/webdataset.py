@@ -18,7 +18,11 @@ from progan.data.importers.file_source import make_natural_sort_key
 from progan.data.importers.ignored_files import OTHER, IgnoredFile, describe_ignored, is_image_path
 from progan.data.importers.images import ImageOptions, import_tree
 from progan.data.importers.label_arrays import Labels, labels_from_array, labels_from_names
-from progan.data.importers.labels import read_label_member
+from progan.data.importers.labels import (
+    collect_used_classes,
+    describe_missing_classes,
+    read_label_member,
+)
 from progan.data.importers.remote import Url, copy_all_to_temporary, copy_to_temporary, name_by_url
 from progan.data.importers.tar_source import TAR_SUFFIXES, TarSource, is_tar_name, open_tar
 from progan.errors import UserError
@@ -69,8 +73,13 @@ def import_webdataset(
     paths = by_key[key]
     say(f"{format_count(len(tree.shards), 'shard')} with {format_count(len(paths), 'sample')}.")
 
-    def label(kept: Sequence[str], _: int) -> Labels:
-        return _read_labels(tree, kept, label_key, say)
+    def label(kept: Sequence[str], num_taken: int) -> Labels:
+        labels, in_source = _read_labels(tree, kept, paths, label_key, say)
+        for line in describe_missing_classes(
+            labels, in_source, num_taken, len(paths), options.seed
+        ):
+            say(line)
+        return labels
 
     return import_tree(source, tree, paths, label, options, say)
 
@@ -165,32 +174,45 @@ def _choose_image_key(found: dict[str, list[str]], wanted: str | None, source: P
 
 
 def _read_labels(
-    tree: ShardedSource, paths: Sequence[str], label_key: str | None, say: Say
-) -> Labels:
-    """Return the labels of images; numbers are class indices, text is sorted."""
+    tree: ShardedSource,
+    paths: Sequence[str],
+    all_paths: Sequence[str],
+    label_key: str | None,
+    say: Say,
+) -> tuple[Labels, set[int]]:
+    """Return the labels of `paths`, a part of `all_paths`, and the classes of all that have one.
+
+    Numbers are class indices, text is sorted; a part of a source has the classes of the whole.
+    """
     if label_key == "none":
-        return Labels(None, ())
+        return Labels(None, ()), set()
     extension = "cls" if label_key is None else "json"
-    members = [f"{_split_key(path)[0]}.{extension}" for path in paths]
+    member_of = {path: f"{_split_key(path)[0]}.{extension}" for path in all_paths}
+    members = [member_of[path] for path in paths]
     lacking = [member for member in members if not tree.has(member)]
     if lacking and label_key is None:
         if len(lacking) < len(members):
             say(f"No labels: {len(lacking):,} of {len(members):,} samples have no .cls.")
-        return Labels(None, ())
+        return Labels(None, ()), set()
     if lacking:
         raise UserError(f"{lacking[0]} is missing, which --label-key {label_key} is read from.")
+    labeled = {path: member for path, member in member_of.items() if tree.has(member)}
     values = [
-        _parse_label(read_label_member(tree, member), member, label_key) for member in members
+        _parse_label(read_label_member(tree, member), member, label_key)
+        for member in labeled.values()
     ]
     where = ".cls" if label_key is None else f"{label_key!r} of .json"
     indices = [value for value in values if isinstance(value, int)]
     if len(indices) == len(values):
-        labels = labels_from_array(np.array(indices), len(values), where)
+        of_all = labels_from_array(np.array(indices), len(values), where)
     else:
-        labels = labels_from_names([str(value) for value in values])
-    count = format_count(len(labels.names), "label")
+        of_all = labels_from_names([str(value) for value in values])
+    count = format_count(len(of_all.names), "label")
     say(f"{count} from {where} (--label-key none leaves them out).")
-    return labels
+    assert of_all.labels is not None
+    class_of = dict(zip(labeled, of_all.labels.tolist(), strict=True))
+    taken = np.array([class_of[path] for path in paths], np.int64)
+    return Labels(taken, of_all.names), collect_used_classes(of_all)
 
 
 def _parse_label(content: bytes, member: str, label_key: str | None) -> int | str:

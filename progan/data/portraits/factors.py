@@ -111,7 +111,7 @@ class Blob:
     """One blurred patch of the background."""
 
     x: float  # centre, 0..1
-    y: float  # centre, 0..1
+    y: float  # centre, -0.1..0.9
     radius: float  # 0.12..0.45
     colour: Colour
     strength: float  # 0..0.7

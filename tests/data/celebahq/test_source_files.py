@@ -37,7 +37,10 @@ def test_landmarks_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "lists no faces"),
+        ("", "does not begin with the number"),
+        (LANDMARKS.partition("\n")[2], "does not begin with the number"),
+        ("0\nx\n", "lists no faces"),
+        ("3\nx\n" + LANDMARKS.splitlines()[2], "lists 1 face, not the 3 of its first line"),
         ("1\nx\na.jpg 1 2 3", "line 3, is not a file name and ten numbers"),
         ("1\nx\n" + LANDMARKS.splitlines()[2] + "\nb.jpg 1 2 3 4 5 6 7 8 9 x", "line 4"),
         ("1\nx\na.jpg 1 2 3 4 5 6 7 8 9 nan", "line 3"),

@@ -272,3 +272,25 @@ def test_a_link_upwards_imports_the_folders_beside_once(tmp_path: Path) -> None:
     put(tmp_path / "beside/2.png")
     (tmp_path / "in/up").symlink_to("..")
     assert open_file_source(tmp_path / "in").images == ["1.png", "up/beside/2.png"]
+
+
+@pytest.mark.parametrize("name", ["été/a.png", "e\u0301te\u0301/a.png", "日本/a.png"])
+def test_names_in_utf_8_without_the_mark_of_it(tmp_path: Path, name: str) -> None:
+    """As Info-ZIP of Linux and the Finder of macOS write them."""
+    source = tmp_path / "a.zip"
+    with zipfile.ZipFile(source, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name), "")
+    marked = (0x800).to_bytes(2, "little")
+    data = source.read_bytes()
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = data.index(signature) + offset
+        assert data[start : start + 2] == marked
+        data = data[:start] + bytes(2) + data[start + 2 :]
+    source.write_bytes(data)
+    assert open_file_source(source).images == [name]
+
+
+def test_names_in_code_page_437(tmp_path: Path) -> None:
+    source = pack(tmp_path / "a.zip", [("X.png", b"")])
+    source.write_bytes(source.read_bytes().replace(b"X.png", b"\x90.png"))
+    assert open_file_source(source).images == ["É.png"]

@@ -133,3 +133,22 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(UserError, match=r"needs the package h5py: pip install h5py"):
         import_hdf5(tmp_path / "a.h5")
+
+
+def test_labels_in_a_column(tmp_path: Path) -> None:
+    """As Keras stores them; a row of a single one-hot class is none."""
+    column = np.array([[2], [0], [1], [1], [0], [2]])
+    source = import_hdf5(file_with(tmp_path / "a.h5", x=IMAGES, y=column), key="x", labels_key="y")
+    assert source.labels is not None and source.labels.tolist() == [2, 0, 1, 1, 0, 2]
+    ones = np.ones((6, 1), np.int64)
+    source = import_hdf5(file_with(tmp_path / "b.h5", x=IMAGES, y=ones), key="x", labels_key="y")
+    assert source.labels is not None and source.labels.tolist() == [0] * 6
+
+
+def test_another_file_of_the_same_name_is_another_source(tmp_path: Path) -> None:
+    first = import_hdf5(file_with(tmp_path / "a.h5", x=IMAGES), key="x")
+    again = import_hdf5(file_with(tmp_path / "b.h5", x=IMAGES), key="x")
+    changed = IMAGES.copy()
+    changed[0, 0, 0, 0] ^= 1
+    other = import_hdf5(file_with(tmp_path / "c.h5", x=changed), key="x")
+    assert first.identity == again.identity != other.identity

@@ -376,3 +376,22 @@ def test_names_of_classes_that_differ_by_unicode_composition_are_one_class() -> 
     assert table.names == ("caf\u00e9", "tea")
     assert table.class_of == {"a.png": 0, "b.png": 0, "c.png": 1}
     assert any("this is one class" in note for note in table.notes)
+
+
+def test_whole_numbers_are_one_class_however_they_are_written() -> None:
+    rows = "a.png,01\nb.png,1.0\nc.png,+1\nd.png,2\n"
+    table = parse_csv_table(rows.encode(), "x", ["a.png", "b.png", "c.png", "d.png"])
+    assert table.names == ("1", "2")
+    assert [table.class_of[f"{name}.png"] for name in "abcd"] == [0, 0, 0, 1]
+    assert any("'+1' are taken as whole numbers" in note for note in table.notes)
+
+
+def test_labels_that_stand_for_none_are_pointed_out() -> None:
+    table = parse_csv_table(b"a.png,cat\nb.png,nan\n", "x", ["a.png", "b.png"])
+    assert any("'nan' in x is the name of a class" in note for note in table.notes)
+
+
+def test_an_index_and_its_text_are_one_label() -> None:
+    document = b'{"labels": [["a.png", 1], ["a.png", "1"], ["b.png", 0]]}'
+    table = parse_stylegan_table(document, "x", ["a.png", "b.png"])
+    assert table is not None and table.class_of == {"a.png": 1, "b.png": 0}

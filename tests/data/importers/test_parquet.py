@@ -156,3 +156,25 @@ def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     result = run(source, tmp_path / "made")
     assert result.exit_code == 1
     assert "pip install" in message(result)
+
+
+def test_names_of_classes_that_do_not_fit(tmp_path: Path) -> None:
+    write(tmp_path / "hub" / "a.parquet", range(4))
+    write(tmp_path / "hub" / "b.parquet", range(4, 8), names=("dog", "cat"))
+    result = run(tmp_path / "hub", tmp_path / "made")
+    assert "b.parquet has other classes in the column 'label' than" in message(result)
+    few = write(tmp_path / "few.parquet", range(4), names=("cat",))
+    result = run(few, tmp_path / "made")
+    assert "The 1 name of classes of the column 'label' are not used: it has labels up to 1." in (
+        result.output
+    )
+    assert open_dataset(tmp_path / "made", "").label_names == ("0", "1")
+
+
+def test_categories_of_pandas_are_labels(tmp_path: Path) -> None:
+    column = pa.array(["dog", "cat", "dog"]).dictionary_encode()
+    source = write(tmp_path / "a.parquet", range(3), kind=column)
+    assert run(source, tmp_path / "made", "--label-column", "kind").exit_code == 0
+    dataset = open_dataset(tmp_path / "made", "")
+    assert dataset.label_names == ("cat", "dog")
+    assert dataset.labels(np.arange(3)).tolist() == [1, 0, 1]

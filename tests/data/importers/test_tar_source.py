@@ -154,3 +154,16 @@ def test_zstandard_without_its_package(tmp_path: Path, monkeypatch: pytest.Monke
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 1
     assert "pip install" in message(result) and not (tmp_path / "made").exists()
+
+
+def test_sparse_members_are_told(tmp_path: Path) -> None:
+    """Their stored bytes are not those of the file: `tar --sparse` leaves out runs of zeros."""
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        size = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "4096"}
+        add(archive, "a.bmp", b"1\n0\n512\n".ljust(512, b"\0") + bytes(512), pax_headers=size)
+        add(archive, "b.png", png(1))
+    _, images, ignored = open_file_source(tmp_path / "a.tar")
+    assert images == ["b.png"]
+    (found,) = ignored
+    assert found.path == "a.bmp" and found.kind.noun == "sparse member of the tar file"
+    assert found.kind.loses_images

@@ -105,3 +105,15 @@ def test_mistakes(shards: Path, tmp_path: Path) -> None:
         assert not (tmp_path / "made").exists()
     result = run(tmp_path / "half", tmp_path / "made")
     assert result.exit_code == 0 and "3 of 6 samples have no .cls" in result.output
+
+
+@pytest.mark.parametrize("key", ["cls", "label"])
+def test_a_part_has_the_classes_of_the_whole(key: str, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.tar", range(9))
+    words = ["--label-key", "label"] if key == "label" else []
+    result = run(source, tmp_path / "made", "--max-images", "1", *words)
+    dataset = open_dataset(tmp_path / "made", "")
+    names = ("cat", "dog") if words else ("0", "1", "2")
+    assert dataset.label_names == names
+    assert dataset.labels(np.arange(1)).tolist() == [names.index("dog") if words else 0]
+    assert f"{len(names) - 1} class" in result.output and "no image among those" in result.output
