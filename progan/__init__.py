@@ -60,7 +60,9 @@ def train(
         max_hours: Stop after this time, with everything saved.
         callbacks: Called with the statistics of each tick, {'progress/kimg': 1.0, ...}, once its
             files are written.
-        settings: Other settings by name, as in total_kimg=200; `train.py --help-all` lists them.
+        settings: Other settings by name, as in total_kimg=200, batch_at={8: 64, 16: 32} or
+            augment_kinds=['flip', 'color']; `train.py --help-all` lists them. Metrics are measured
+            afterwards, and --best and --freeze-d need train.py.
 
     Raises:
         progan.errors.UserError: A setting or the dataset cannot be used.

@@ -14,7 +14,7 @@ from progan.sizes import require_resolution
 
 T = TypeVar("T")
 
-# A table "from this resolution on its own value": ((256, 14), (512, 6)).
+# A table of values for single resolutions: ((256, 14), (512, 6)); others have the default.
 IntAt = tuple[tuple[int, int], ...]
 FloatAt = tuple[tuple[int, float], ...]
 
@@ -83,9 +83,25 @@ def format_option_name(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def convert_python_value(item: dataclasses.Field[Any], value: Any) -> Any:
+    """Convert a value that reads well in Python to that of its field.
+
+    {8: 64, 16: 32} -> ((8, 64), (16, 32)), 'auto' -> its number, ['flip', 'color'] -> 'flip,color'.
+    """
+    if item.type in (IntAt, FloatAt):
+        return _lists_to_tuples(list(value.items()) if isinstance(value, Mapping) else value)
+    if value == "auto" and item.metadata["auto"] is not None:
+        return item.type(item.metadata["auto"])  # type: ignore[operator]
+    if item.metadata["several"] and isinstance(value, (list, tuple)):
+        return ",".join(map(str, value))
+    return value
+
+
 def _lists_to_tuples(value: Any) -> Any:
     """Convert lists to tuples at any depth; return other values unchanged."""
-    return tuple(_lists_to_tuples(item) for item in value) if isinstance(value, list) else value
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_lists_to_tuples, value))
+    return value
 
 
 def require_no_unknown(unknown: set[str], kind: str) -> None:

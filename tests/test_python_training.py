@@ -1,5 +1,6 @@
 """progan.train, progan.measure and progan.open_dataset."""
 
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import progan
 from progan.errors import UserError
 from progan.run_directory import list_states, load_config
+from progan.runtime.signals import SIGNALS
 from tests.builders import noise_dataset
 from tests.commands.test_train import assert_same_state, train
 
@@ -77,6 +79,9 @@ def test_the_network_in_the_package_is_measured_by_its_name(tmp_path: Path) -> N
         ("demo", {"best": "swd"}, "progan.measure"),
         ("demo", {"freeze_d": 1}, "--freeze-d 1 keeps weights that were trained before"),
         ("demo", {"micro_batch": 1}, "--micro-batch 1"),
+        ("demo", {"init_from": "runs"}, "init_from cannot be set"),
+        ("demo", {"label_size": 3, "channels": 1}, "channels, label_size cannot be set"),
+        ("demo", {"max_hours": 0}, "max_hours must be more than 0"),
     ],
 )
 def test_mistakes(
@@ -91,3 +96,48 @@ def test_mistakes(
 def test_an_unknown_metric(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Unknown metric 'swdd'"):
         progan.measure(tmp_path, data, "swdd")
+
+
+def test_signals_work_again_after_a_training(data: Path, tmp_path: Path) -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+    progan.train(data, "demo", outdir=tmp_path, **SETTINGS)
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_files_of_a_tick_are_written_before_its_callbacks(data: Path, tmp_path: Path) -> None:
+    counts: list[int] = []
+
+    def count(_: Mapping[str, float]) -> None:
+        counts.append(len(list(tmp_path.glob("*/network-snapshot-*.safetensors"))))
+
+    progan.train(data, "demo", outdir=tmp_path, callbacks=[count], **SETTINGS, snapshot_ticks=1)
+    assert counts == [1, 2, 3]
+
+
+def test_settings_have_their_forms_of_python(data: Path, tmp_path: Path) -> None:
+    run = load_config(
+        progan.train(
+            data,
+            "demo",
+            outdir=tmp_path,
+            **SETTINGS,
+            batch_at={4: 8},
+            g_lr_at=[[8, 0.5]],
+            micro_batch="auto",
+            augment="adaptive",
+            augment_kinds=["flip", "color"],
+        )  # fmt: skip
+    )
+    assert (run.growth.batch_at, run.growth.g_lr_at) == (((4, 8),), ((8, 0.5),))
+    assert (run.micro_batch, run.augment.augment_kinds) == (0, "flip,color")
+
+
+def test_learning_rates_are_those_of_the_optimizers(data: Path, tmp_path: Path) -> None:
+    """A lazy penalty lowers that of D by k / (k + 1) (Karras et al. 2020, appendix B)."""
+    seen: list[Mapping[str, float]] = []
+    progan.train(
+        data, "demo", outdir=tmp_path, callbacks=[seen.append], g_lr=0.002, d_lr=0.004,
+        penalty_interval=4, **SETTINGS,
+    )  # fmt: skip
+    assert {row["learning-rate/generator"] for row in seen} == {0.002}
+    assert [row["learning-rate/critic"] for row in seen] == pytest.approx([0.0032] * len(seen))

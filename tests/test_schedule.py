@@ -287,3 +287,16 @@ def test_rates_fall_to_0_in_the_cooldown() -> None:
     )
     assert stage_at(replace(growth, total_kimg=200), network, 70_000).g_lr == 0.004
     assert stage_at(replace(growth, lr_decay=0.05), network, 80_000).g_lr == pytest.approx(0.0004)
+
+
+def test_phases_have_the_rates_of_their_beginnings() -> None:
+    growth = Growth(
+        training_kimg=5, transition_kimg=5, total_kimg=100, lr_decay=0.05, cooldown=0.99
+    )
+    network = Network(resolution=16)
+    phases = list(iterate_phases(growth, network))
+    assert [(phase.stage.g_lr, phase.stage.d_lr) for phase in phases] == [
+        (stage.g_lr, stage.d_lr)
+        for stage in (stage_at(growth, network, round(1000 * phase.start_kimg)) for phase in phases)
+    ]
+    assert len({phase.stage.g_lr for phase in phases}) == len(phases) == 5

@@ -70,13 +70,18 @@ def _normalize_name(name: str) -> str:
 def format_run_file(run: Run) -> str:
     """Return all settings of a run as YAML, one line for each, grouped by section."""
     values = list_values(run)
-    lines = [f"{name}: {values[name]}" for name in NAMES if values[name]]
+    lines = [f"{name}: {_quote(values[name])}" for name in NAMES if values[name]]
     for section, fields in group_offered_fields().items():
         lines += ["", f"# {section.__name__}"]
         for field in fields:
             value = _format_value(Path(), field.name, values[field.name])
-            lines.append(f"{field.name}: {json.dumps(value)}")
+            lines.append(f"{field.name}: {_quote(value)}")
     return "\n".join(lines)
+
+
+def _quote(value: Any) -> str:
+    """Return a value as JSON, which is YAML too: '#' and ': ' in names of folders end nothing."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _parse(file: Path) -> dict[Any, Any]:
@@ -166,6 +171,31 @@ def _use_run_file(context: click.Context, _: click.Parameter, file: Path | None)
             offered = [each.name for each in context.command.params if each.name]
             context.default_map = read_run_file(file, offered)
     return file
+
+
+def let_command_line_precede(
+    context: click.Context, values: Mapping[str, Any], lr: float | None
+) -> dict[str, Any]:
+    """Return the options with what the command line changes in settings of the file.
+
+    --lr is an alias for --g-lr and --d-lr. A value on the command line holds at all resolutions,
+    unless its table is there, too.
+    """
+
+    def is_typed(name: str) -> bool:
+        return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+    typed = {name for name in values if is_typed(name)}
+    result = dict(values)
+    if lr is not None:
+        aliased = {name for name in ("g_lr", "d_lr") if name not in typed}
+        if is_typed("lr"):
+            typed |= aliased
+        else:
+            aliased = {name for name in aliased if values[name] is None}
+        result |= dict.fromkeys(aliased, lr)
+    hidden = {f"{name}_at" for name in typed} - typed
+    return {name: None if name in hidden else value for name, value in result.items()}
 
 
 def note_settings_above_preset(context: click.Context) -> None:

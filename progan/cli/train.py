@@ -11,7 +11,7 @@ from metrics.options import LOWER_IS_BETTER, parse_metrics
 from progan import presets, run_directory
 from progan.cli.aliases import TRAIN_ALIASES, TRAIN_DIFFERENCES, explain_differences
 from progan.cli.processes import join_processes, start_processes
-from progan.cli.run_file import config_option, note_settings_above_preset
+from progan.cli.run_file import config_option, let_command_line_precede, note_settings_above_preset
 from progan.cli.train_help import TrainCommand, help_all_option, list_presets_option
 from progan.command import NETWORK, PATH, FiniteRange, device_option, exit_resumable_before_training
 from progan.config import Run, override, require_trained_weights_to_freeze
@@ -103,8 +103,7 @@ def main(device: str, gpus: int | None, lr: float | None, **values: Any) -> None
     them exit at once, with 130, SIGUSR1 with 75.
     """
     set_omp_passive()
-    if lr is not None:  # an alias for both
-        values |= {name: lr for name in ("g_lr", "d_lr") if values[name] is None}
+    values = let_command_line_precede(click.get_current_context(), values, lr)
     note_settings_above_preset(click.get_current_context())
     named = {
         field.name: values[field.name] for field in fields(TrainRequest) if field.name != "options"

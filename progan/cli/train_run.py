@@ -33,12 +33,7 @@ from progan.training.init_from import Transfer, apply_transfer, describe_transfe
 from progan.training.loop import TrainContext
 from progan.training.plan import describe_plan, list_dry_run_notes, list_startup_notes
 from progan.training.precision import require_precision
-from progan.training.resume import (
-    load_resumed_state,
-    require_resumable,
-    require_unfinished,
-    resume_settings,
-)
+from progan.training.resume import load_resumed_state, require_resumable, resume_settings
 from progan.training.run_length import format_end_message
 from progan.training.snapshot_metrics import Metric
 from progan.training.start import list_dataset_changes, require_batch_split, resolve_new_run
@@ -112,9 +107,8 @@ def resume_run(request: TrainRequest, members: TrainProcess) -> None:
     require_precision(run, device)
     with members.exclusive_lock(directory):
         if members.is_main:
-            state, notes = load_resumed_state(path, saved, run, device)
-            require_unfinished(directory, state, run, parse_metrics(run.output.metrics))
             metrics = prepare_metrics(run, dataset, device)
+            state, notes = load_resumed_state(path, saved, run, device, metrics)
             run_directory.save_config(directory, run)
         else:
             state, notes, metrics = create_state(run, device), [], {}
@@ -197,7 +191,9 @@ def _train_and_exit(training: Training, request: TrainRequest, members: TrainPro
             run=run, dataset=dataset, directory=directory, device=device, log=log,
             metrics=metrics, group=group,
         )  # fmt: skip
-        end = train_until_stopped(context, state, request.max_hours, members.local_size)
+        end = train_until_stopped(
+            context, state, request.max_hours, members.local_size, ends_process=True
+        )
     except OSError as error:
         error.filename = error.filename or str(directory)  # a failing write() names no path
         with suppress(OSError):  # the same disk

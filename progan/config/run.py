@@ -1,7 +1,7 @@
 """All settings of a run as one value, its JSON form, and that of older files."""
 
 import dataclasses
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ from progan.config.training import Augment, Data, Growth, Guard, LossConfig, Opt
 from progan.errors import UserError
 from progan.option_fields import (
     Section,
+    convert_python_value,
     list_option_fields,
     list_section_changes,
     option_field,
@@ -127,9 +128,13 @@ SECTIONS: dict[str, Any] = {
 }
 
 
+def _list_all_fields() -> list[dataclasses.Field[Any]]:
+    return [f for section in (Run, *SECTIONS.values()) for f in list_option_fields(section)]
+
+
 def override(run: Run, values: Mapping[str, Any]) -> Run:
     """Return `run` with some fields, named without their section, replaced."""
-    known = {f.name for section in (Run, *SECTIONS.values()) for f in list_option_fields(section)}
+    known = {field.name for field in _list_all_fields()}
     require_no_unknown(set(values) - known, "")
     nested = {}
     for name, section in SECTIONS.items():
@@ -137,6 +142,27 @@ def override(run: Run, values: Mapping[str, Any]) -> Run:
         nested[name] = dataclasses.replace(getattr(run, name), **own)
     own = {f.name: values[f.name] for f in list_option_fields(Run) if f.name in values}
     return dataclasses.replace(run, **own, **nested)
+
+
+def convert_python_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert settings that read well in Python to those of the fields, by name."""
+    fields = {
+        f.name: f for section in (Run, *SECTIONS.values()) for f in list_option_fields(section)
+    }
+    return {
+        name: convert_python_value(fields[name], value) if name in fields else value
+        for name, value in values.items()
+    }
+
+
+def require_settable(names: Iterable[str]) -> None:
+    """Raise UserError for a setting that follows from the dataset or the kind of start."""
+    derived = {field.name for field in _list_all_fields() if not field.metadata["option"]}
+    if fixed := sorted(derived & set(names)):
+        raise UserError(
+            f"{', '.join(fixed)} cannot be set: it follows from the dataset, or from how the run "
+            "begins. train.py --help-all lists the settings."
+        )
 
 
 def clear_tables_of_given(values: Mapping[str, Any]) -> dict[str, Any]:

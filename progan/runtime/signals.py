@@ -87,15 +87,19 @@ class StopSignal:
     Args:
         max_hours: Time after which `requested` is set without a signal.
         announce: Print a line when a signal is received.
+        ends_process: The process is about to end after this context: signals that are ignored at
+            its end stay so.
     """
 
-    def __init__(self, max_hours: float = math.inf, *, announce: bool = True) -> None:
+    def __init__(
+        self, max_hours: float = math.inf, *, announce: bool = True, ends_process: bool = False
+    ) -> None:
         self.reason = ""  # for the first request: the name of a signal, or OUT_OF_TIME
         self._deadline = time.monotonic() + 3600 * max_hours
         self._at_once = False
         self._signals = 0
         self._finished = False
-        self._announce = announce
+        self._announce, self._ends_process = announce, ends_process
         self._before: dict[signal.Signals, object] = {}
 
     @property
@@ -122,11 +126,13 @@ class StopSignal:
         trace: TracebackType | None,
     ) -> None:
         _entered.remove(self)
-        for number, handler in self._before.items() if not self._finished else ():
+        if self._finished and self._ends_process:
+            return
+        for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def ignore_signals(self) -> None:
-        """Ignore signals from now on, after this context too: the process is about to end."""
+        """Ignore signals to the end of this context: there is nothing left to stop."""
         self._finished = True
 
     @contextmanager

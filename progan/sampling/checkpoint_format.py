@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -121,14 +121,35 @@ def _checksum(content: Content) -> str:
     return hash_content({name: value for name, value in content.items() if name != "checksum"})
 
 
-def load_network_weights(path: Path) -> tuple[Run, int, dict[str, dict[str, Tensor]]]:
-    """Return settings, images_seen, and the state_dict of each network by name, on the CPU."""
+class TrainedWeights(NamedTuple):
+    """The networks of a state, on the CPU.
+
+    Attributes:
+        stage: The stage of the last step before the state was saved.
+        weights: The state_dict of each network, by name.
+    """
+
+    run: Run
+    images_seen: int
+    stage: schedule.Stage
+    weights: dict[str, dict[str, Tensor]]
+
+
+def load_network_weights(path: Path) -> TrainedWeights:
+    """Read the networks of a state; raises UserError as `read_checkpoint` does."""
     content = read_checkpoint(path)
     try:
-        run = from_dict(json.loads(content["config"]))
-        return run, int(content["images_seen"]), {name: dict(content[name]) for name in NETWORKS}
+        run, images_seen = from_dict(json.loads(content["config"])), int(content["images_seen"])
+        weights = {name: dict(content[name]) for name in NETWORKS}
+        return TrainedWeights(run, images_seen, _last_stage(content, run), weights)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedCheckpoint(path, NOT_WHOLE) from error
+
+
+def _last_stage(content: Content, run: Run) -> schedule.Stage:
+    return schedule.last_stage(
+        run.growth, run.network, int(content["images_seen"]), int(content["round_images_seen"])
+    )
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -148,7 +169,7 @@ def load_g_ema(path: Path, device: torch.device) -> Snapshot:
         generator = networks.build_generator(run.network).to(device)
         generator.load_state_dict(dict(content["average"]))
         images_seen = int(content["images_seen"])
-        stage = _last_stage(run, images_seen, int(content["round_images_seen"]))
+        stage = _last_stage(content, run)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         if is_out_of_memory(error):
             raise
@@ -162,23 +183,6 @@ def load_g_ema(path: Path, device: torch.device) -> Snapshot:
         label_names=label_names,
         untrained_classes=untrained_classes,
     )
-
-
-def _last_stage(run: Run, images_seen: int, round_images_seen: int) -> schedule.Stage:
-    """Return the stage of the last step before a state was saved.
-
-    At the end of a round, `schedule` would return the stage of the next one.
-    """
-    growth, network = run.growth, run.network
-    stage = schedule.stage_at(growth, network, round_images_seen)
-    if round_images_seen < images_seen or not images_seen:
-        return stage
-    for _ in range(2):  # batches may have another size in the round before
-        start = max(images_seen - schedule.images_per_round(growth, stage), 0)
-        stage = schedule.stage_at(growth, network, start)
-        if start + schedule.images_per_round(growth, stage) == images_seen:
-            return stage
-    return schedule.stage_at(growth, network, images_seen)
 
 
 def _classes(path: Path, run: Run) -> tuple[tuple[str, ...], tuple[int, ...]]:

@@ -323,10 +323,10 @@ def prepare_execution(
             steps=make_steps(split), shard=Shard(group.rank, group.size),
             local_processes=local_processes if device.type == "cpu" else 1,
         )  # fmt: skip
-        costs = preflight(kind)
-        log(costs_table(costs, run, kind, group.size))
-        expected = {each.level: each.seconds_per_image for each in costs}
-        seconds = total_seconds(costs)
+        if costs := preflight(kind):
+            log(costs_table(costs, run, kind, group.size))
+            expected = {each.level: each.seconds_per_image for each in costs}
+            seconds = total_seconds(costs)
     if note := cpu_note(run, device, seconds):
         log(note)
     how = choose_acceleration(run, device, group.size)

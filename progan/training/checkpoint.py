@@ -66,12 +66,19 @@ def write_state_and_delete_oldest(
         proceed: Called before each chunk; an exception from it cancels the write.
     """
     path = choose_state_path(directory, content["images_seen"])
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        _torch_save_raising_oserror(with_checksum(content), _Output(file, proceed))
+    overwrite_state(path, content, proceed)
     for old in state_files(directory)[:-keep]:
         if old != path:
             old.unlink()
     return path
+
+
+def overwrite_state(
+    path: Path, content: Content, proceed: Callable[[], None] = lambda: None
+) -> None:
+    """Write a checkpoint from `copy_to_cpu` atomically to a path, which may exist."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        _torch_save_raising_oserror(with_checksum(content), _Output(file, proceed))
 
 
 class LoadedState(NamedTuple):
@@ -158,13 +165,20 @@ def _build_state(content: Content, run: Run, device: torch.device) -> TrainState
         if type(value) is not type(getattr(state, name)) or value < 0:
             raise ValueError(f"{name} is {value!r}")
         setattr(state, name, value)
-    given = {AUGMENT_P} if run.augment.augment == "fixed" else set()
+    changed = _read_augment_p(content) not in (None, run.augment.augment_p)
+    given = {AUGMENT_P} if run.augment.augment == "fixed" or changed else set()
     for name in (state.controllers.keys() & content["dials"].keys()) - given:
         state.controllers[name].fill_(float(content["dials"][name]))
     for name, total in content["tally"]["sums"].items():
         state.stat_sums.sums[name] = total.to(device)
         state.stat_sums.counts[name] = int(content["tally"]["counts"][name])
     return state
+
+
+def _read_augment_p(content: Content) -> float | None:
+    """Return the --augment-p of the run that was saved; None if it had no such setting."""
+    value: float | None = json.loads(content["config"]).get("augment", {}).get("augment_p")
+    return value
 
 
 def _read_optimizer_name(content: Content) -> str:

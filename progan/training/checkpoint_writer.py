@@ -34,7 +34,7 @@ from progan.sampling.snapshot_file import (
     read_images_seen,
     save_network,
 )
-from progan.training.checkpoint import copy_to_cpu, write_state_and_delete_oldest
+from progan.training.checkpoint import copy_to_cpu, overwrite_state, write_state_and_delete_oldest
 from progan.training.state import TrainState
 
 WriteCard = Callable[[Path, Snapshot], None]  # gets a network file and its content
@@ -118,13 +118,15 @@ class CheckpointWriter:
         """
         self._background.wait()
         moments = {
-            path: found[0]
+            path: metadata[0]
             for path in list_states(self._directory)
-            if (found := read_metadata(path))
+            if (metadata := read_metadata(path))
         }
-        self._newest = self._find(state.images_seen, moments)
-        if self._newest:
-            self._saved_images_seen = state.images_seen
+        self._newest, self._saved_images_seen = None, -1
+        if found := self._find(state.images_seen, moments):
+            # The file has another number of rollbacks, which decides the order of the data.
+            overwrite_state(found.state, copy_to_cpu(state, self._run))
+            self._newest, self._saved_images_seen = found, state.images_seen
         elif state.images_seen:
             self._save(state, snapshot, 0.0, interim=True)
             self._background.wait()
@@ -157,9 +159,9 @@ class CheckpointWriter:
         content["seconds"] += seconds
         self._background.submit(partial(self._write, content, snapshot, interim))
 
-    def keep_best(self, metric: str) -> None:
-        """Keep the newest state as the best one by a metric, once it is written."""
-        self._background.submit(partial(self._keep_best, metric))
+    def keep_best(self, metric: str, images_seen: int) -> None:
+        """Keep the state of a moment as the best one by a metric, once it is written."""
+        self._background.submit(partial(self._keep_best, metric, images_seen))
         self._background.wait()
 
     def rewrite_cards(self, snapshot: Snapshot) -> None:
@@ -218,12 +220,16 @@ class CheckpointWriter:
             if self._write_card and read_images_seen(path) == snapshot.images_seen:
                 self._write_card(path, snapshot)
 
-    def _keep_best(self, metric: str) -> None:
-        for newest in list_states(self._directory)[-1:]:
-            best = self._directory / f"{BEST_STATE_PREFIX}{metric}{STATE_SUFFIX}"
-            with atomic_path(best) as temporary:
-                temporary.unlink()
-                _link_or_copy(newest, temporary)
+    def _keep_best(self, metric: str, images_seen: int) -> None:
+        best = self._directory / f"{BEST_STATE_PREFIX}{metric}{STATE_SUFFIX}"
+        for path in (*reversed(list_states(self._directory)), best):
+            if (found := read_metadata(path)) and found[0] == images_seen:
+                if path != best:
+                    with atomic_path(best) as temporary:
+                        temporary.unlink()
+                        _link_or_copy(path, temporary)
+                return
+        best.unlink(missing_ok=True)  # it belongs to another network than the best one
 
 
 def _remove_network_and_unedited_card(network: Path) -> None:

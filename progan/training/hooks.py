@@ -19,6 +19,7 @@ from progan.sampling.snapshot_file import Snapshot
 from progan.schedule import Stage
 from progan.training import sample_grids
 from progan.training.checkpoint_writer import CheckpointWriter
+from progan.training.optim import compute_lazy_correction
 from progan.training.progress import EtaEstimator, describe_stage, format_kimg
 from progan.training.state import TrainState
 from progan.training.state_sync import require_same_weights
@@ -108,30 +109,33 @@ def make_status_line_hook(run: Run, log: Log, eta: EtaEstimator, diagnosis: Live
     return hook
 
 
-def make_statistics_hook(stats: StatsLogger, diagnosis: LiveDiagnosis) -> Hook:
+def make_statistics_hook(run: Run, stats: StatsLogger, diagnosis: LiveDiagnosis) -> Hook:
     """Write all statistics to TensorBoard and stats.jsonl, and update the diagnosis."""
 
     def hook(state: TrainState, tick: Tick) -> None:
-        values = collect_tick_statistics(state, tick)
+        values = collect_tick_statistics(run, state, tick)
         stats.log_statistics(values, state.images_seen)
         diagnosis.add({"images_seen": state.images_seen, **values})
 
     return hook
 
 
-def make_callback_hook(callbacks: Sequence[Callback]) -> Hook:
+def make_callback_hook(run: Run, callbacks: Sequence[Callback], writer: CheckpointWriter) -> Hook:
     """Call functions of the user with the statistics of each tick, once all files are written."""
 
     def hook(state: TrainState, tick: Tick) -> None:
+        if callbacks:
+            writer.finish()
         for callback in callbacks:
-            callback(collect_tick_statistics(state, tick))
+            callback(collect_tick_statistics(run, state, tick))
 
     return hook
 
 
-def collect_tick_statistics(state: TrainState, tick: Tick) -> dict[str, float]:
+def collect_tick_statistics(run: Run, state: TrainState, tick: Tick) -> dict[str, float]:
     """Return all statistics of a tick by their names in files."""
     stage = tick.stage
+    d_lr = stage.d_lr * compute_lazy_correction(run.objective)  # that of the optimizer
     return {
         **tick.means,
         "progress/kimg": state.kimg,
@@ -143,7 +147,7 @@ def collect_tick_statistics(state: TrainState, tick: Tick) -> dict[str, float]:
         "schedule/resolution": stage.resolution,
         "schedule/batch": stage.batch,
         "learning-rate/generator": stage.g_lr,
-        "learning-rate/critic": stage.d_lr,
+        "learning-rate/critic": d_lr,
         "speed/images-per-second": tick.images_per_second,
         "speed/data-wait-percent": 100 * tick.data_wait,
         "memory/peak-gib": tick.memory_bytes / 2**30,

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from progan import run_directory
-from progan.config import clear_tables_of_given, require_trained_weights_to_freeze
+from progan.config import (
+    clear_tables_of_given,
+    convert_python_values,
+    require_settable,
+    require_trained_weights_to_freeze,
+)
 from progan.data.loader import compute_cache_budget_bytes
 from progan.errors import UserError
 from progan.runtime.devices import choose_device, set_precision, use_device
@@ -35,7 +40,10 @@ def train(
     settings: Mapping[str, Any],
 ) -> Path:
     """Train a new run, and return its directory; see `progan.train`."""
-    settings = clear_tables_of_given(settings)
+    require_settable(settings)
+    if max_hours is not None and not max_hours > 0:
+        raise UserError(f"max_hours must be more than 0, not {max_hours}.")
+    settings = clear_tables_of_given(convert_python_values(settings))
     run, dataset, _ = resolve_new_run(preset, data, None, settings)
     assert dataset is not None
     require_trained_weights_to_freeze(run)
@@ -62,18 +70,28 @@ def train(
 
 
 def train_until_stopped(
-    context: TrainContext, state: TrainState, max_hours: float | None, local_processes: int = 1
+    context: TrainContext,
+    state: TrainState,
+    max_hours: float | None,
+    local_processes: int = 1,
+    *,
+    ends_process: bool = False,
 ) -> End:
     """Train to the end of a run, a signal or the time limit, in the fastest way of the machine.
 
     Args:
         context: Its `interrupts`, `steps`, `expected` and `device_data_bytes` are set here.
         local_processes: Processes that share this machine.
+        ends_process: The process is about to end, and may ignore signals afterwards.
     """
     run, device, group = context.run, context.device, context.group
     with use_device(device):
         execution = prepare_execution(run, state, device, context.log, group, local_processes)
-        with StopSignal(max_hours or math.inf, announce=group.is_main) as interrupts:
+        with StopSignal(
+            math.inf if max_hours is None else max_hours,
+            announce=group.is_main,
+            ends_process=ends_process,
+        ) as interrupts:
             prepared = dataclasses.replace(
                 context, interrupts=interrupts, steps=execution.steps, expected=execution.expected,
                 device_data_bytes=compute_cache_budget_bytes(run.device_data_gib, device),

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from progan import run_directory, schedule
+from progan import run_directory
 from progan.config import Network, Run
 from progan.errors import UserError
 from progan.interop.load import import_foreign, load_network_or_explain
@@ -95,7 +95,7 @@ def load_init_source(path: Path) -> InitSource:
 
 
 def _load_from_state(path: Path) -> InitSource:
-    run, images_seen, weights = load_network_weights(path)
+    run, images_seen, stage, weights = load_network_weights(path)
     for role, network in meta_networks(run.network).items():
         try:
             network.load_state_dict(weights[role], assign=True)
@@ -104,7 +104,6 @@ def _load_from_state(path: Path) -> InitSource:
                 f"{path} is damaged: its {role} is not the one that its settings "
                 "describe. Name another state of the run."
             ) from error
-    stage = schedule.stage_at(run.growth, run.network, images_seen)
     return InitSource(
         path=path, network=run.network, weights=weights, level=stage.level, alpha=stage.alpha,
         images_seen=images_seen, run=run,

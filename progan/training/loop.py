@@ -34,7 +34,7 @@ from progan.training.hooks import Callback, Hook, LiveDiagnosis, Tick, build_sna
 from progan.training.model_cards import ModelCardWriter, describe_machine, describe_training_data
 from progan.training.optim import compute_lazy_correction, enter_phase
 from progan.training.progress import Progress
-from progan.training.snapshot_metrics import Metric, SnapshotMetrics
+from progan.training.snapshot_metrics import Metric, SnapshotMetrics, list_unmeasured_metrics
 from progan.training.state import TrainState
 from progan.training.stats_logger import StatsLogger, describe_missing_ticks
 from progan.training.step import EAGER_STEPS, Steps
@@ -136,7 +136,9 @@ def roll_back_or_give_up(
     may_continue = services.guard.roll_back(state, diverged)
     saved, run = None, context.run
     if services.writer:
-        stage = schedule.stage_at(run.growth, run.network, max(state.images_seen - 1, 0))
+        stage = schedule.last_stage(
+            run.growth, run.network, state.images_seen, state.round_images_seen
+        )
         snapshot = build_snapshot(state, stage, context.dataset)
         for line in services.writer.roll_back_to(state, snapshot):
             context.log(line)
@@ -176,11 +178,11 @@ def build_hooks(
     measure.catch_up(state)
     diagnosis = LiveDiagnosis(run, directory, stats, log)
     return [
-        hooks.make_statistics_hook(stats, diagnosis),
+        hooks.make_statistics_hook(run, stats, diagnosis),
         hooks.make_status_line_hook(run, log, progress.eta, diagnosis),
         hooks.make_sample_grid_hook(run, directory, stats, context.dataset),
         hooks.make_snapshot_hook(run, writer, context.dataset, measure),
-        hooks.make_callback_hook(context.callbacks),
+        hooks.make_callback_hook(run, context.callbacks, writer),
     ], writer
 
 
@@ -225,6 +227,9 @@ def train_rounds(
             services.guard.mark_good(state)
             stats.restart()
             services.progress.restart(state.images_seen)
+            # A signal may have cut the metrics short: nothing more is trained, so that a resumed
+            # run begins with them.
+            stopping = services.interrupts.requested
         if writer and (due or stopping and not done):
             snapshot = build_snapshot(state, stage, context.dataset)
             writer.save_interim(state, snapshot, stats.seconds)
@@ -232,8 +237,10 @@ def train_rounds(
             return False
         if writer:
             writer.check()
-    # The last metrics may be incomplete.
-    return not (services.interrupts.requested and context.metrics)
+    return not (
+        services.interrupts.requested
+        and list_unmeasured_metrics(context.directory, context.metrics, state.images_seen)
+    )
 
 
 def train_round(

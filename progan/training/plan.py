@@ -14,6 +14,7 @@ from progan.runtime.text import format_count, format_table
 from progan.runtime.torch_settings import set_cpu_threads
 from progan.training.gradients import largest_micro_batch
 from progan.training.memory import count_parameters, estimate_step_bytes
+from progan.training.optim import compute_lazy_correction
 from progan.training.precision import format_precision_note
 from progan.training.preflight import cpu_note, estimate_seconds, is_gpu_preset_on_cpu
 from progan.training.progress import format_resolution
@@ -53,9 +54,10 @@ def describe_plan(run: Run) -> str:
 def _format_phase_row(run: Run, number: int, phase: schedule.Phase) -> tuple[str, ...]:
     stage = phase.stage
     gmac = multiply_adds(run.network, stage.level) / 1e9
+    d_lr = stage.d_lr * compute_lazy_correction(run.objective)
     return (
         str(number), format_resolution(stage, run.network), f"{phase.start_kimg:g}",
-        f"{phase.end_kimg:g}", str(stage.batch), f"{stage.g_lr:g}", f"{stage.d_lr:g}",
+        f"{phase.end_kimg:g}", str(stage.batch), f"{stage.g_lr:g}", f"{d_lr:g}",
         f"{gmac:.3g}",
         format_bytes(
             estimate_step_bytes(run, stage, micro_batch=largest_micro_batch(run, stage.batch)),

@@ -109,6 +109,8 @@ class Preflight:
             how: 'step': one real step each; 'estimate'.
         """
         stages = demanding_stages(self.run, self.state.images_seen)
+        if not stages:  # only metrics are missing
+            return []
         with preserve_state(self.state, self.run):
             costs = self._measure(stages) if how == "step" else self._estimate(stages)
         devices.reset_peak_memory(self.device)
@@ -202,6 +204,10 @@ class Preflight:
 def demanding_stages(run: Run, images_seen: int) -> dict[int, Stage]:
     """Return the most demanding stage of each level to come: its fade-in."""
     stages: dict[int, Stage] = {}
+    if images_seen < run.growth.total_kimg * 1000:
+        # The first round may be of a level that has no phase, with --training-kimg 0.
+        stage = schedule.stage_at(run.growth, run.network, images_seen)
+        stages[stage.level] = stage
     for phase in schedule.iterate_phases(run.growth, run.network):
         if phase.end_kimg * 1000 > images_seen:
             stages.setdefault(phase.stage.level, phase.stage)

@@ -33,7 +33,7 @@ from progan.runtime.weights_file import is_weights_file
 from progan.sampling.checkpoint_format import is_checkpoint, read_metadata
 from progan.sampling.snapshot_file import PREFIX, SUFFIX, read_images_seen
 from progan.training import state as states
-from progan.training.checkpoint import load_newest, load_state
+from progan.training.checkpoint import LoadedState, load_newest, load_state
 from progan.training.snapshot_metrics import list_unmeasured_metrics
 from progan.training.start import fit_to_dataset, require_same_image_shape
 from progan.training.state import TrainState
@@ -72,7 +72,7 @@ def resume_settings(
 
 
 def load_resumed_state(
-    path: Path, saved: Run, run: Run, device: torch.device
+    path: Path, saved: Run, run: Run, device: torch.device, metrics: Iterable[str] = ()
 ) -> tuple[TrainState, list[str]]:
     """Load the state to resume from; return it with lines for the log.
 
@@ -83,10 +83,12 @@ def load_resumed_state(
         path: The directory of the run, or a state file.
         saved: The settings in config.json, to be compared with those in the state file.
         run: The settings of the resumed run.
+        metrics: Names of the metrics to be measured.
 
     Raises:
-        UserError: The file, or every state of the directory, is damaged or does not fit, or the
-            directory has none although the run was trained.
+        UserError: The file, or every state of the directory, is damaged or does not fit, the
+            directory has none although the run was trained, or there is nothing left to train or
+            to measure. No state was renamed then.
     """
     if path.is_dir() and not state_files(path):
         require_untrained(path, saved)
@@ -95,19 +97,20 @@ def load_resumed_state(
             (path / FIRST_STATE_MARKER).touch()
     remove_partials(path if path.is_dir() else path.parent)
     if path.is_file():
-        state, file, notes = load_state(path, run, device), path, []
+        state, file, damaged = LoadedState(load_state(path, run, device), path, {})
     elif files := state_files(path):
         state, file, damaged = load_newest(files, run, device)
-        notes = [
-            _quarantine_and_explain(
-                each, "damaged", f"{error.what}. Resuming from {file.name} instead."
-            )
-            for each, error in damaged.items()
-        ]
     else:
         return states.create_state(run, device), [
             "No training state was saved yet: starting from the beginning."
         ]
+    require_unfinished(file.parent, state, run, metrics)
+    notes = [
+        _quarantine_and_explain(
+            each, "damaged", f"{error.what}. Resuming from {file.name} instead."
+        )
+        for each, error in damaged.items()
+    ]
     notes += [
         _quarantine_and_explain(each, "superseded", f"{each} is newer than {file.name}.")
         for each in state_files(file.parent)

@@ -68,6 +68,8 @@ class SnapshotMetrics:
 
         With metrics its cards are rewritten in any case, since they may be incomplete.
         """
+        for name, metric in self.metrics.items():
+            self._keep_earlier_best(name, metric, state)
         missing = list_unmeasured_metrics(self.directory, self.metrics, state.images_seen)
         for path in self.directory.glob(f"{PREFIX}*[0-9]{SUFFIX}") if self.metrics else ():
             if read_images_seen(path) == state.images_seen:
@@ -110,11 +112,25 @@ class SnapshotMetrics:
         if column and line is min([*earlier, line], key=lambda line: line["values"][column]):
             best = self.directory / f"{BEST_PREFIX}{name}{SUFFIX}"
             save_network(best, snapshot)
-            self.writer.keep_best(name)
+            self.writer.keep_best(name, snapshot.images_seen)
             self.log(f"The best {column} so far: {best.name}")
         # Last: a metric with a line is not computed again after a crash.
         append_text(path, json.dumps(line) + "\n")
         plot_metric(path.with_suffix(".png"), name, [*earlier, line])
+
+    def _keep_earlier_best(self, name: str, metric: Metric, state: TrainState) -> None:
+        """Keep the best snapshot of a run that was measured before --best was given."""
+        best = self.directory / f"{BEST_PREFIX}{name}{SUFFIX}"
+        earlier = _read_training_lines(_metric_path(self.directory, name))
+        if not metric.best_column or best.is_file() or not earlier:
+            return
+        moment = min(earlier, key=lambda line: line["values"][metric.best_column])["images_seen"]
+        for path in self.directory.glob(f"{PREFIX}*[0-9]{SUFFIX}"):
+            if read_images_seen(path) == moment:
+                save_network(best, load_network(path, next(state.g_ema.parameters()).device))
+                self.writer.keep_best(name, moment)
+                self.log(f"The best {metric.best_column} so far: {best.name}, of {path.name}")
+                return
 
 
 def list_unmeasured_metrics(directory: Path, names: Iterable[str], images_seen: int) -> list[str]:

@@ -155,6 +155,9 @@ def list_dataset_changes(saved: Run, run: Run) -> list[str]:
 def require_batch_split(run: Run, count: int) -> None:
     """Raise UserError unless every batch can be split among `count` processes, and into
     --micro-batch."""
-    stages = [phase.stage for phase in schedule.iterate_phases(run.growth, run.network)]
+    # The first round may be of a level that has no phase, with --training-kimg 0.
+    first = schedule.stage_at(run.growth, run.network, 0)
+    phases = schedule.iterate_phases(run.growth, run.network)
+    stages = [first, *(phase.stage for phase in phases)]
     require_splittable(run, {stage.resolution: stage.batch for stage in stages}, count)
     require_micro_batch(run, {stage.level: stage.batch // count for stage in stages})

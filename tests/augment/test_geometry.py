@@ -86,3 +86,11 @@ def test_untouched_images_stay_bit_by_bit() -> None:
     found = transform_geometry(images, torch.tensor(0.2), draws, ALL)
     assert 10 < touched.sum() < 35
     assert torch.equal((found != images).flatten(1).any(dim=1), touched)
+
+
+@pytest.mark.parametrize("numbers", [(1.0, 0.5), (0.5, 1.0)])
+def test_shifts_are_parts_of_the_side_that_they_go_along(numbers: tuple[float, float]) -> None:
+    """Of images that are not square: an eighth of the width to the right, of the height down."""
+    after = transform_geometry(spot(32, 64, 4, 2), ONE, chosen(shift=numbers), ALL)
+    right, down = (2 * number - 1 for number in numbers)
+    assert moments(after)[:2] == pytest.approx((4 + right * 8, 2 + down * 4), rel=0.02, abs=0.01)

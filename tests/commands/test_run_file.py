@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from progan.cli.train import main
 from progan.config import list_values, override, to_dict
 from progan.presets import preset
-from tests.builders import message
+from tests.builders import message, noise_dataset
 
 FLAT = """
 preset: cpu
@@ -39,7 +39,7 @@ def test_yaml_names_options_and_the_command_line_takes_precedence(tmp_path: Path
     file = tmp_path / "run.yaml"
     file.write_text(FLAT)
     found = settings("--config", file, "--total-kimg", 60)
-    assert (found["preset"], found["total_kimg"], found["mirror"]) == ("cpu", "60", "true")
+    assert (found["preset"], found["total_kimg"], found["mirror"]) == ('"cpu"', "60", "true")
     assert (found["batch_at"], found["augment_kinds"]) == ('"8:32,16:16"', '"flip,rotate"')
     assert found["g_lr"] == str(list_values(preset("cpu"))["g_lr"])
 
@@ -126,3 +126,24 @@ def test_a_preset_beside_a_file_of_settings_is_noted(tmp_path: Path) -> None:
     note = "The file of --config sets 2 options, which precede those of --preset cpu."
     assert note in train("--config", file, "--preset", "cpu", "--dry-run").output
     assert "precede" not in train("--config", file, "--dry-run").output
+
+
+def test_the_command_line_precedes_tables_and_rates_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    rates = {"g_lr": 0.01, "d_lr": 0.02, "g_lr_at": {"8": 0.5}, "batch_at": {"8": 32}}
+    file.write_text(json.dumps({"preset": "cpu", **rates}))
+    found = settings("--config", file, "--lr", 0.0005, "--batch", 4)
+    assert (found["g_lr"], found["d_lr"], found["g_lr_at"]) == ("0.0005", "0.0005", '"none"')
+    assert (found["batch"], found["batch_at"]) == ("4", '"none"')
+    found = settings("--config", file, "--lr", 0.0005, "--d-lr", 0.003, "--batch-at", "16:8")
+    assert (found["g_lr"], found["d_lr"], found["batch_at"]) == ("0.0005", "0.003", '"16:8"')
+    found = settings("--config", file)
+    assert (found["g_lr"], found["d_lr"], found["g_lr_at"]) == ("0.01", "0.02", '"8:0.5"')
+
+
+@pytest.mark.parametrize("name", ["faces #2", "a: b", "été"])
+def test_names_of_datasets_are_read_again(name: str, tmp_path: Path) -> None:
+    yaml = pytest.importorskip("yaml")
+    data = noise_dataset(tmp_path / name).path
+    printed = train("--data", data, "--preset", "demo", "--print-config").output
+    assert yaml.safe_load(printed)["data"] == str(data.resolve())

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -517,3 +518,72 @@ def test_half_precision_goes_on_exactly_and_what_cannot_be_compiled_says_so(
     assert_same_state(*ends)
     tensors = weights(ends[0]).values()
     assert {x.dtype for x in tensors if x.is_floating_point()} == {torch.float32}
+
+
+def stop_in_metric(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Send SIGTERM in the middle of the n-th measurement."""
+    from metrics import measure
+
+    real, calls = measure.make_snapshot_metric, []
+
+    def make(*words: object) -> object:
+        compute = real(*words)
+
+        def interrupted(snapshot: object) -> object:
+            calls.append(snapshot)
+            if len(calls) == number:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return compute(snapshot)
+
+        return interrupted
+
+    monkeypatch.setattr(measure, "make_snapshot_metric", make)
+
+
+METRICS = ("--metrics", "swd16", "--snapshot-ticks", 1)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_metrics_that_a_signal_cut_short_are_measured_by_the_resumed_run(
+    number: int, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the last snapshot, too, with the default preflight."""
+    words = [*tiny_options(total_kimg=0.7, tick_kimg=0.256), "--preflight", "auto", *METRICS]
+    with monkeypatch.context() as patch:
+        stop_in_metric(patch, number)
+        stopped = train("--data", data, "--outdir", tmp_path, "--preset", "demo", *words)
+    assert stopped.exit_code == 75 and "Stopped by SIGTERM" in stopped.output
+    run = next(tmp_path.iterdir())
+    resumed = train("--resume", run)
+    assert resumed.exit_code == 0, resumed.output
+    lines = [json.loads(line) for line in (run / "metric-swd16.jsonl").read_text().splitlines()]
+    assert [line["images_seen"] for line in lines] == [256, 512, 768]
+
+
+def test_a_time_limit_that_passes_in_the_last_metric_stops_nothing(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from progan.runtime.signals import OUT_OF_TIME, StopSignal
+    from progan.training.snapshot_metrics import SnapshotMetrics
+
+    real = SnapshotMetrics._compute
+
+    def compute(self: SnapshotMetrics, *words: object) -> None:
+        real(self, *words)  # type: ignore[arg-type]
+        self.interrupts.reason = OUT_OF_TIME
+
+    assert StopSignal().reason == ""
+    monkeypatch.setattr(SnapshotMetrics, "_compute", compute)
+    words = [*tiny_options(total_kimg=0.2), *METRICS]
+    done = train("--data", data, "--outdir", tmp_path, "--preset", "demo", *words)
+    assert done.exit_code == 0 and "Stopped by" not in done.output
+
+
+def test_a_level_without_a_phase_has_a_batch_that_must_fit(data: Path, tmp_path: Path) -> None:
+    """Its first round is trained with --training-kimg 0."""
+    words = tiny_options(training_kimg=0, transition_kimg=0.5, batch_at="4:6", micro_batch=4)
+    result = train("--data", data, "--outdir", tmp_path, *words, "--stddev-group", 6)
+    assert result.exit_code == 1
+    assert "--micro-batch 4 is too small for the batch of 6 images at resolution 4" in (
+        message(result)
+    )

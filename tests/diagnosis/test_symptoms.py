@@ -321,3 +321,51 @@ def test_every_objective_has_a_scale() -> None:
         item for item in LossConfig.__dataclass_fields__.values() if item.name == "objective"
     )
     assert set(LOSS_SCALES) == set(field.metadata["choices"])
+
+
+@pytest.mark.parametrize(
+    ("statistic", "objective", "calm", "ill", "name"),
+    [
+        ("gradient__critic_weights", "wgan", 29.0, 31.0, "exploding gradients"),
+        ("gradient__generator_weights", "gan", 0.011, 0.009, "vanishing gradients"),
+        ("speed__data_wait_percent", "gan", 9.9, 10.1, "data starvation"),
+        ("overfitting__held_out", "r1", 0.05, -0.05, "overfitting D"),
+        ("scores__real", "wgan-gp", -1.05, -1.15, "diverging D"),
+        ("diversity__nearest", "gan", 0.46, 0.44, "mode collapse"),
+    ],
+)
+def test_limits_are_where_the_docs_have_them(
+    statistic: str, objective: str, calm: float, ill: float, name: str
+) -> None:
+    """The usual values are those of `synthetic.GOOD`: norms of 1, fakes of score -1, 0.9 apart."""
+    for value, expected in ((calm, "ok"), (ill, name)):
+        each = steps(
+            LENGTH, **{statistic: after(ILL_FROM + 100, value, steps(1)[0][key(statistic)])}
+        )
+        assert diagnose(history(each, 16, objective)).name == expected, value
+
+
+def key(statistic: str) -> str:
+    return statistic.replace("__", "/").replace("_", "-")
+
+
+@pytest.mark.parametrize(("norm", "name"), [(9.9, "ok"), (10.1, "fade-in shock")])
+def test_a_fade_may_raise_gradients_tenfold(norm: float, name: str) -> None:
+    each = steps(
+        LENGTH,
+        schedule__resolution=after(600, 64.0, 32.0),
+        schedule__alpha=after(600, 0.3, 1.0),
+        gradient__generator_weights=after(600, norm, 1.0),
+    )
+    assert diagnose(history(each, 16, "wgan-gp")).name == name
+
+
+@pytest.mark.parametrize(("nearest", "name"), [(0.46, "ok"), (0.44, "fade-in shock")])
+def test_a_fade_may_halve_the_diversity(nearest: float, name: str) -> None:
+    each = steps(
+        LENGTH,
+        schedule__resolution=after(600, 64.0, 32.0),
+        schedule__alpha=after(600, 0.3, 1.0),
+        diversity__nearest=after(600, nearest, 0.9),
+    )
+    assert diagnose(history(each, 16, "wgan-gp")).name == name

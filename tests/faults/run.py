@@ -101,7 +101,7 @@ def first_failure(tests: list[str], project: Path) -> str:
     if ended.returncode not in (0, 1, 2):
         raise click.ClickException(f"pytest failed: {ended.stdout[-2000:]}{ended.stderr[-2000:]}")
     names = [line for line in ended.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return names[0].split(" ")[1] if names else ""
+    return names[0].split(" ", 1)[1].partition(" - ")[0] if names else ""
 
 
 def format_table(results: list[Result]) -> str:

@@ -168,3 +168,16 @@ def test_where_every_moment_is_good_the_first_signal_is_an_order() -> None:
         assert interrupts.requested
         with pytest.raises(KeyboardInterrupt), interrupts.interrupt_immediately():
             raise AssertionError("it was requested before")
+
+
+@pytest.mark.parametrize("ends_process", [False, True])
+def test_handlers_come_back_unless_the_process_ends(ends_process: bool) -> None:
+    """A script that calls progan.train goes on; of a command, nothing but its end is left."""
+    outside = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with StopSignal(ends_process=ends_process) as interrupts:
+        interrupts.ignore_signals()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert not interrupts.requested
+    restored = signal.getsignal(signal.SIGTERM) == signal.default_int_handler
+    signal.signal(signal.SIGTERM, outside)
+    assert restored != ends_process

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from progan.api import TrainedGenerator
+from progan.images import to_pixels
+from progan.sampling import truncation
 from progan.sampling.latents import LatentBatch, seed_latents
 from progan.sampling.truncation import find_centres, truncate, truncate_batch
 from tests.builders import tiny_snapshot
@@ -73,3 +75,22 @@ def test_the_centre_is_found_at_a_low_resolution_too() -> None:
     snapshot = tiny_snapshot()
     lower = replace(snapshot, level=2)
     assert find_centres(lower, torch.zeros(1, 0)).shape == (snapshot.generator.config.latent_size,)
+
+
+@pytest.mark.parametrize("level", [4, 3])
+def test_the_centre_is_the_mean_direction_of_the_most_typical_tenth(
+    level: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 1024 fixed latents; images of higher resolutions are compared at a lower one."""
+    monkeypatch.setattr(truncation, "MAX_CENTRE_LEVEL", level)
+    snapshot = tiny_snapshot(("3", "7"), alpha=0.5)
+    latents = seed_latents(range(2**31, 2**31 + 1024), snapshot.generator.config.latent_size)
+    label = torch.tensor([0.0, 1.0])
+    alpha = torch.tensor(0.5) if level == 4 else None
+    images = snapshot.generator(latents, label.expand(1024, -1), level, alpha)
+    pixels = to_pixels(images).reshape(1024, -1).astype(float)
+    distances = np.square(pixels - pixels.mean(axis=0)).sum(axis=1)
+    typical = latents.numpy()[np.argsort(distances)[:102]].astype(float)
+    expected = (typical / np.linalg.norm(typical, axis=1, keepdims=True)).mean(axis=0)
+    expected /= np.linalg.norm(expected)
+    np.testing.assert_allclose(find_centres(snapshot, label[None])[0], expected, atol=1e-5)

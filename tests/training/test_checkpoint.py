@@ -292,13 +292,16 @@ def test_broken_controllers_are_refused(tmp_path: Path, controllers: object) -> 
         checkpoint.load_state(path, run, CPU)
 
 
-def test_a_fixed_probability_of_augmentation_is_that_of_the_run(tmp_path: Path) -> None:
-    """--resume --augment-p 0.6 applies; of an adaptive one, the file has the present value."""
+def test_a_probability_of_augmentation_that_changes_applies(tmp_path: Path) -> None:
+    """--resume --augment-p 0.6; unless it changes, an adaptive one has the value of the file."""
     saved = tiny_run(augment="adaptive", augment_p=0.3)
-    path = checkpoint.save_state_and_delete_oldest(tmp_path, state.create_state(saved, CPU), saved)
-    for kind, expected in (("fixed", 0.6), ("adaptive", 0.3)):
-        run = tiny_run(augment=kind, augment_p=0.6)
-        loaded = checkpoint.load_state(path, run, CPU)
+    live = state.create_state(saved, CPU)
+    live.controllers["augmentation"].fill_(0.45)
+    path = checkpoint.save_state_and_delete_oldest(tmp_path, live, saved)
+    for kind, p, expected in (
+        ("fixed", 0.6, 0.6), ("fixed", 0.3, 0.3), ("adaptive", 0.6, 0.6), ("adaptive", 0.3, 0.45),
+    ):  # fmt: skip
+        loaded = checkpoint.load_state(path, tiny_run(augment=kind, augment_p=p), CPU)
         assert loaded.controllers["augmentation"].item() == pytest.approx(expected)
 
 

@@ -181,7 +181,7 @@ def test_the_state_of_the_best_network_outlives_its_successors(tmp_path: Path) -
         for images_seen in (1000, 2000, 3000, 4000, 5000):
             save(writer, born(images_seen))
             if images_seen in (1000, 2000):
-                writer.keep_best("swd")
+                writer.keep_best("swd", images_seen)
     names = sorted(path.name for path in tmp_path.glob("state-*"))
     assert names == ["state-000004.pt", "state-000005.pt", "state-best-swd.pt"]
     assert checkpoint.load_state(tmp_path / "state-best-swd.pt", RUN, CPU).images_seen == 2000
@@ -195,7 +195,7 @@ def test_a_disk_without_links_gets_a_copy(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "link", refuse)
     with CheckpointWriter(tmp_path, RUN) as writer:
         save(writer, born(1000))
-        writer.keep_best("swd")
+        writer.keep_best("swd", 1000)
     best = tmp_path / "state-best-swd.pt"
     assert best.read_bytes() == list_states(tmp_path)[0].read_bytes()
 
@@ -210,3 +210,37 @@ def test_an_impatient_end_leaves_nothing_half_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob(".*")] == [".first-state-unfinished"] * unfinished
     for path in list_states(tmp_path):
         assert checkpoint.load_state(path, RUN, CPU).images_seen == 1000
+
+
+def test_a_state_that_a_rollback_finds_on_disk_gets_its_number_of_rollbacks(tmp_path: Path) -> None:
+    """A resumed run would repeat the orders of the data that diverged before."""
+    with CheckpointWriter(tmp_path, RUN) as writer:
+        save(writer, born(1000))
+        again = born(1000)
+        again.rollbacks = 2
+        assert writer.roll_back_to(again, snapshot_of(again)) == []
+    (state,) = list_states(tmp_path)
+    assert checkpoint.load_state(state, RUN, CPU).rollbacks == 2
+
+
+def test_after_a_rollback_to_the_start_every_moment_is_to_be_saved(tmp_path: Path) -> None:
+    with CheckpointWriter(tmp_path, RUN) as writer:
+        writer.save_interim(born(1000), snapshot_of(born(1000)))
+        writer.roll_back_to(born(0), snapshot_of(born(0)))
+        assert list_states(tmp_path) == []
+        writer.save_interim(born(1000), snapshot_of(born(1000)))
+    assert len(list_states(tmp_path)) == 1
+
+
+def test_the_best_state_is_of_the_moment_of_the_best_network(tmp_path: Path) -> None:
+    with CheckpointWriter(tmp_path, RUN) as writer:
+        for images_seen in (1000, 2000):
+            save(writer, born(images_seen))
+        writer.keep_best("swd", 1000)
+        best = tmp_path / "state-best-swd.pt"
+        assert checkpoint.load_state(best, RUN, CPU).images_seen == 1000
+        list_states(tmp_path)[0].unlink()
+        writer.keep_best("swd", 1000)  # it is the best one itself
+        assert checkpoint.load_state(best, RUN, CPU).images_seen == 1000
+        writer.keep_best("swd", 500)  # its state is gone
+        assert not best.exists()

@@ -275,3 +275,13 @@ def test_the_device_is_looked_at_every_few_rounds_only(tmp_path: Path) -> None:
     assert len(looks) == 2
     watch.check(live, None, Meter(), now=True)  # type: ignore[arg-type]
     assert len(looks) == 3
+
+
+def test_the_time_of_what_is_undone_was_spent(tmp_path: Path) -> None:
+    run = tiny_run()
+    live = state.create_state(run, CPU)
+    live.seconds = 2.0
+    process = Guard(run, live, tmp_path, Log(tmp_path / "log.txt"), writes=False)
+    stage = schedule.stage_at(run.growth, run.network, 0)
+    process.roll_back(live, TrainingDiverged("loss is nan", stage, {}, seconds=1.5))
+    assert live.seconds == 3.5

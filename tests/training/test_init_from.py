@@ -38,7 +38,7 @@ LATENTS = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
 def trained(run: Run, images_seen: int = END) -> TrainState:
     """A state whose three networks all differ, as after some training."""
     state = create_state(run, CPU)
-    state.images_seen = images_seen
+    state.images_seen = state.round_images_seen = images_seen
     for number, network in enumerate((state.generator, state.discriminator, state.g_ema)):
         chance = torch.Generator().manual_seed(number)
         for weight in network.state_dict().values():
@@ -396,3 +396,13 @@ class TestFiles:
             torch.save(with_checksum(content | {part: wrong}), path)
             with pytest.raises(UserError, match=f"damaged: its {part}|not a whole"):
                 load_init_source(path)
+
+
+def test_the_last_level_of_a_state_is_the_one_that_was_trained_last(tmp_path: Path) -> None:
+    """Without fades, the next round of a state may be of a level whose layers are random."""
+    run = tiny_run(training_kimg=0.128, transition_kimg=0, total_kimg=0.384, batch=64)
+    state = create_state(run, CPU)
+    state.images_seen = state.round_images_seen = 256
+    path = save_state_and_delete_oldest(tmp_path, state, run)
+    source = load_init_source(path)
+    assert (source.level, source.alpha) == (3, 1.0)

@@ -221,3 +221,16 @@ def test_a_micro_batch_that_breaks_groups_is_refused() -> None:
     require_micro_batch(tiny_run(stddev_group=4, micro_batch=4), {4: 8})
     with pytest.raises(UserError, match="--d-norm batch"):
         require_micro_batch(tiny_run(d_norm="batch", micro_batch=4), {4: 8})
+
+
+def test_every_micro_batch_has_a_mask_of_its_own() -> None:
+    """Dropout is drawn for each part; equal masks would drop the same features of all of them."""
+    run = tiny_run(**(COMMON | dict(dropout=0.5)))
+    state, masks = born(run), []
+    state.discriminator.blocks["4x4"].dropout.register_forward_hook(
+        lambda layer, arguments, out: masks.append((out == 0).flatten().tolist())
+    )
+    iterations(run, state, 1, in_parts(run, 4))
+    # D sees reals, fakes and points between them of each of two parts, G's step fakes.
+    assert len(masks) == 2 * 3 + 2
+    assert len(set(map(tuple, masks))) == len(masks)

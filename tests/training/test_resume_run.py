@@ -138,3 +138,10 @@ def test_the_last_round_counts_until_its_last_step(tmp_path: Path) -> None:
     state = create_state(run, CPU)
     state.images_seen, state.round_images_seen = 7488, 7424
     require_unfinished(tmp_path, state, run, [])
+
+
+def test_a_run_that_cannot_be_resumed_keeps_its_states(directory: Path) -> None:
+    run = tiny_run(total_kimg=1.0)
+    with pytest.raises(UserError, match="is finished, at kimg 1"):
+        load_resumed_state(directory / "state-000001.pt", RUN, run, CPU)
+    assert len(list_states(directory)) == 3

@@ -137,3 +137,16 @@ def test_nothing_is_measured_between_two_snapshots(tmp_path: Path) -> None:
     hook.catch_up(state)
     hook.stats.close()
     assert len((tmp_path / "metric-known.jsonl").read_text().splitlines()) == 2
+
+
+def test_the_best_of_the_snapshots_before_is_kept_when_a_resumed_run_asks_for_it(
+    tmp_path: Path,
+) -> None:
+    measure_all(tmp_path, {"known": Metric(score)}, 3)
+    state = create_state(tiny_run(), choose_device("cpu"))
+    state.images_seen = 3000
+    hook = measurements(tmp_path, {"known": Metric(score, best_column="score")}, 3000)
+    hook.catch_up(state)
+    hook.stats.close()
+    best = tmp_path / "network-best-known.safetensors"
+    assert best.read_bytes() == (tmp_path / "network-snapshot-000002.safetensors").read_bytes()
