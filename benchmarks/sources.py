@@ -85,11 +85,12 @@ def run_import(name: str, where: Path | str, resolution: int) -> tuple[float, fl
     return seconds, float(done.stdout.splitlines()[-1])
 
 
+# Of Linux; ru_maxrss begins with the peak of the process that started this one.
 PEAK = """
-import resource
+import re
 from progan.cli.dataset import main
 main(standalone_mode=False)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(int(re.search("VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1]) / 1024)
 """
 
 

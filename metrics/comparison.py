@@ -22,6 +22,7 @@ from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import render
 
 REALS = "reals"
+MAIN_COLUMNS = {**LOWER_IS_BETTER, "pr": "precision"}  # of metrics with several
 CAPTION = 14  # px of height that a line of text needs
 MIN_CELL, MAX_CELL = 64, 256  # px, on the sheet
 RUN_COLUMNS = ("run", "preset", "seed", "kimg")
@@ -195,7 +196,7 @@ def find_column(sort: str, columns: Sequence[str], records: Sequence[RunRecord] 
     Of columns that differ in the count only, it is the one that most of the records have.
     """
     name = sort.casefold()
-    for each in (name, LOWER_IS_BETTER.get(name, name).casefold()):
+    for each in (name, MAIN_COLUMNS.get(name, name).casefold()):
         found = [
             column
             for column in columns

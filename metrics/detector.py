@@ -55,8 +55,8 @@ class Detector:
     def embed(self, images: Tensor, side: int | None = None) -> Embedding:
         """Embed images uint8 [N, C, H, W] -> features [N, D], logits [N, K]: float32, on the CPU.
 
-        Grey is repeated, and alpha is blended with white. Raises UserError for features that
-        are not finite.
+        Grey is repeated, and alpha is blended with white. Raises UserError for features or
+        logits that are not finite.
         """
         with torch.no_grad():
             found = [self.network(some, side) for some in to_rgb(images).split(AT_ONCE)]
@@ -65,8 +65,16 @@ class Detector:
             raise UserError(
                 f"The detector {self.name} returned NaN or infinite features. Name another one."
             )
-        logits = [part.float().cpu() for _, part in found if part is not None]
-        return features, torch.cat(logits) if logits else None
+        parts = [part.float().cpu() for _, part in found if part is not None]
+        if not parts:
+            return features, None
+        # Log-probabilities of 0 are -inf, whose product with a probability of 0 would be NaN.
+        logits = torch.cat(parts).clamp(min=torch.finfo(torch.float32).min)
+        if not logits.isfinite().all():
+            raise UserError(
+                f"The detector {self.name} returned NaN or infinite logits. Name another one."
+            )
+        return features, logits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -116,6 +116,10 @@ def make_plan(
     most = (min(trained, held_out) if held_out else trained // 2) // 2 * 2  # even, for pairs
     if num_images is None:
         available = most if images.count is None else images.count // 2 * 2
+        if available < 2:
+            raise UserError(
+                f"{images.description} has {_describe_count(images)}. At least 2 are needed."
+            )
         num_images = min(most, available, PAPER_NUM_IMAGES)
     _require_images(images, num_images, images.count)
     _require_images(reals, num_images, trained)

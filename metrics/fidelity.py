@@ -92,7 +92,8 @@ def precision_recall(
         prc_features_to_metric,
     )
 
-    first, second = (_embed_cached(sample, context)[0] for sample in (images, reals))
+    # In float32, the distances of features far from 0 lose their digits.
+    first, second = (_embed_cached(sample, context)[0].double() for sample in (images, reals))
     found = prc_features_to_metric(first, second, save_cpu_ram=True, verbose=False)
     return {"precision": found[KEY_METRIC_PRECISION], "recall": found[KEY_METRIC_RECALL]}
 

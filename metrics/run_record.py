@@ -101,17 +101,25 @@ def add_results(record: RunRecord, found: Iterable[MetricResult]) -> RunRecord:
     """Return the record with more results; a later value of a column replaces an earlier one."""
     values, reals, measured = dict(record.values), dict(record.reals), set(record.measured)
     against, detectors = dict(record.against), dict(record.detectors)
+    reals_against = {column: against[column] for column in reals if column in against}
     for finding in found:
+        source = finding.against or describe_training_reals(record.run)
         columns = _label_columns(finding.values, finding.metric)
         values |= columns
         reals |= _label_columns(finding.reals, finding.metric)
+        reals_against |= dict.fromkeys(_label_columns(finding.reals, finding.metric), source)
         measured |= {finding.metric} if finding.values else set()
-        against |= dict.fromkeys(columns, finding.against or describe_training_reals(record.run))
+        against |= dict.fromkeys(columns, source)
         if _uses_detector(finding.metric):
             name = finding.detector or get_training_detector_name(record.run)
             detectors |= dict.fromkeys(columns, name)
+    comparable = {
+        column: value
+        for column, value in reals.items()
+        if are_same_reals(against.get(column), reals_against.get(column))
+    }
     return replace(
-        record, values=values, reals=reals, measured=frozenset(measured), against=against,
+        record, values=values, reals=comparable, measured=frozenset(measured), against=against,
         detectors=detectors,
     )  # fmt: skip
 
@@ -124,6 +132,11 @@ def get_training_detector_name(run: Run) -> str:
     """Return the name of the detector of a run's own metrics."""
     file = run.output.detector
     return Path(file).name if file else default_weights_name("inception")
+
+
+def are_same_reals(one: str | None, other: str | None) -> bool:
+    """Return True if two descriptions of reals name the same, or one of them is unknown."""
+    return one is None or other is None or Path(one).resolve() == Path(other).resolve()
 
 
 def describe_training_reals(run: Run) -> str:
@@ -209,7 +222,7 @@ def _parse_report_line(
     metric = line["metric"], line["num_images"]
     means = _convert_to_floats({column: value["mean"] for column, value in line["values"].items()})
     if line["row"] in (BASELINE, OLD_BASELINE):
-        yield None, MetricResult(metric, {}, means)
+        yield None, MetricResult(metric, {}, means, line.get("reals", ""))
         return
     names = line["row"], Path(line["images"]).stem
     moment = line.get("images_seen") or next(

@@ -302,8 +302,8 @@ def open_image_files(path: Path) -> SampleSource:
 def resize_images(images: Pixels, side: int) -> Pixels:
     """Resize uint8 [N, H, W, C] -> uint8 [N, side, side, C].
 
-    Pixels are repeated or averaged where the sides are multiples of each other, so that an image
-    enlarged and brought back is itself; all else is Lanczos.
+    Pixels of squares are repeated, and those of any images averaged, where the sides are multiples
+    of each other, so that a square enlarged and brought back is itself; all else is Lanczos.
     """
     height, width = images.shape[1:3]
     if height == width and side % height == 0:

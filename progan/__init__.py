@@ -24,10 +24,10 @@ def load(path: PathLike, device: str = "auto") -> "TrainedGenerator":
     """Load a trained generator.
 
     Args:
-        path: A network file of progan, a run (its newest network), a pickle of the official
-            TensorFlow code, a .pth of pytorch_GAN_zoo's PGAN, hf://organisation/name, a
-            repository of the Hugging Face Hub that `progan push` made, or 'portraits', a network
-            in the package.
+        path: A network file or a training state of progan, a run or a folder of runs (the newest
+            network), a pickle of the official TensorFlow code, a .pth of pytorch_GAN_zoo's PGAN,
+            an .npz of `progan interop`, hf://organisation/name, a repository of the Hugging Face
+            Hub that `progan push` made, or 'portraits', the network in the package.
         device: 'auto', 'cpu', 'cuda' or 'mps'.
 
     Raises:

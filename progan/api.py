@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,7 @@ from progan.sizes import Size
 
 Array = npt.NDArray[Any]
 Labels = Tensor | Array | str | int | None
+T = TypeVar("T")
 
 
 def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerator":
@@ -85,6 +86,7 @@ class TrainedGenerator:
             truncation: Psi of --trunc: below 1 images are more typical and less varied.
         """
         seeds = _parse_seeds(seeds)
+        _require_truncation(truncation)
         snapshot = self._select_resolution(resolution)
         latents, labels = self.latents(seeds), self._make_one_hot_labels(labels, seeds)
         with deterministic():
@@ -145,8 +147,15 @@ class TrainedGenerator:
         size = self.snapshot.generator.config.label_size
         if labels is None:
             return seed_labels(seeds, size, self.snapshot.untrained_classes)
+        labels = _convert_to_int_if_whole(labels)
         if not isinstance(labels, (str, int)):
-            return _convert_to_float32_rows(labels, "Labels", size)
+            rows = _convert_to_float32_rows(labels, "Labels", size)
+            if len(rows) != len(seeds):
+                raise UserError(
+                    f"{format_count(len(rows), 'row')} of labels for "
+                    f"{format_count(len(seeds), 'image')}: name one for each, or a class."
+                )
+            return rows
         if not size:
             raise UserError(
                 "This network was trained without labels and has no classes: omit the labels."
@@ -169,6 +178,20 @@ def _parse_seeds(seeds: Iterable[int]) -> list[int]:
     if wrong := [seed for seed in found if not 0 <= seed < 2**32]:
         raise UserError(f"Seeds go from 0 to {2**32 - 1}; {wrong[0]} is not one.")
     return found
+
+
+def _convert_to_int_if_whole(labels: T) -> T | int:
+    """Convert an integer of NumPy or torch, such as argmax() returns, to int."""
+    try:
+        return operator.index(labels)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return labels
+
+
+def _require_truncation(psi: float) -> None:
+    """Raise UserError unless psi is a number from 0 to 2, as --trunc takes it."""
+    if not isinstance(psi, (int, float)) or not 0 <= psi <= 2:
+        raise UserError(f"truncation is a number from 0 to 2, not {_format_shortened(psi)}.")
 
 
 def _convert_to_float32_rows(rows: Tensor | Array, what: str, size: int) -> Tensor:

@@ -85,7 +85,7 @@ TABLE1_E = TABLE1_D | dict(stddev_group=16)
 TABLE1_F = TABLE1_E | dict(equalized_lr=True, g_lr=0.001, d_lr=0.001)
 TABLE1_G = TABLE1_F | dict(g_norm="pixel")
 
-# Appendix E and table 4: K/2 has 32 maps at 4x4, K/4 has 16.
+# Appendix E and table 4: K/2 has 16 maps at 4x4, K/4 has 8.
 STACKED_MNIST: dict[str, Any] = dict(kind="stacked-mnist", resolution=32, initial_resolution=32,
     total_kimg=10000, **_set_phases(400), latent_size=64, fmap_base=64, g_norm="batch",
     d_norm="batch", equalized_lr=False, output="tanh", stddev_group=0, drift=0, batch=64,
@@ -179,7 +179,7 @@ class About(NamedTuple):
     needs: str
 
 
-_GPU, _CELEBA, _DIGITS = "a GPU", "a GPU; images such as CelebA", "images of MNIST's 8, 28x28"
+_GPU, _CELEBA, _DIGITS = "a GPU", "a GPU; images such as CelebA", "MNIST with labels, 28x28"
 _TABLE1, _TABLE4 = "a GPU; CelebA or LSUN", "create-mnist-rgb"
 # A name, or the beginning of names; the longest one that fits holds.
 ABOUT = {
@@ -202,7 +202,7 @@ ABOUT = {
     "ebgan": About("EBGAN (Zhao 2016)", _CELEBA),
     "dragan": About("DRAGAN (Kodali 2017)", _CELEBA),
     "frogs": About("the DCGAN of Chollet's book", "CIFAR-10 with labels"),
-    "ada-birds": About("few images, adaptive augmentation", "CUB-200-2011; --detector"),
+    "ada-birds": About("few images, adaptive augmentation", "CUB-200-2011; torch-fidelity"),
     "mnist-8": About("digits 8 that learn", _DIGITS),
     "mnist-8-collapse": About("digits 8 with mode collapse", _DIGITS),
     "mnist-8-diverge": About("digits 8 that diverge", _DIGITS),

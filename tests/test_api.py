@@ -193,3 +193,24 @@ def test_a_network_that_is_not_fully_grown_draws_what_it_has_learned() -> None:
 def test_unknown_devices_are_refused_by_name(path: Path, device: str) -> None:
     with pytest.raises(UserError, match=f"Unknown device '{device}': choose auto, cpu, cuda, mps"):
         progan.load(path, device)
+
+
+def test_labels_that_do_not_fit_the_images(with_classes: TrainedGenerator) -> None:
+    for draw in (
+        lambda labels: with_classes.render(range(4), labels),
+        lambda labels: with_classes(with_classes.latents(range(4)), labels),
+    ):
+        with pytest.raises(UserError, match="2 rows of labels for 4 images"):
+            draw(np.eye(3)[:2])
+        assert np.array_equal(draw(np.int64(2)), draw(2))
+        assert np.array_equal(draw(torch.tensor(1)), draw(1))
+
+
+@pytest.mark.parametrize("psi", [-0.1, 2.5, float("nan"), "0.7"])
+def test_truncation_has_the_range_of_the_option(with_classes: TrainedGenerator, psi: float) -> None:
+    with pytest.raises(UserError, match="truncation is a number from 0 to 2, not"):
+        with_classes.render([0], truncation=psi)
+
+
+def test_images_without_a_class_can_be_truncated(with_classes: TrainedGenerator) -> None:
+    assert with_classes.render([0, 1], np.zeros((2, 3)), truncation=0.5).shape == (2, 16, 16, 3)

@@ -66,8 +66,8 @@ class TrainRequest:
     "named, the run named, or one of its state files.")
 @click.option("--init-from", type=NETWORK, metavar="FILE|RUN|NAME",
     help="Begin a new run with the networks of another one, where they fit: a training state, a "
-    "network file, the directory of a run, a pickle of the official TensorFlow code, or a .pth of "
-    "pytorch_GAN_zoo's PGAN.")
+    "network file, the directory of a run, a pickle of the official TensorFlow code, a .pth of "
+    "pytorch_GAN_zoo's PGAN, hf://…, or portraits, the network in the package.")
 @device_option
 @click.option("--gpus", type=click.IntRange(min=1),
     help="Number of GPUs of this machine to train on, with one process each, as under torchrun; "

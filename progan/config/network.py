@@ -24,7 +24,7 @@ class Network(Section):
     label_size: int = option_field(0, "Number of classes; 0: unconditional.", low=0, option=False)
     latent_size: int = option_field(512, "Length of the latent vector.", low=1, high=65536)
     fmap_base: int = option_field(8192,
-        "Feature maps times resolution, before the limit of --fmap-max.", low=1)
+        "Feature maps times half of the resolution, before the limit of --fmap-max.", low=1)
     fmap_decay: float = option_field(1.0, "How fast feature maps shrink with the resolution.",
         low=0, high=16)
     fmap_max: int = option_field(512, "Maximum number of feature maps of a layer.", low=1,

@@ -240,7 +240,7 @@ def list_coverage_facts(status: Status) -> Iterator[tuple[str, str]]:
             f"{', '.join(coverage.checked)}, on the curves of kimg {coverage.start_kimg:.1f} to "
             f"{coverage.end_kimg:.1f} (what has passed is not reported)",
         )
-    if status.is_conclusive and coverage.unchecked:
+    if coverage.unchecked and coverage.long_enough:
         yield "not checked", ", ".join(f"{name} ({why})" for name, why in coverage.unchecked)
     if coverage.early:
         yield "early", f"{coverage.early}; samples cannot be expected to be good yet"

@@ -23,7 +23,7 @@ NORMS = {"gradient/generator-weights": "G", "gradient/critic-weights": "D"}
 SLOPE = "gradient/norm"
 
 VANISHED = 0.01  # share of the usual norm at this resolution; good trainings keep > 5 %
-EXPLODED = 30.0  # times the median at this resolution; good trainings vary less than tenfold
+EXPLODED = 30.0  # times the median at this resolution; good trainings vary less than 12-fold
 PENALISED = ("wgan-gp", "dragan")  # losses with a target for the gradient norm of D
 STEEP = 3.0  # times the slope at which loss and penalty balance
 MIN_WINDOWS = 4  # that define the usual norm

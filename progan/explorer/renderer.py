@@ -30,7 +30,7 @@ from progan.sampling.latents import (
 )
 from progan.sampling.render import render_single, to_uint8_pixels
 from progan.sampling.snapshot_file import Snapshot
-from progan.sampling.truncation import find_centre, truncate
+from progan.sampling.truncation import find_centres, truncate
 from progan.sizes import Size
 
 IMAGE_PATH = "/image"  # where the server has the images
@@ -97,7 +97,7 @@ class Renderer:
             if spec.truncation != MAX_PERCENT:
                 key = self.class_of(spec), spec.level
                 if key not in self._centres:  # finding it takes 1,024 small images
-                    self._centres[key] = find_centre(network, label[0])
+                    self._centres[key] = find_centres(network, label)[0]
                 centre = self._centres[key]
                 latent = truncate(latent, centre, spec.truncation / MAX_PERCENT)
             (image,) = render_single(network, latent, label)

@@ -60,6 +60,8 @@ def convert(
         )
     snapshot = _build_snapshot_at_resolution(model, resolution)
     if target.suffix == SUFFIX:
+        if half:
+            _require_range_of_half(snapshot)
         save_network(target, snapshot, dtype=torch.float16 if half else torch.float32)
     elif target.suffix == ARCHIVE_SUFFIX:
         write_archive(target, convert_to_official(model, str(source)))
@@ -69,6 +71,15 @@ def convert(
         text = {name.lower(): value for name, value in provenance(source, typed).items()}
         export(snapshot, target, text)
     _write_card(target, snapshot, source)
+
+
+def _require_range_of_half(snapshot: Snapshot) -> None:
+    """Raise UserError if a weight would become infinite as float16."""
+    for name, weight in snapshot.generator.state_dict().items():
+        if weight.abs().max() > torch.finfo(torch.float16).max:
+            raise UserError(
+                f"--half: {name} has weights beyond the range of float16. Omit the option."
+            )
 
 
 def _write_card(target: Path, snapshot: Snapshot, source: Path) -> None:

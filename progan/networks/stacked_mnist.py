@@ -2,7 +2,7 @@
 
 One convolution at each level. With fmap_base 64 the generator has 64, 32, 16 and 8 feature maps;
 the discriminator's d_fmap_base of 32 is the paper's K/2 (about 2000 weights), 16 its K/4 (about
-500). Grown, both get one more layer at each level on the way, as in the official code.
+600). Grown, both get one more layer at each level on the way, as in the official code.
 """
 
 from torch import Tensor, nn

@@ -85,7 +85,7 @@ def _choose_neighbours_section(
         return lambda: neighbours.build_stored_section(run_data)
     directory = run_data.directory
     ages = metrics.read_images_seen_by_network(directory)
-    measurements = metrics.read_measurements(directory)
+    measurements = metrics.read_measurements(directory, run_data.settings)
     network, _ = metrics.choose_best_network(ages, measurements, run_data.settings)
     sources = SourceOptions(
         network=directory / f"{network}{SUFFIX}",

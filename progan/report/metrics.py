@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 
 from metrics.comparison import column_goal, compute_sort_key, goal_key
 from metrics.options import GOALS, LOWER_IS_BETTER, parse_metrics
-from metrics.run_record import Metric, column_label, list_metric_files, parse_metric_file
+from metrics.run_record import (
+    Metric,
+    are_same_reals,
+    column_label,
+    describe_training_reals,
+    list_metric_files,
+    parse_metric_file,
+)
 from progan.config import Run
 from progan.errors import UserError
 from progan.invocation import command_line
@@ -87,14 +94,27 @@ def read_images_seen_by_network(directory: Path) -> dict[str, int]:
     return {name: images_seen for name, images_seen in ages.items() if images_seen is not None}
 
 
-def read_measurements(directory: Path) -> Measurements:
-    """Read all metric-*.jsonl of a run; of two values for one network the last counts."""
+def read_measurements(directory: Path, run: Run | None = None) -> Measurements:
+    """Read all metric-*.jsonl of a run; of two values for one network the last counts.
+
+    Values against other reals than those of the training are left out, with a message.
+
+    Args:
+        run: Its settings; None if they are unknown.
+    """
     ages = read_images_seen_by_network(directory)
+    training_reals = describe_training_reals(run) if run else None
     found: dict[str, Series] = {}
     errors = []
     for file in list_metric_files(directory):
         try:
             for images_seen, finding in parse_metric_file(file, ages):
+                if finding.against and not are_same_reals(finding.against, training_reals):
+                    errors.append(
+                        f"{file.name}: values against {finding.against} are left out, as they do "
+                        "not compare with those of the training."
+                    )
+                    continue
                 points = [(images_seen, *item) for item in finding.values.items()]
                 points += [(None, *item) for item in finding.reals.items()]
                 for age, column, value in points:
@@ -109,7 +129,7 @@ def read_measurements(directory: Path) -> Measurements:
             errors.append(str(error))
     for series in found.values():
         series.values = dict(sorted(series.values.items()))
-    return Measurements(list(found.values()), errors)
+    return Measurements(list(found.values()), list(dict.fromkeys(errors)))
 
 
 def build_section(data: RunData, measurements: Measurements) -> dict[str, Any]:

@@ -23,7 +23,7 @@ BuildSection = Callable[[], Context]  # raises UserError with the sentence to sh
 
 def render_page(data: RunData, neighbours: BuildSection) -> str:
     """Return the whole report as HTML that needs no other file."""
-    measurements = metrics.read_measurements(data.directory)
+    measurements = metrics.read_measurements(data.directory, data.settings)
     charts = curves.make_charts(data, measurements)
     errors = [*_describe_damaged_rows(data), *measurements.errors]
     # Title, macro of sections.html.jinja, function that returns its parameters.

@@ -84,7 +84,14 @@ def make_exif(text: Mapping[str, str]) -> Image.Exif:
     """Return EXIF with the text as JSON, which is ASCII, as EXIF requires."""
     description = json.dumps(dict(text))
     if len(description) > MAX_EXIF_BYTES:  # the list of latents; the command has it, too
-        description = json.dumps({key: value for key, value in text.items() if key != "Latents"})
+        shorter = {key: value for key, value in text.items() if key != "Latents"}
+        description = json.dumps(shorter)
+        if len(description) > MAX_EXIF_BYTES and "Command" in shorter:
+            # Of one byte for each character, so that cutting shortens it by as many as are cut.
+            command = shorter["Command"].encode("ascii", "replace").decode()
+            excess = len(json.dumps(shorter | {"Command": command})) - MAX_EXIF_BYTES
+            shorter["Command"] = f"{command[: -excess - 3]}..." if excess > 0 else command
+            description = json.dumps(shorter)
     exif = Image.Exif()
     exif[ExifTags.Base.ImageDescription] = description
     exif[ExifTags.Base.Software] = text.get("Software", "progan")

@@ -21,7 +21,7 @@ def parse_seeds(text: str) -> list[int]:
     """Parse '0-3,7' -> [0, 1, 2, 3, 7]; raises UserError for anything else."""
     seeds: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*([0-9]+)(?:\s*-\s*([0-9]+))?\s*", part)
+        match = re.fullmatch(r"\s*([0-9]{1,10})(?:\s*-\s*([0-9]{1,10}))?\s*", part)
         if not match:
             raise UserError(f"--seeds {text!r} is not a list of seeds such as 0-15,20.")
         first, last = int(match[1]), int(match[2] or match[1])
@@ -37,7 +37,7 @@ def parse_seeds(text: str) -> list[int]:
 
 def parse_grid(text: str, count: int) -> tuple[int, int]:
     """Parse '8x4' -> (8, 4), columns and rows; raises UserError if `count` images do not fit."""
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
     if not match or not int(match[1]) * int(match[2]):
         raise UserError(f"--grid {text!r} is not COLSxROWS such as 8x4.")
     columns, rows = int(match[1]), int(match[2])

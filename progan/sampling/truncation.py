@@ -66,6 +66,8 @@ def find_centres(snapshot: Snapshot, labels: Tensor) -> Tensor:
     if not labels.shape[-1]:
         return find_centre(snapshot, labels.new_zeros(0))
     used = labels.flatten(0, -2).abs().sum(dim=0).nonzero().flatten()
+    if not len(used):
+        return find_centre(snapshot, labels.new_zeros(labels.shape[-1]))
     one_hot = torch.eye(labels.shape[-1])[used]
     centres = torch.stack([find_centre(snapshot, label) for label in one_hot])
     mixed = labels[..., used] @ centres

@@ -275,3 +275,14 @@ def test_what_is_converted_has_a_card(official: Path, tmp_path: Path, name: str)
     assert hash_file_sha256(target) in text and str(tmp_path) not in text
     assert call(interop, official, "--to", tmp_path / name).exit_code == 0
     assert (tmp_path / "b.md").read_text() == "my notes"
+
+
+def test_weights_beyond_the_range_of_half_precision_are_refused(tmp_path: Path) -> None:
+    snapshot = tiny_snapshot()
+    with torch.no_grad():
+        next(iter(snapshot.generator.parameters())).flatten()[0] = 70_000
+    save_network(tmp_path / "a.safetensors", snapshot)
+    half = tmp_path / "b.safetensors"
+    result = call(interop, tmp_path / "a.safetensors", "--to", half, "--half")
+    assert result.exit_code == 1 and "beyond the range of float16" in message(result)
+    assert not half.exists()

@@ -12,7 +12,7 @@ from progan.config import LossConfig
 from progan.diagnosis.balance import LOSS_SCALES, interpolate_loss_limits
 from progan.diagnosis.diagnose import SYMPTOMS, diagnose, diagnose_after_each_tick
 from progan.diagnosis.history import History
-from progan.diagnosis.status import Status
+from progan.diagnosis.status import Status, list_coverage_facts
 from tests.diagnosis.synthetic import Steps, after, history, steps
 from tests.for_each import for_each
 
@@ -369,3 +369,14 @@ def test_a_fade_may_halve_the_diversity(nearest: float, name: str) -> None:
         diversity__nearest=after(600, nearest, 0.9),
     )
     assert diagnose(history(each, 16, "wgan-gp")).name == name
+
+
+def test_what_could_not_be_checked_is_listed_when_nothing_could() -> None:
+    each = [
+        {name: value for name, value in row.items() if name.startswith("schedule/")}
+        for row in steps(LENGTH)
+    ]
+    status = diagnose(history(each, 16, "gan"))
+    assert status.name == "not checked"
+    listed = dict(list_coverage_facts(status))["not checked"]
+    assert "mode collapse (" in listed and "data starvation (" in listed

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
@@ -16,6 +17,7 @@ from progan.explorer import renderer
 from progan.explorer.renderer import Renderer, file_stem, save_image_and_latent
 from progan.explorer.view_state import ImageSpec, NamedLatent, PathStep, add_step, compute_latent
 from progan.sampling.snapshot_file import save_network
+from progan.sampling.truncation import find_centres
 from tests.builders import tiny_snapshot
 
 WALK = NamedLatent(7, (PathStep(25, 9), PathStep(60, 12)))
@@ -53,6 +55,11 @@ def test_places_between_have_the_class_of_their_seed() -> None:
 @pytest.mark.parametrize("psi", [0, 70, 200])
 def test_truncation_is_that_of_render(psi: int) -> None:
     here = make_renderer(("cat", "dog", "owl"))
+    for index in range(3):  # to the last bit, in which images may differ
+        pixels = here.pixels(ImageSpec(NamedLatent(7), index, 4, truncation=psi))
+        assert pixels.shape == (16, 16, 3)
+        (centre,) = find_centres(here.snapshot, torch.eye(3)[index : index + 1])
+        assert torch.equal(here._centres[index, 4], centre)
     expected = TrainedGenerator(here.snapshot).render([7], "owl", truncation=psi / 100)[0]
     spec = ImageSpec(NamedLatent(7), 2, 4, truncation=psi)
     np.testing.assert_array_equal(here.pixels(spec), expected)

@@ -118,6 +118,8 @@ def format_table(results: list[Result]) -> str:
 def main(output: Path | None, only: str) -> None:
     """Try all deliberate faults."""
     faults = [fault for fault in load_faults() if only in fault.file]
+    if not faults:
+        raise click.UsageError(f"--only {only}: no fault is in such a file.")
     results = []
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder) / "progan"

@@ -355,3 +355,20 @@ def test_values_measured_with_different_detectors_are_pointed_out():
         for name, detector in (("a", ""), ("b", "unused.pth"))
     ]
     assert not describe_mixed_columns(compare(without))
+
+
+def test_the_baseline_is_that_of_the_same_reals():
+    """A run that was measured against other images, without a baseline of these."""
+    swd = ("swd", 16)
+    trained = MetricResult(swd, {"SWD": 160.0}, {"SWD": 84.0})
+    foreign = MetricResult(swd, {"SWD": 148.0}, {}, "/noise")
+    found = add_results(record("a", data="/x"), [trained, foreign])
+    assert (found.values["SWD @16"], dict(found.reals)) == (148.0, {})
+    both = add_results(found, [MetricResult(swd, {}, {"SWD": 12.0}, "/noise")])
+    assert dict(both.reals) == {"SWD @16": 12.0}
+    again = add_results(both, [trained])
+    assert (again.values["SWD @16"], dict(again.reals)) == (160.0, {"SWD @16": 84.0})
+
+
+def test_precision_is_the_main_column_of_pr():
+    assert find_column("pr", ("precision @16", "recall @16")) == "precision @16"

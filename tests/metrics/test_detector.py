@@ -399,3 +399,27 @@ def test_weights_of_half_an_inception_are_those_of_another_network(inception, tm
     del weights["fc.bias"]
     torch.save(weights, tmp_path / "net.pt")
     assert "its weights are those of another network" in refusal(tmp_path / "net.pt")
+
+
+class LogProbabilities(torch.nn.Module):
+    def __init__(self, other: float) -> None:
+        super().__init__()
+        self.other = other
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = images.float().mean((2, 3))
+        logits = torch.zeros_like(features[:, :2])
+        logits[:, 1] = self.other
+        return features, logits
+
+
+def test_log_probabilities_of_0_are_finite(tmp_path):
+    _, logits = opened(tmp_path, LogProbabilities(float("-inf"))).embed(noise())
+    assert logits is not None and logits.isfinite().all()
+    torch.testing.assert_close(logits.softmax(1)[:, 0], torch.ones(len(logits)))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite_are_named(tmp_path, value):
+    with pytest.raises(UserError, match="returned NaN or infinite logits"):
+        opened(tmp_path, LogProbabilities(value)).embed(noise())

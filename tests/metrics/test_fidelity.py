@@ -242,6 +242,13 @@ def test_precision_and_recall_equal_numpy():
     assert 0.2 < expected[1] < 0.9 < expected[0] < 1, "the sets should overlap in part"
 
 
+def test_precision_and_recall_of_features_far_from_0_equal_numpy():
+    """Squares of a thousand would leave float32 no digits for the distances."""
+    images, reals = 0.9 * cloud(1, 200, 3) + 1000, cloud(2, 200, 3) + 1000
+    images, reals = (each.astype(np.float32).astype(np.float64) for each in (images, reals))
+    assert shares(images, reals) == pytest.approx(feature_metrics.precision_recall(images, reals))
+
+
 def test_without_torch_fidelity_the_metrics_say_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     with pytest.raises(UserError, match=r"pip install torch-fidelity"):

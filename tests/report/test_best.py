@@ -114,3 +114,23 @@ def test_what_is_not_finite_is_not_the_best(tmp_path: Path) -> None:
     directory = made_run(tmp_path)
     write_lines(directory / "metric-swd8.jsonl", metric(2000, float("nan")), metric(5000, 4.0))
     assert read_measurements(directory).families()["SWDx1e3 @8"][0].best() == (5000, 4)
+
+
+def test_values_against_other_reals_choose_no_network(tmp_path: Path) -> None:
+    """Rows of python -m metrics --data OTHER are kept beside those of the training."""
+    directory, run = made_run(tmp_path), tiny_run(data="/faces")
+    write_lines(
+        directory / "metric-measured.jsonl",
+        *(
+            {
+                "metric": "swd", "row": row, "images": "x", "num_images": 8, "reals": "/noise",
+                "values": {"SWDx1e3_avg": {"mean": mean, "std": None}},
+            }
+            for row, mean in (("network-snapshot-000005", 0.1), ("real-vs-real baseline", 0.2))
+        ),
+    )  # fmt: skip
+    before = read_measurements(made_run(tmp_path / "other"), run)
+    found = read_measurements(directory, run)
+    assert found.series == before.series
+    (error,) = found.errors
+    assert "values against /noise are left out" in error

@@ -1,6 +1,7 @@
 """Devices are chosen by name, and say of themselves what a person wants to know."""
 
 import resource
+import subprocess
 import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -106,9 +107,9 @@ def test_what_was_allowed_is_restored(
         matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
-# Linux counts in KiB.
+# Other systems than macOS count in KiB.
 @pytest.mark.parametrize(
-    ("platform", "num_bytes"), [("linux", 2048 * 1024), ("darwin", 2048), ("win32", 0)]
+    ("platform", "num_bytes"), [("freebsd14", 2048 * 1024), ("darwin", 2048), ("win32", 0)]
 )
 def test_every_system_counts_in_units_of_its_own(
     monkeypatch: pytest.MonkeyPatch, platform: str, num_bytes: int
@@ -116,6 +117,17 @@ def test_every_system_counts_in_units_of_its_own(
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=2048))
     assert peak_memory_bytes(CPU) == num_bytes
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux passes the peak on")
+def test_the_peak_is_not_that_of_the_process_before() -> None:
+    code = (
+        "import torch; from progan.runtime.devices import peak_memory_bytes; "
+        "print(peak_memory_bytes(torch.device('cpu')))"
+    )
+    ballast = b"1" * 2**31  # more than a process with torch has
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 2**26 < int(done.stdout) < len(ballast)
 
 
 def test_a_process_with_torch_in_it_has_a_plausible_size() -> None:

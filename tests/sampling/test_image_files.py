@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from progan import __version__
 from progan.errors import UserError
@@ -17,6 +17,7 @@ from progan.sampling.image_files import (
     NPY,
     ImageOutput,
     format_seed_caption,
+    make_exif,
     provenance,
     require_image_format,
     save_array,
@@ -282,3 +283,12 @@ def test_names_that_are_no_utf_8_are_written_as_far_as_they_are(
         snapshot, batch_from_seeds(snapshot, "0"), ImageOutput(folder=tmp_path, text=text)
     )
     assert read_png_text(path)["Command"] == "generate.py --outdir bad?"
+
+
+@pytest.mark.parametrize("character", ["x", "é"])
+def test_a_command_that_is_too_long_for_exif_is_cut(character: str) -> None:
+    text = {"Latents": "1," * 40_000, "Command": character * 70_000, "Network": "n"}
+    description = json.loads(make_exif(text)[ExifTags.Base.ImageDescription])
+    assert description["Network"] == "n" and description["Command"].endswith("...")
+    assert len(description["Command"]) > 50_000
+    assert len(make_exif(text).tobytes()) < 2**16

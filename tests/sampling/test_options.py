@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progan.errors import UserError
-from progan.sampling.options import MAX_FRAMES, VideoTiming
+from progan.sampling.options import MAX_FRAMES, VideoTiming, parse_grid, parse_seeds
 
 
 @given(st.integers(1, 120), st.integers(1, 60))
@@ -40,3 +40,10 @@ def test_others_the_nearest_number(seconds: float, fps: float, frames: int) -> N
 def test_what_makes_no_video_is_refused(seconds: float, fps: float, words: str) -> None:
     with pytest.raises(UserError, match=words):
         VideoTiming(seconds, fps)
+
+
+def test_numbers_of_thousands_of_digits_are_refused() -> None:
+    with pytest.raises(UserError, match="is not a list of seeds"):
+        parse_seeds("1" * 5000)
+    with pytest.raises(UserError, match="is not COLSxROWS"):
+        parse_grid("1" * 5000 + "x1", 1)
