@@ -95,13 +95,14 @@ def main(
     results.mkdir(parents=True, exist_ok=True)
     store, folder = results / f"{name}.json", outdir / name
     trials = list(trials_of(settings))
-    needed = {(trial.name, trial.seed): kimg_of(trial, settings) for trial in trials}
-    outcomes = {
-        key: each
-        for each in read_outcomes(store)
-        if each.kimg >= needed.get(key := (each.name, each.seed), 0.0)
-    }
-    left = [trial for trial in trials if (trial.name, trial.seed) not in outcomes]
+    # Shorter ones stay in the file until they are replaced.
+    outcomes = {(each.name, each.seed): each for each in read_outcomes(store)}
+    done = {key: each.kimg for key, each in outcomes.items()}
+    left = [
+        trial
+        for trial in trials
+        if done.get((trial.name, trial.seed), -1.0) < kimg_of(trial, settings)
+    ]
     with ThreadPoolExecutor(jobs) as pool:
         for found in pool.map(lambda trial: run_trial(trial, settings, folder, columns), left):
             outcomes[found.name, found.seed] = found

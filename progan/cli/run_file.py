@@ -70,7 +70,8 @@ def _normalize_name(name: str) -> str:
 def format_run_file(run: Run) -> str:
     """Return all settings of a run as YAML, one line for each, grouped by section."""
     values = list_values(run)
-    lines = [f"{name}: {_quote(values[name])}" for name in NAMES if values[name]]
+    paths = {name: _quote(values[name]) for name in NAMES if name != "preset" and values[name]}
+    lines = [f"{name}: {value}" for name, value in ({"preset": run.preset} | paths).items()]
     for section, fields in group_offered_fields().items():
         lines += ["", f"# {section.__name__}"]
         for field in fields:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from click.testing import CliRunner
 
 from benchmarks import experiments, growing, loader, report, step_profile, train
+from benchmarks.trials import DIGITS, Trial
 from benchmarks.workload import ProductCounter, peer_step, step_cost
 from progan import presets, schedule
 from progan.config import override
@@ -192,3 +193,23 @@ def test_statuses_of_earlier_versions_are_read_by_their_present_names(tmp_path: 
         "ok",
         "mode collapse",
     ]
+
+
+def test_shorter_runs_stay_in_the_file_until_they_are_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interruption loses no result, which another machine may have measured."""
+    store = tmp_path / "digits.json"
+    old = [outcome(name, (1, 1.0, 5)) for name in DIGITS]
+    experiments.write_outcomes(store, old)
+    long = outcome(DIGITS[0], (2, 2.0, 5))
+
+    def run_first_only(trial: Trial, *_: object) -> experiments.Outcome:
+        if trial.name != DIGITS[0]:
+            raise KeyboardInterrupt
+        return long
+
+    monkeypatch.setattr(experiments, "run_trial", run_first_only)
+    words = ["digits", "--data", str(tmp_path), "--results", str(tmp_path), "--kimg", "2"]
+    CliRunner().invoke(experiments.main, [*words, "--seeds", "1", "--jobs", "1"])
+    assert experiments.read_outcomes(store) == sorted([long, *old[1:]], key=lambda each: each.name)

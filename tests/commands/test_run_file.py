@@ -39,7 +39,7 @@ def test_yaml_names_options_and_the_command_line_takes_precedence(tmp_path: Path
     file = tmp_path / "run.yaml"
     file.write_text(FLAT)
     found = settings("--config", file, "--total-kimg", 60)
-    assert (found["preset"], found["total_kimg"], found["mirror"]) == ('"cpu"', "60", "true")
+    assert (found["preset"], found["total_kimg"], found["mirror"]) == ("cpu", "60", "true")
     assert (found["batch_at"], found["augment_kinds"]) == ('"8:32,16:16"', '"flip,rotate"')
     assert found["g_lr"] == str(list_values(preset("cpu"))["g_lr"])
 
