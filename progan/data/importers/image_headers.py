@@ -229,7 +229,10 @@ def read_headers(
 
 def hash_headers(headers: Sequence[ImageHeader]) -> str:
     """Hash paths, contents and properties of images."""
-    return sha256(repr(headers).encode()).hexdigest()
+    digest = sha256()
+    for header in headers:  # one by one, as the text of millions would take gigabytes
+        digest.update(repr(header).encode())
+    return digest.hexdigest()
 
 
 def read_usable_headers(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from progan.data.image_source import ImageSource, Say
 from progan.data.importers.file_source import make_natural_sort_key
@@ -187,19 +188,24 @@ def _read_labels(
     if label_key == "none":
         return Labels(None, ()), set()
     extension = "cls" if label_key is None else "json"
-    member_of = {path: f"{_split_key(path)[0]}.{extension}" for path in all_paths}
-    members = [member_of[path] for path in paths]
-    lacking = [member for member in members if not tree.has(member)]
+
+    def get_label_member(path: str) -> str:
+        return f"{_split_key(path)[0]}.{extension}"
+
+    lacking = [path for path in paths if not tree.has(get_label_member(path))]
     if lacking and label_key is None:
-        if len(lacking) < len(members):
-            say(f"No labels: {len(lacking):,} of {len(members):,} samples have no .cls.")
+        if len(lacking) < len(paths):
+            say(f"No labels: {len(lacking):,} of {len(paths):,} samples have no .cls.")
         return Labels(None, ()), set()
     if lacking:
-        raise UserError(f"{lacking[0]} is missing, which --label-key {label_key} is read from.")
-    labeled = {path: member for path, member in member_of.items() if tree.has(member)}
+        raise UserError(
+            f"{get_label_member(lacking[0])} is missing, which --label-key {label_key} is read "
+            "from."
+        )
+    labeled = [path for path in all_paths if tree.has(get_label_member(path))]
     values = [
         _parse_label(read_label_member(tree, member), member, label_key)
-        for member in labeled.values()
+        for member in map(get_label_member, labeled)
     ]
     where = ".cls" if label_key is None else f"{label_key!r} of .json"
     indices = [value for value in values if isinstance(value, int)]
@@ -210,9 +216,17 @@ def _read_labels(
     count = format_count(len(of_all.names), "label")
     say(f"{count} from {where} (--label-key none leaves them out).")
     assert of_all.labels is not None
-    class_of = dict(zip(labeled, of_all.labels.tolist(), strict=True))
-    taken = np.array([class_of[path] for path in paths], np.int64)
+    taken = _select_labels(of_all.labels, labeled, paths)
     return Labels(taken, of_all.names), collect_used_classes(of_all)
+
+
+def _select_labels(
+    labels: npt.NDArray[np.int64], all_paths: Sequence[str], paths: Sequence[str]
+) -> npt.NDArray[np.int64]:
+    """Select the labels of `paths`, which are in the order of `all_paths`."""
+    rest = iter(enumerate(all_paths))
+    rows = [next(row for row, other in rest if other == path) for path in paths]
+    return labels[rows]
 
 
 def _parse_label(content: bytes, member: str, label_key: str | None) -> int | str:
