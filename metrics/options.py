@@ -57,7 +57,8 @@ detector_option = click.option("--detector", type=PATH, metavar="FILE",
 _SOURCE_OPTIONS = (
     click.option("--network", type=NETWORK, metavar="FILE|RUN|NAME",
         help="Measure the images that a network generates from the seeds 0, 1, 2 …: a network "
-        "file, also of the other programs that generate.py reads, or the directory of a run."),
+        "file, also of the other programs that generate.py reads, the directory of a run, or "
+        "portraits, the network in the package."),
     click.option("--images", type=PATH, metavar="PATH",
         help="Measure images: a dataset, or a folder or zip file of images."),
     click.option("--data", type=PATH, metavar="DIR",

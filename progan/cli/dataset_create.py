@@ -1,5 +1,6 @@
 """The commands create-from-images, -parquet and -webdataset, create-demo and create-celebahq."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from progan.cli.dataset_options import (
     write_and_report,
 )
 from progan.command import PATH, Command, FiniteRange
-from progan.errors import UserError
 
 # fmt: off
 _add_conversion_options = combine_options(
@@ -183,7 +183,7 @@ def create_demo(
     help="With --deltas: select the images of --max-images at random with this seed. Also selects "
     "those of --holdout.")
 @holdout_option
-@add_writing_options
+@partial(add_writing_options, in_parts=False)
 @on_error_option
 # fmt: on
 def create_celebahq(source: Path, dest: Path, holdout: float, how: Writing, **options: Any) -> None:
@@ -193,11 +193,6 @@ def create_celebahq(source: Path, dest: Path, holdout: float, how: Writing, **op
     way, and --max-images keeps the sharpest. celebahq.jsonl in the dataset lists what became of
     each.
     """
-    if how.shard is not None:
-        raise UserError(
-            "create-celebahq ranks all faces together and reports on them in one file: "
-            "omit --shard."
-        )
     from progan.data.celebahq.importer import CelebaHqOptions, import_celebahq
     from progan.data.celebahq.report import open_temporary_report, write_report
 

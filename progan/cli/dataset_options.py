@@ -135,12 +135,16 @@ class Writing:
     shard: str | None
 
 
-def add_writing_options(command: F) -> F:
-    """Add the options of `Writing`, passed as `how`; the command runs only if --dest is free."""
+def add_writing_options(command: F, *, in_parts: bool = True) -> F:
+    """Add the options of `Writing`, passed as `how`; the command runs only if --dest is free.
+
+    Args:
+        in_parts: The dataset can be made in parts (--shard).
+    """
 
     @wraps(command)
     def check_and_write(
-        dest: Path, workers: int, compress: bool, shard: str | None, **options: Any
+        dest: Path, workers: int, compress: bool, shard: str | None = None, **options: Any
     ) -> Any:
         require_place_for_folder(dest, "--dest")
         if shard is not None:
@@ -150,20 +154,20 @@ def add_writing_options(command: F) -> F:
             DatasetShard.parse(shard)
         return command(dest=dest, how=Writing(workers, compress, shard), **options)
 
+    compress_option = click.option(
+        "--compress",
+        is_flag=True,
+        help="Store levels above 128x128 losslessly compressed: a third of the size, and slower to "
+        "read.",
+    )
+    shard_option = click.option(
+        "--shard",
+        metavar="I/N",
+        help="Make only the I-th of N equal parts, beside the destination; dataset_tool.py verify "
+        "--merge puts them together.",
+    )
     add_options = combine_options(
-        workers_option,
-        click.option(
-            "--compress",
-            is_flag=True,
-            help="Store levels above 128x128 losslessly "
-            "compressed: a third of the size, and slower to read.",
-        ),
-        click.option(
-            "--shard",
-            metavar="I/N",
-            help="Make only the I-th of N equal parts, beside "
-            "the destination; dataset_tool.py verify --merge puts them together.",
-        ),
+        workers_option, compress_option, *([shard_option] if in_parts else [])
     )
     return cast(F, add_options(check_and_write))
 

@@ -30,7 +30,7 @@ def main(network: Path, target: Path | None, resolution: int | None, half: bool)
 
     FILE may be a pickle of the official TensorFlow code, an archive (.npz) with its names, a file
     (.pth) of pytorch_GAN_zoo's PGAN, or a network file or training state of progan; of a RUN it is
-    the newest network.
+    the newest network; portraits is the network in the package.
 
     \b
     python -m progan.interop karras2018iclr-celebahq-1024x1024.pkl

@@ -13,8 +13,6 @@ from progan.errors import UserError
 from tests.builders import image_sample
 from tests.reference import paper_metrics
 
-RANDOM = np.random.RandomState(0)
-
 
 def measure(images: np.ndarray) -> float:
     """MS-SSIM of uint8 [N, C, H, W]."""
@@ -26,7 +24,8 @@ def alike(
     side: int, channels: int = 3, count: int = 4, width: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of images, from nearly equal to independent: uint8 [N, C, side, width or side] each."""
-    first, other = RANDOM.randint(0, 256, (2, count, channels, side, width or side))
+    random = np.random.RandomState(0)
+    first, other = random.randint(0, 256, (2, count, channels, side, width or side))
     weight = np.linspace(0.1, 1, count)[:, None, None, None]
     return first.astype(np.uint8), ((1 - weight) * first + weight * other).astype(np.uint8)
 
