@@ -22,8 +22,8 @@ from progan.interop.describe_file import describe_file
 from progan.interop.load import is_loadable_network, load_snapshot
 from progan.invocation import command_line
 from progan.run_directory import list_states
-from progan.runtime.files import list_zip_members
 from progan.runtime.seeding import numpy_generator
+from progan.runtime.zip_files import list_zip_members
 from progan.sampling.checkpoint_format import PICKLE_NAME
 from progan.sampling.find_network import find_network
 from progan.sampling.latents import seed_labels, seed_latents

@@ -18,10 +18,10 @@ from progan.interop.describe_pickle import (
     scan_torch_zip,
 )
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
-from progan.runtime.files import list_zip_members, read_uncompressed_zip_member
 from progan.runtime.pickle_scan import is_hostile
 from progan.runtime.safe_pickle import format_hostile_message
 from progan.runtime.text import sanitize_and_truncate_line
+from progan.runtime.zip_files import list_zip_members, read_uncompressed_zip_member
 
 READABLE = (
     "progan reads its own network files (.safetensors) and training states (state-*.pt), "

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from progan.runtime.files import read_uncompressed_zip_member
 from progan.runtime.pickle_scan import PickledObject, PickleScan, get_dict_items, scan_pickle
 from progan.runtime.text import sanitize_and_truncate_line
+from progan.runtime.zip_files import read_uncompressed_zip_member
 
 MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # first bytes of files of torch before 1.6
 HEAD = 64  # bytes that suffice to recognise such a file

@@ -17,9 +17,10 @@ import numpy as np
 from progan.errors import UserError
 from progan.interop.describe_pickle import HEAD, is_legacy_torch, scan_pickle_file
 from progan.interop.official import ROLES, AnyArray, OfficialNetwork
-from progan.runtime.files import atomic_path, list_zip_members
+from progan.runtime.files import atomic_path
 from progan.runtime.pickle_scan import PickledObject
 from progan.runtime.safe_pickle import load_plain
+from progan.runtime.zip_files import list_zip_members
 
 ARGUMENTS = "static_kwargs"
 ARCHIVE_SUFFIX = ".npz"

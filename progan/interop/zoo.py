@@ -26,8 +26,8 @@ from progan.networks import Discriminator, Generator
 from progan.networks.inspection import meta_networks
 from progan.networks.layers import EqualizedLayer, resolution_name
 from progan.runtime.devices import is_out_of_memory
-from progan.runtime.files import list_zip_members, read_uncompressed_zip_member
 from progan.runtime.pickle_scan import get_dict_items
+from progan.runtime.zip_files import list_zip_members, read_uncompressed_zip_member
 from progan.sizes import MIN_LEVEL
 
 FIRST = {

@@ -14,8 +14,8 @@ from progan.data.reader import Dataset
 from progan.errors import UserError
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
 from progan.runtime.devices import is_out_of_memory
-from progan.runtime.files import list_zip_members, read_uncompressed_zip_member
 from progan.runtime.weights_file import hash_content
+from progan.runtime.zip_files import list_zip_members, read_uncompressed_zip_member
 from progan.sampling.snapshot_file import PREFIX, SUFFIX, Snapshot, read_classes
 
 Content = dict[str, Any]

@@ -21,9 +21,7 @@ from progan.runtime.files import (
     append_text,
     atomic_path,
     format_bytes,
-    list_zip_members,
     make_folder,
-    read_uncompressed_zip_member,
     remove_partials,
     require_folder_or_nothing,
     require_free_space,
@@ -31,6 +29,7 @@ from progan.runtime.files import (
     staging_directory,
     write_atomically,
 )
+from progan.runtime.zip_files import list_zip_members, read_uncompressed_zip_member
 
 
 def names(folder: Path) -> list[str]:
