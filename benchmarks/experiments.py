@@ -97,11 +97,11 @@ def main(
     trials = list(trials_of(settings))
     # Shorter ones stay in the file until they are replaced.
     outcomes = {(each.name, each.seed): each for each in read_outcomes(store)}
-    done = {key: each.kimg for key, each in outcomes.items()}
     left = [
         trial
         for trial in trials
-        if done.get((trial.name, trial.seed), -1.0) < kimg_of(trial, settings)
+        if (stored := outcomes.get((trial.name, trial.seed))) is None
+        or stored.kimg < kimg_of(trial, settings)
     ]
     with ThreadPoolExecutor(jobs) as pool:
         for found in pool.map(lambda trial: run_trial(trial, settings, folder, columns), left):

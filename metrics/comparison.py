@@ -125,12 +125,13 @@ def compare(records: Sequence[RunRecord], sort: str = "") -> Comparison:
         tuple(runs),
         tuple(Cell(reals.get(column)) for column in columns),
         tuple(dict.fromkeys(_format_dataset(record.run) for record in records)),
-        _keep_several({column: _reals_of_column(column, records) for column in columns}),
-        _keep_several({column: _detectors_of_column(column, records) for column in columns}),
+        _keep_differing({column: _reals_of_column(column, records) for column in columns}),
+        _keep_differing({column: _detectors_of_column(column, records) for column in columns}),
     )
 
 
-def _keep_several(found: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+def _keep_differing(found: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Keep the columns for which there are several names."""
     return {column: names for column, names in found.items() if len(names) > 1}
 
 

@@ -146,9 +146,7 @@ def override(run: Run, values: Mapping[str, Any]) -> Run:
 
 def convert_python_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """Convert settings that read well in Python to those of the fields, by name."""
-    fields = {
-        f.name: f for section in (Run, *SECTIONS.values()) for f in list_option_fields(section)
-    }
+    fields = {field.name: field for field in _list_all_fields()}
     return {
         name: convert_python_value(fields[name], value) if name in fields else value
         for name, value in values.items()

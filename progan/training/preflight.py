@@ -203,15 +203,15 @@ class Preflight:
 
 def demanding_stages(run: Run, images_seen: int) -> dict[int, Stage]:
     """Return the most demanding stage of each level to come: its fade-in."""
+    if images_seen >= run.growth.total_kimg * 1000:
+        return {}
     stages: dict[int, Stage] = {}
-    if images_seen < run.growth.total_kimg * 1000:
-        # The first round may be of a level that has no phase, with --training-kimg 0.
-        stage = schedule.stage_at(run.growth, run.network, images_seen)
-        stages[stage.level] = stage
     for phase in schedule.iterate_phases(run.growth, run.network):
         if phase.end_kimg * 1000 > images_seen:
             stages.setdefault(phase.stage.level, phase.stage)
-    return stages
+    # The first round may be of a level that has no phase, with --training-kimg 0.
+    first = schedule.stage_at(run.growth, run.network, images_seen)
+    return {first.level: first} | stages
 
 
 def remaining_images(run: Run, level: int, images_seen: int) -> int:

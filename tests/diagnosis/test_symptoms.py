@@ -349,26 +349,17 @@ def key(statistic: str) -> str:
     return statistic.replace("__", "/").replace("_", "-")
 
 
-@pytest.mark.parametrize(("norm", "name"), [(9.9, "ok"), (10.1, "fade-in shock")])
-def test_a_fade_may_raise_gradients_tenfold(norm: float, name: str) -> None:
-    each = steps(
-        LENGTH,
-        schedule__resolution=after(600, 64.0, 32.0),
-        schedule__alpha=after(600, 0.3, 1.0),
-        gradient__generator_weights=after(600, norm, 1.0),
-    )
-    assert diagnose(history(each, 16, "wgan-gp")).name == name
-
-
-@pytest.mark.parametrize(("nearest", "name"), [(0.46, "ok"), (0.44, "fade-in shock")])
-def test_a_fade_may_halve_the_diversity(nearest: float, name: str) -> None:
-    each = steps(
-        LENGTH,
-        schedule__resolution=after(600, 64.0, 32.0),
-        schedule__alpha=after(600, 0.3, 1.0),
-        diversity__nearest=after(600, nearest, 0.9),
-    )
-    assert diagnose(history(each, 16, "wgan-gp")).name == name
+@pytest.mark.parametrize(
+    ("statistic", "before", "calm", "ill"),
+    [("gradient__generator_weights", 1.0, 9.9, 10.1), ("diversity__nearest", 0.9, 0.46, 0.44)],
+)
+def test_a_fade_may_raise_gradients_tenfold_and_halve_the_diversity(
+    statistic: str, before: float, calm: float, ill: float
+) -> None:
+    fade = {"schedule__resolution": after(600, 64.0, 32.0), "schedule__alpha": after(600, 0.3, 1.0)}
+    for value, expected in ((calm, "ok"), (ill, "fade-in shock")):
+        each = steps(LENGTH, **fade, **{statistic: after(600, value, before)})
+        assert diagnose(history(each, 16, "wgan-gp")).name == expected, value
 
 
 def test_what_could_not_be_checked_is_listed_when_nothing_could() -> None:

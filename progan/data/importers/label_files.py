@@ -167,9 +167,9 @@ def _convert_numbers(pairs: list[tuple[str, str]], where: str) -> LabelRows:
             notes.append(f"Labels of {where} such as {others[0]!r} are taken as whole numbers.")
         pairs = [(path, number_of[label]) for path, label in pairs]
         labels = sorted({label for _, label in pairs})
-    if negative := [label for label in labels if _NO_CLASS.fullmatch(label)]:
+    if likely_none := [label for label in labels if _NO_CLASS.fullmatch(label)]:
         notes.append(
-            f"{', '.join(map(repr, negative[:_MAX_LISTED]))} in {where} is the name of a "
+            f"{', '.join(map(repr, likely_none[:_MAX_LISTED]))} in {where} is the name of a "
             "class, as all labels are there. If it means that an image has none, remove "
             "the image and its row."
         )
