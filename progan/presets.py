@@ -68,7 +68,7 @@ FROGS = DCGAN | dict(subset="6", resolution=32, latent_size=32, fmap_base=256, f
     optimizer="rmsprop", g_lr=0.0004, d_lr=0.0008, beta2=0.9, epsilon=1e-7, clip_gradients=1.0,
     lr_decay=5e-7, ema_decay=0, tick_kimg=2)
 ADA_BIRDS = DCGAN | dict(latent_size=64, fmap_base=128, fmap_decay=0, weight_stddev=0, dropout=0.4,
-    output="sigmoid", augment="adaptive", augment_together=True, total_kimg=2350, tick_kimg=5.888,
+    output="sigmoid", augment="adaptive", augment_together=True, total_kimg=2355.2, tick_kimg=5.888,
     snapshot_ticks=1, metrics="kid75", best="kid75")
 
 # Appendix A.2 and table 1, row after row. The moving average has the same half-life in images.

@@ -135,7 +135,7 @@ def list_runs(outdir: Path) -> list[Path]:
     return sorted(
         found,
         key=lambda path: (
-            (_parse_run_number(path) or 0) if numbered else _get_start_time_ns(path),
+            (_parse_run_number(path) or 0) if numbered else get_start_time_ns(path),
             path,
         ),
     )
@@ -221,7 +221,7 @@ def _has_config(directory: Path) -> bool:
     return isinstance(values, dict) and {"network", "growth"} <= set(values)
 
 
-def _get_start_time_ns(directory: Path) -> int:
+def get_start_time_ns(directory: Path) -> int:
     """Return the time of the last start or resume, when the config was written."""
     path = directory / CONFIG_FILE
     return (path if path.is_file() else directory).stat().st_mtime_ns

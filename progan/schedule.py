@@ -64,23 +64,25 @@ def stage_at(growth: Growth, network: Network, images_seen: int) -> Stage:
     return _make_stage(growth, network, max(lod, 0.0), _compute_rate_factor(growth, kimg))
 
 
-def last_stage(growth: Growth, network: Network, images_seen: int, round_images_seen: int) -> Stage:
+def last_stage(
+    growth: Growth, network: Network, images_seen: int, round_images_seen: int, phase: int
+) -> Stage:
     """Return the stage of the last step before `images_seen`.
 
     At the end of a round, `stage_at` would return the stage of the next one.
 
     Args:
         round_images_seen: Images seen when the present round began.
+        phase: Of the last step. It decides where batches of two sizes could both have ended here.
     """
-    stage = stage_at(growth, network, round_images_seen)
     if round_images_seen < images_seen or not images_seen:
-        return stage
-    for _ in range(2):  # batches may have another size in the round before
-        start = max(images_seen - images_per_round(growth, stage), 0)
-        stage = stage_at(growth, network, start)
-        if start + images_per_round(growth, stage) == images_seen:
+        return stage_at(growth, network, round_images_seen)
+    for batch in {growth.batch, *dict(growth.batch_at).values()}:
+        start = images_seen - growth.minibatch_repeats * growth.d_repeats * batch
+        stage = stage_at(growth, network, max(start, 0))
+        if start >= 0 and (stage.batch, stage.phase) == (batch, phase):
             return stage
-    return stage_at(growth, network, images_seen)
+    return stage_at(growth, network, images_seen)  # the settings have changed since
 
 
 def iterate_phases(growth: Growth, network: Network) -> Iterator[Phase]:

@@ -11,10 +11,26 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from progan.config import Growth, Network
-from progan.presets import preset
-from progan.schedule import Stage, iterate_phases, iterate_rounds, lookup_exact_resolution, stage_at
+from progan.presets import PRESETS, preset
+from progan.schedule import (
+    Stage,
+    images_per_round,
+    iterate_boundary_rounds,
+    iterate_phases,
+    iterate_rounds,
+    last_stage,
+    lookup_exact_resolution,
+    stage_at,
+)
 from tests.for_each import for_each
 
+# Every preset, and the shortest fades.
+PLANS = {name: (preset(name).growth, preset(name).network) for name in PRESETS} | {
+    "no fades": (
+        Growth(batch_at=((4, 16), (8, 8)), training_kimg=0.09, transition_kimg=0, total_kimg=0.4),
+        Network(resolution=16),
+    )
+}
 OFFICIAL = ("v1-1gpu", "v2-1gpu", "v2-2gpus", "v2-4gpus", "v2-8gpus")
 
 
@@ -300,3 +316,22 @@ def test_phases_have_the_rates_of_their_beginnings() -> None:
         for stage in (stage_at(growth, network, round(1000 * phase.start_kimg)) for phase in phases)
     ]
     assert len({phase.stage.g_lr for phase in phases}) == len(phases) == 5
+
+
+@for_each("name", PLANS)
+def test_the_last_stage_is_that_of_the_round_before(name: str) -> None:
+    """Where batches of two sizes could have ended at the same image, too."""
+    growth, network = PLANS[name]
+    for start, stage in iterate_boundary_rounds(growth, network):
+        end = start + images_per_round(growth, stage)
+        assert last_stage(growth, network, end, end, stage.phase) == stage
+
+
+@pytest.mark.parametrize(
+    ("images_seen", "level"), [(3_000_320, 4), (4_200_192, 5), (6_600_064, 7), (7_800_032, 8)]
+)
+def test_the_last_stage_at_ambiguous_ends_of_rounds(images_seen: int, level: int) -> None:
+    run = preset("v2-1gpu")
+    phase = 2 * (level - 2)
+    found = last_stage(run.growth, run.network, images_seen, images_seen, phase)
+    assert (found.level, found.alpha) == (level, 1)

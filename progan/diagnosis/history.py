@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from progan.config import LossConfig, Run
 from progan.errors import UserError
-from progan.run_directory import ROLLBACK_PREFIX, STATISTICS_FILE, load_config
+from progan.run_directory import ROLLBACK_PREFIX, STATISTICS_FILE, get_start_time_ns, load_config
 
 Row = Mapping[str, float]  # statistics of a tick, by name; 'images_seen' is where it ended
 
@@ -46,10 +46,13 @@ def read_history(directory: Path) -> History:
     run = load_config(directory)
     rows = read_rows(directory / STATISTICS_FILE)
     ended_at = rows[-1]["images_seen"] if rows else 0.0
+    started_at = get_start_time_ns(directory)  # a resume undoes what was before
     rollbacks = [
         rollback
         for path in sorted(directory.glob(f"{ROLLBACK_PREFIX}*.json"))
-        if (rollback := _read_rollback(path)) and rollback.images_seen > ended_at
+        if path.stat().st_mtime_ns >= started_at
+        and (rollback := _read_rollback(path))
+        and rollback.images_seen > ended_at
     ]
     return History.of_run(rows, run, rollbacks[-1] if rollbacks else None)
 
@@ -160,6 +163,12 @@ def select_after_warmup(run_windows: Sequence[Window]) -> list[Window]:
     return [window for window in run_windows if window.end > WARMUP]
 
 
+def count_iterations_after_warmup(run_windows: Sequence[Window]) -> float:
+    """Return the iterations after the warm-up from the first of these windows to the last."""
+    counted = select_after_warmup(run_windows)
+    return counted[-1].end - max(counted[0].start, WARMUP) if counted else 0.0
+
+
 def find_lasting_streak(
     run_windows: Sequence[Window],
     names: Sequence[str],
@@ -175,8 +184,7 @@ def find_lasting_streak(
     """
     known = [window for window in run_windows if window.all(*names) is not None]
     streak = find_trailing_streak(known, condition)
-    counted = select_after_warmup(streak)
-    return streak if counted and counted[-1].end - counted[0].start >= iterations else []
+    return streak if count_iterations_after_warmup(streak) >= iterations else []
 
 
 def find_trailing_streak(

@@ -12,6 +12,7 @@ from progan.diagnosis.history import (
     History,
     Row,
     Window,
+    count_iterations_after_warmup,
     join_windows,
     select_after_warmup,
 )
@@ -66,10 +67,8 @@ def explain_missing_statistics(
     absent = [name for name in names if not any(name in window.means for window in run_windows)]
     if absent:
         return f"no {', '.join(absent)} in the statistics"
-    known = [
-        window for window in select_after_warmup(run_windows) if window.all(*names) is not None
-    ]
-    if not known or known[-1].end - known[0].start < iterations:
+    known = [window for window in run_windows if window.all(*names) is not None]
+    if count_iterations_after_warmup(known) < iterations:
         return f"needs {iterations:g} iterations after the first {WARMUP:g}"
     return ""
 

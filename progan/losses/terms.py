@@ -41,8 +41,8 @@ def discriminator_terms(
         discriminator: Images [N, C, H, W] -> DiscriminatorOutput.
         labels: One-hot [N, label_size], of reals and fakes alike; label_size may be 0.
         controllers: As `initial_loss_controllers` names them.
-        only: 'real' and 'fake' leave the terms of the other images out of the loss; penalties
-            belong to the reals.
+        only: 'real' and 'fake' leave the terms of the other images out of the loss and of what is
+            returned; penalties belong to the reals.
         with_penalty: False: without the gradient penalty, as in all steps but every k-th one of
             --penalty-interval k (lazy regularization; Karras et al. 2020, section 3.1).
         interleave_count: Pass reals and fakes in one batch, in so many alternating pairs of
@@ -52,28 +52,36 @@ def discriminator_terms(
     spec = LOSSES[config.objective]
     count = 1 if config.mixed_batches else interleave_count
     real, fake = _discriminate_both(discriminator, reals, fakes, count)
-    real_loss, fake_loss, terms = spec.discriminator(config, real, fake, noise, controllers)
-    terms = terms | {
-        "scores/real": real.scores,
-        "scores/fake": fake.scores,
-        "loss/critic-real": real_loss,
-        "loss/critic-fake": fake_loss,
-    }
+    real_loss, fake_loss, more = spec.discriminator(config, real, fake, noise, controllers)
+    real_terms = more | {"scores/real": real.scores, "loss/critic-real": real_loss}
+    fake_terms = {"scores/fake": fake.scores, "loss/critic-fake": fake_loss}
     if spec.penalty is not None and with_penalty and only != "fake":
         norms, penalty = spec.penalty(
             lambda x: discriminator(x).scores, config, reals, fakes, noise, gradient_scale
         )
         real_loss = real_loss + penalty * config.penalty_interval
-        terms |= {"gradient/norm": norms, "loss/penalty": penalty}
+        real_terms |= {"gradient/norm": norms, "loss/penalty": penalty}
     if labels.shape[1]:
         real_label, fake_label = label_loss(real.logits, labels), label_loss(fake.logits, labels)
         real_loss = real_loss + real_label * config.label_weight
         fake_loss = fake_loss + fake_label * config.label_weight
-        terms["loss/label-critic"] = real_label + fake_label
-    if only != "fake":  # which leaves the penalty out, and comes second
-        terms["loss/critic"] = real_loss + fake_loss
-    loss = {"both": real_loss + fake_loss, "real": real_loss, "fake": fake_loss}[only]
-    return loss.mean(), {name: term.detach() for name, term in terms.items()}
+        real_terms["loss/label-critic"], fake_terms["loss/label-critic"] = real_label, fake_label
+    real_terms["loss/critic"], fake_terms["loss/critic"] = real_loss, fake_loss
+    terms = {"both": add_terms(real_terms, fake_terms), "real": real_terms, "fake": fake_terms}[
+        only
+    ]
+    return terms["loss/critic"].mean(), {name: term.detach() for name, term in terms.items()}
+
+
+def add_terms(real_terms: Terms, fake_terms: Terms) -> Terms:
+    """Join the terms of reals and of fakes; those that both have are added."""
+    return {
+        **real_terms,
+        **{
+            name: real_terms[name] + term if name in real_terms else term
+            for name, term in fake_terms.items()
+        },
+    }
 
 
 def generator_terms(
@@ -106,7 +114,7 @@ def summarize_terms(config: LossConfig, terms: Mapping[str, Tensor]) -> dict[str
     """Reduce the terms of a whole batch, [N] each, to 0-d: means, accuracies, convergence."""
     spec = LOSSES[config.objective]
     summary = {name: term.mean() for name, term in terms.items()}
-    if "scores/real" in terms:
+    if {"scores/real", "scores/fake"} <= terms.keys():
         real, fake = terms["scores/real"], terms["scores/fake"]
         summary |= _compute_accuracies(spec.threshold, real, fake)
         if spec.convergence is not None:

@@ -147,9 +147,10 @@ def load_network_weights(path: Path) -> TrainedWeights:
 
 
 def _last_stage(content: Content, run: Run) -> schedule.Stage:
-    return schedule.last_stage(
-        run.growth, run.network, int(content["images_seen"]), int(content["round_images_seen"])
+    images_seen, round_images_seen, phase = (
+        int(content[name]) for name in ("images_seen", "round_images_seen", "phase")
     )
+    return schedule.last_stage(run.growth, run.network, images_seen, round_images_seen, phase)
 
 
 def is_checkpoint(path: Path) -> bool:

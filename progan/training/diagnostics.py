@@ -30,18 +30,19 @@ def measure_overfitting(
 
     'overfitting/ratio' is r_v = (training - held out) / (training - generated): 0 without
     overfitting, 1 where held-out images score as low as generated ones (Karras et al. 2020,
-    equation 1). Empty if the dataset has no held-out images.
+    equation 1). Empty if the dataset has fewer than two held-out images.
     """
     most = max(min(MAX_HELD_OUT, MAX_HELD_OUT_PIXELS // run.network.size(stage.level).pixels), 1)
     held_out = dataset.held_out_rows[:most]
-    if not len(held_out):
-        return {}
     count, position = len(held_out), LevelAlpha.of(stage, device)
+    if count < 2:  # batch normalisation needs two
+        return {}
 
     def mean_score(images: Tensor) -> float:
+        # Not smaller than in training: the images of a batch may depend on each other.
         scores = [
             state.discriminator(part, position.level, position.alpha).scores
-            for part in images.split(stage.batch)
+            for part in images.tensor_split(max(count // stage.batch, 1))
         ]
         return torch.cat(scores).mean().item()
 

@@ -137,7 +137,7 @@ def roll_back_or_give_up(
     saved, run = None, context.run
     if services.writer:
         stage = schedule.last_stage(
-            run.growth, run.network, state.images_seen, state.round_images_seen
+            run.growth, run.network, state.images_seen, state.round_images_seen, state.phase
         )
         snapshot = build_snapshot(state, stage, context.dataset)
         for line in services.writer.roll_back_to(state, snapshot):

@@ -10,7 +10,7 @@ and replayed: what changes from step to step comes in tensors.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from functools import partial, reduce
 from typing import NamedTuple
 
 import torch
@@ -23,7 +23,7 @@ from progan.config import Run
 from progan.losses import LossNoise, Only, discriminator_terms, generator_terms, summarize_terms
 from progan.losses.adversarial import adaptive_noise_strength
 from progan.losses.penalties import GradientScale, Terms, final_norm_divisor
-from progan.losses.terms import next_loss_controllers
+from progan.losses.terms import add_terms, next_loss_controllers
 from progan.networks import DiscriminatorOutput
 from progan.ops import upcast_half
 from progan.runtime.seeding import temporarily_seeded_rng
@@ -150,7 +150,8 @@ def discriminator_step(
 ) -> Statistics:
     """Update the discriminator, g_ema (with G before its next update), and the controllers."""
     batch = prepare_batch(state, run, position, inputs, split, functions)
-    statistics: Statistics = {}
+    terms: Terms = {}
+    norms: list[Tensor] = []
     for only in TWO_UPDATES if run.objective.separate_updates else ONE_UPDATE:
         second = ("fake",) if only == "fake" else ()
         scale = scale_of(state.controllers, DISCRIMINATOR, run, position.level)
@@ -162,13 +163,16 @@ def discriminator_step(
                 return functions.discriminator(state, run, position, only, part)
 
         weights = trainable_parameters(state.d_optimizer)
-        gradients, terms = split.gradients(run, position.level, loss_of, batch, weights, scale)
+        gradients, found = split.gradients(run, position.level, loss_of, batch, weights, scale)
         clip = run.optim.clip_gradients
         norm = update_weights(state.d_optimizer, gradients, rate, clip, skips=scale is not None)
-        summary = summarize_terms(run.objective, terms) | {"gradient/critic-weights": norm}
-        statistics |= mask_overflow(summary, scale)
         if scale is not None:
             update_scale(state.controllers[DISCRIMINATOR], norm)
+        terms = add_terms(terms, found)
+        norms.append(norm)
+    summary = summarize_terms(run.objective, terms)
+    summary["gradient/critic-weights"] = reduce(torch.maximum, norms)
+    statistics = mask_overflow(summary, scale)
     clip_weights(state.discriminator, run.optim.clip_weights)
     update_g_ema(state, run.optim.ema_decay)
     update_controllers(state, run, statistics)

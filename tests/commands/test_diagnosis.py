@@ -136,6 +136,16 @@ def test_what_the_guard_mended_is_no_finding(tmp_path: Path) -> None:
     assert diagnosis(directory).exit_code == 0
 
 
+def test_what_a_resume_undid_is_no_finding(tmp_path: Path) -> None:
+    directory = run_of(tmp_path, history(steps(320)))
+    evidence = directory / "rollback-01.json"
+    evidence.write_text('{"images_seen": 21000, "what": "not finite: loss"}')
+    assert diagnosis(directory).exit_code == FAILING
+    earlier = (directory / run_directory.CONFIG_FILE).stat().st_mtime_ns - 1
+    os.utime(evidence, ns=(earlier, earlier))
+    assert diagnosis(directory).exit_code == 0
+
+
 def test_rollbacks_are_counted(tmp_path: Path) -> None:
     made = history(steps(320, progress__rollbacks=lambda n: float(n >= 100) + float(n >= 200)), 4)
     assert "Rollbacks: 2, before kimg 6.7 and 13.1" in diagnosis(run_of(tmp_path, made)).output

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from progan.diagnosis.history import WINDOW, History, find_lasting_streak, join_windows, read_rows
+from progan.diagnosis.status import explain_missing_statistics
 from progan.errors import UserError
 from tests.diagnosis.synthetic import after, history, steps
 
@@ -55,6 +56,13 @@ def test_windows_are_long_enough_and_a_rest_is_left_out(tick: int, ends: list[in
         assert window.end - window.start >= WINDOW
         assert window.means["loss/generator"] == pytest.approx((window.start + window.end - 1) / 2)
         assert window.end_kimg == pytest.approx(window.end * 0.064)
+
+
+@pytest.mark.parametrize(("tick", "found"), [(97, False), (143, False), (144, True), (16, True)])
+def test_a_tick_counts_from_the_end_of_the_warm_up(tick: int, found: bool) -> None:
+    windows = join_windows(history(steps(144 if tick == 16 else tick), tick))
+    assert bool(find_lasting_streak(windows, ["loss/generator"], lambda window: True)) == found
+    assert (explain_missing_statistics(windows, "loss/generator") == "") == found
 
 
 def test_a_window_ends_where_the_resolution_changes() -> None:

@@ -74,3 +74,24 @@ def test_nothing_is_said_where_nothing_is_held_out(tmp_path: Path) -> None:
         measure_overfitting(state, run, dataset, schedule.stage_at(run.growth, run.network, 0), CPU)
         == {}
     )
+
+
+@pytest.mark.parametrize(("batch", "sizes"), [(8, [9]), (4, [5, 4]), (2, [3, 2, 2, 2])])
+def test_no_part_is_smaller_than_a_training_batch(
+    tmp_path: Path, batch: int, sizes: list[int]
+) -> None:
+    """Batch normalisation of a lone image fails, and its minibatch stddev is 0."""
+    dataset = noise_dataset(tmp_path / "set", count=30, holdout=0.3)
+    assert len(dataset.held_out_rows) == 9
+    run = tiny_run(batch=batch, d_norm="batch", stddev_group=0)
+    state, found = states.create_state(run, CPU), list[int]()
+    state.discriminator.register_forward_pre_hook(lambda _, inputs: found.append(len(inputs[0])))
+    measure_overfitting(state, run, dataset, schedule.stage_at(run.growth, run.network, 7500), CPU)
+    assert found == 3 * sizes
+
+
+def test_one_held_out_image_says_nothing(tmp_path: Path) -> None:
+    dataset, run = noise_dataset(tmp_path / "set", count=30, holdout=0.03), tiny_run()
+    assert len(dataset.held_out_rows) == 1
+    stage = schedule.stage_at(run.growth, run.network, 7500)
+    assert measure_overfitting(states.create_state(run, CPU), run, dataset, stage, CPU) == {}

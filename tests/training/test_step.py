@@ -1,4 +1,6 @@
-"""The loss of a discriminator step: reals and fakes in one batch, and apart."""
+"""A discriminator step: reals and fakes in one batch, apart, and in two updates."""
+
+from typing import Any
 
 import pytest
 import torch
@@ -7,11 +9,12 @@ from progan.batch_split import count_interleavable_blocks
 from progan.config import Run
 from progan.losses import LossNoise
 from progan.training import step as training_step
+from progan.training.gradients import Gradients
 from progan.training.optim import trainable_parameters
 from progan.training.step import DiscriminatorBatch, discriminator_loss
 from progan.training.step_inputs import LevelAlpha
 from tests.builders import tiny_run
-from tests.training.equal_steps import born, run_of
+from tests.training.equal_steps import COMMON, RUNS, Recorded, born, iterations, run_of
 
 
 def shown(run: Run, n: int) -> DiscriminatorBatch:
@@ -63,3 +66,37 @@ def test_what_looks_at_the_whole_batch_keeps_them_apart() -> None:
     assert count_interleavable_blocks(tiny_run(dropout=0.3), 8) == 0
     assert count_interleavable_blocks(run_of("dcgan, gan, separate"), 8) == 0
     assert count_interleavable_blocks(tiny_run(), 8) == 4
+
+
+def test_of_two_updates_each_is_measured_before_it() -> None:
+    """The scores of reals are those that the step began with, and those of fakes come later."""
+    run = run_of("dcgan, gan, separate")
+    joint = tiny_run(**COMMON | RUNS["dcgan, gan, separate"] | dict(separate_updates=False))
+    separate = iterations(run, born(run), 1)
+    together = iterations(joint, born(joint), 1)
+    for name in ("scores/real", "loss/critic-real", "accuracy/real"):
+        torch.testing.assert_close(separate[name], together[name], rtol=1e-12, atol=0)
+    assert separate["scores/fake"] > together["scores/fake"] + 1e-6  # after learning to trust
+    for found in (separate, together):
+        total = found["loss/critic-real"] + found["loss/critic-fake"]
+        label = found["loss/label-critic"] * run.objective.label_weight
+        torch.testing.assert_close(found["loss/critic"], total + label, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("large", [0, 1])
+def test_the_larger_gradient_of_two_updates_is_measured(large: int) -> None:
+    run = run_of("dcgan, gan, separate")
+
+    class Enlarged(Recorded):
+        def gradients(self, *arguments: Any) -> Gradients:
+            found = super().gradients(*arguments)
+            factor = 1000 if len(self.seen) - 1 == large else 1
+            weights = [None if each is None else each * factor for each in found.of_weights]
+            return Gradients(weights, found.terms)
+
+    split = Enlarged()
+    statistics = iterations(run, born(run), 1, split)
+    norms = [torch.cat([each.flatten() for each in part]).norm() for part in split.seen[:2]]
+    torch.testing.assert_close(
+        statistics["gradient/critic-weights"], norms[large] * 1000, rtol=1e-10, atol=0
+    )
