@@ -1,12 +1,13 @@
 """`progan.load`: load a trained generator from its file and generate images in Python."""
 
+import math
 import operator
 import os
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, SupportsFloat, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +46,10 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerato
     """
     if is_hub_address(os.fspath(path)):
         path = fetch_network(os.fspath(path))
-    file = find_network(resolve_network(Path(path)), lambda text: warnings.warn(text, stacklevel=5))
+    notes: list[str] = []
+    file = find_network(resolve_network(Path(path)), notes.append)
+    for note in notes:
+        warnings.warn(note, stacklevel=3)  # at the call of progan.load
     return TrainedGenerator(load_snapshot(file, choose_device(device)))
 
 
@@ -78,7 +82,7 @@ class TrainedGenerator:
         seeds: Iterable[int],
         labels: Labels = None,
         resolution: int | None = None,
-        truncation: float = 1.0,
+        truncation: SupportsFloat = 1.0,
     ) -> Pixels:
         """Generate the images of seeds as generate.py does: uint8 [N, H, W, C] on the host.
 
@@ -86,11 +90,11 @@ class TrainedGenerator:
             truncation: Psi of --trunc: below 1 images are more typical and less varied.
         """
         seeds = _parse_seeds(seeds)
-        _require_truncation(truncation)
+        psi = _parse_truncation(truncation)
         snapshot = self._select_resolution(resolution)
         latents, labels = self.latents(seeds), self._make_one_hot_labels(labels, seeds)
         with deterministic():
-            latents = truncate_labelled(snapshot, latents, labels, truncation)
+            latents = truncate_labelled(snapshot, latents, labels, psi)
             images = render_single(snapshot, latents, labels)
             return np.stack([to_uint8_pixels(image) for image in images])
 
@@ -188,10 +192,15 @@ def _convert_to_int_if_whole(labels: T) -> T | int:
         return labels
 
 
-def _require_truncation(psi: float) -> None:
-    """Raise UserError unless psi is a number from 0 to 2, as --trunc takes it."""
-    if not isinstance(psi, (int, float)) or not 0 <= psi <= 2:
+def _parse_truncation(psi: SupportsFloat) -> float:
+    """Return psi, a number of Python, NumPy or torch; UserError unless --trunc takes it."""
+    try:
+        found = math.nan if isinstance(psi, str) else float(psi)
+    except (TypeError, ValueError, RuntimeError):  # tensors of several numbers
+        found = math.nan
+    if not 0 <= found <= 2:
         raise UserError(f"truncation is a number from 0 to 2, not {_format_shortened(psi)}.")
+    return found
 
 
 def _convert_to_float32_rows(rows: Tensor | Array, what: str, size: int) -> Tensor:

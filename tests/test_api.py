@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import SupportsFloat
 
 import numpy as np
 import pytest
@@ -206,7 +207,16 @@ def test_labels_that_do_not_fit_the_images(with_classes: TrainedGenerator) -> No
         assert np.array_equal(draw(torch.tensor(1)), draw(1))
 
 
-@pytest.mark.parametrize("psi", [-0.1, 2.5, float("nan"), "0.7"])
+@pytest.mark.parametrize("psi", [np.float32(0.5), np.float64(0.5), torch.tensor(0.5)])
+def test_truncation_is_a_number_of_any_library(
+    with_classes: TrainedGenerator, psi: SupportsFloat
+) -> None:
+    np.testing.assert_array_equal(
+        with_classes.render([0], truncation=psi), with_classes.render([0], truncation=0.5)
+    )
+
+
+@pytest.mark.parametrize("psi", [-0.1, 2.5, float("nan"), "0.7", torch.ones(2)])
 def test_truncation_has_the_range_of_the_option(with_classes: TrainedGenerator, psi: float) -> None:
     with pytest.raises(UserError, match="truncation is a number from 0 to 2, not"):
         with_classes.render([0], truncation=psi)

@@ -21,7 +21,7 @@ from progan.explorer.view_state import (
 from progan.images import Pixels, save_png, to_pil
 from progan.invocation import command_line
 from progan.runtime.files import make_folder
-from progan.sampling.image_files import save_array
+from progan.sampling.image_files import replace_undecodable, save_array
 from progan.sampling.latents import (
     available_levels,
     choose_class_of_seed,
@@ -132,7 +132,8 @@ def save_image_and_latent(
         path = _latent_path(image)
         command = reproduce_command(renderer, spec, path)
         save_array(path, latent.numpy())
-        save_png(image, pixels, {**text, "Latent": describe_latent(spec.latent), "Again": command})
+        again = {"Latent": describe_latent(spec.latent), "Again": replace_undecodable(command)}
+        save_png(image, pixels, {**text, **again})
     return SavedFiles(image, path, command)
 
 

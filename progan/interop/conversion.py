@@ -76,7 +76,8 @@ def convert(
 def _require_range_of_half(snapshot: Snapshot) -> None:
     """Raise UserError if a weight would become infinite as float16."""
     for name, weight in snapshot.generator.state_dict().items():
-        if weight.abs().max() > torch.finfo(torch.float16).max:
+        # Counters of batches are integers, and stay so.
+        if weight.is_floating_point() and weight.abs().max() > torch.finfo(torch.float16).max:
             raise UserError(
                 f"--half: {name} has weights beyond the range of float16. Omit the option."
             )

@@ -67,9 +67,8 @@ def discriminator_terms(
         fake_loss = fake_loss + fake_label * config.label_weight
         real_terms["loss/label-critic"], fake_terms["loss/label-critic"] = real_label, fake_label
     real_terms["loss/critic"], fake_terms["loss/critic"] = real_loss, fake_loss
-    terms = {"both": add_terms(real_terms, fake_terms), "real": real_terms, "fake": fake_terms}[
-        only
-    ]
+    both_terms = add_terms(real_terms, fake_terms)
+    terms = {"both": both_terms, "real": real_terms, "fake": fake_terms}[only]
     return terms["loss/critic"].mean(), {name: term.detach() for name, term in terms.items()}
 
 

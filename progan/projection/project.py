@@ -19,6 +19,7 @@ from progan.projection.search import (
     Features,
     SearchBudget,
     SearchPath,
+    count_compared_seeds,
     discriminator_features,
     find_discriminator,
     make_distance,
@@ -103,9 +104,10 @@ def run_request(request: ProjectionRequest) -> Iterator[str]:
     budget = SearchBudget(starts=request.starts, steps=request.steps)
     text = provenance(request.network, request.command)
     projected: list[Projection] = []
+    compared = count_compared_seeds(snapshot, request.starts, request.class_name)
     for target in tqdm(targets, unit="image", disable=None, leave=False):
         tqdm.write(
-            f"{target.name}: the best of {format_count(request.starts, 'seed')}, and "
+            f"{target.name}: the best of {format_count(compared, 'seed')}, and "
             f"from there {format_count(request.steps, 'step')}",
             sys.stderr,
         )

@@ -19,13 +19,14 @@ from metrics.detector import load_vgg16
 from progan import networks
 from progan.config import Network
 from progan.networks import Discriminator
-from progan.run_directory import CONFIG_FILE
+from progan.run_directory import CONFIG_FILE, list_states
 from progan.runtime.weights_file import is_weights_file
+from progan.sampling.checkpoint_format import is_intact
 from progan.sampling.latents import labels_of_class, seed_labels, seed_latents
 from progan.sampling.render import batch_size
 from progan.sampling.snapshot_file import Snapshot
 from progan.sizes import MIN_LEVEL
-from progan.training.init_from import InitSource, find_init_source, load_init_source
+from progan.training.init_from import InitSource, load_init_source
 
 Features = Callable[[Tensor], list[Tensor]]  # [N, C, H, W] in [-1, 1] -> maps [N, F, h, w]
 Distance = Callable[[Tensor], Tensor]  # images [N, C, H, W] -> [N]
@@ -111,7 +112,9 @@ def _load_source_or_none(path: Path) -> InitSource | None:
     if not is_weights_file(path):
         return load_init_source(path)
     is_in_run = (path.parent / CONFIG_FILE).is_file()
-    return load_init_source(find_init_source(path.parent)) if is_in_run else None
+    states = reversed(list_states(path.parent)) if is_in_run else ()
+    state = next(filter(is_intact, states), None)
+    return None if state is None else load_init_source(state)
 
 
 def _to_rgb(images: Tensor) -> Tensor:
@@ -192,13 +195,20 @@ def learning_rate_at(share: float) -> float:
     )
 
 
+def count_compared_seeds(snapshot: Snapshot, starts: int, class_name: str | None) -> int:
+    """Return how many of the first seeds are compared: at least one of each trained class."""
+    size = snapshot.generator.config.label_size
+    classes = size - len(snapshot.untrained_classes) if size and class_name is None else 0
+    return max(starts, classes)
+
+
 def _find_nearest_seeds(
     snapshot: Snapshot, distance: Distance, budget: SearchBudget, class_name: str | None
 ) -> tuple[Tensor, Tensor]:
     """Return latents and labels [kept, …] of the nearest of the first seeds."""
     config = snapshot.generator.config
     device = next(snapshot.generator.parameters()).device
-    seeds = range(budget.starts)
+    seeds = range(count_compared_seeds(snapshot, budget.starts, class_name))
     latents = normalize_latents(seed_latents(seeds, config.latent_size)).to(device)
     labels = seed_labels(seeds, config.label_size, snapshot.untrained_classes).to(device)
     if class_name is not None:

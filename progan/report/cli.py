@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from progan.report.run_data import RunData
 
 REPORT_FILE = "report.html"
+RUN_FILES = (run_directory.CONFIG_FILE, run_directory.STATISTICS_FILE)
 
 
 # fmt: off
@@ -56,6 +57,11 @@ def main(
         )
     found = run_directory.find_run_or_state(run)
     directory = found if found.is_dir() else found.parent
+    if not any((directory / name).is_file() for name in RUN_FILES):
+        raise UserError(
+            f"{found} is not in the directory of a run. Name the directory, which holds the "
+            f"{run_directory.CONFIG_FILE} of train.py."
+        )
     path = output or directory / REPORT_FILE
     require_writable_file(path, "--output")
     require_existing([data], "Name the dataset with --data.")

@@ -1,7 +1,7 @@
 """Best snapshot section: measured values of metric-*.jsonl, a series for each column."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,11 +50,16 @@ class Series:
         """Name of the chart that the column belongs to: 'SWDx1e3 @16384'."""
         return column_label(self.column.partition("_")[0], self.metric[1])
 
-    def best(self) -> tuple[int, float] | None:
-        """Return images seen and value of the best point; None if unknown or no value is best."""
+    def best(self, among: Collection[int] | None = None) -> tuple[int, float] | None:
+        """Return images seen and value of the best point; None if unknown or no value is best.
+
+        Args:
+            among: Points that count, by images seen; None: all.
+        """
         ranks = {
             age: rank
             for age, value in self.values.items()
+            if among is None or age in among
             if (rank := compute_sort_key(self.column, value, self.real)) is not None
         }
         if not ranks or not column_goal(self.column):
@@ -162,32 +167,38 @@ def choose_best_network(
     """
     if not ages:
         raise UserError("No network yet: the first snapshot comes after some ticks.")
-    for series in sort_by_importance(measurements, run):
-        images_seen, value = series.best() or (-1, 0.0)
-        if name := find_network_at(images_seen, ages):
+    ranking = sort_by_importance(measurements, run)
+    for series in ranking:
+        if best := series.best(set(ages.values())):
+            images_seen, value = best
+            name = find_network_at(images_seen, ages)
             return Choice(name, f"the best {series.label}, {value:.4g}")
     snapshots = [name for name in ages if name.startswith(PREFIX)]
     newest = max(snapshots or ages, key=lambda name: ages[name])
-    return Choice(
-        newest,
-        f"the newest one, at kimg {ages[newest] / 1000:g}; no metric that chooses the best "
-        f"network was measured ({command_line('train', '--metrics', 'swd')})",
+    why = (
+        "none of the measured networks is left"
+        if ranking
+        else "no metric that chooses the best network was measured "
+        f"({command_line('train', '--metrics', 'swd')})"
     )
+    return Choice(newest, f"the newest one, at kimg {ages[newest] / 1000:g}; {why}")
 
 
 def sort_by_importance(measurements: Measurements, run: Run | None) -> list[Series]:
-    """Return the series that choose the best network: those of --best first."""
-    wanted = [name for name, _ in parse_metrics(run.output.best).values()] if run else []
-    order = [
-        LOWER_IS_BETTER[name] for name in (*wanted, *LOWER_IS_BETTER) if name in LOWER_IS_BETTER
-    ]
+    """Return the series that choose the best network: those of --best first.
+
+    Of one metric, that of the number of images of --best comes first.
+    """
+    wanted = list(parse_metrics(run.output.best).values()) if run else []
+    names = [*(name for name, _ in wanted), *LOWER_IS_BETTER]
+    order = [LOWER_IS_BETTER[name] for name in names if name in LOWER_IS_BETTER]
     found = [
         each
         for family in measurements.families().values()
         for each in family
         if each.column in order
     ]
-    return sorted(found, key=lambda each: order.index(each.column))
+    return sorted(found, key=lambda each: (order.index(each.column), each.metric not in wanted))
 
 
 def find_network_at(images_seen: int, ages: dict[str, int]) -> str:

@@ -63,10 +63,14 @@ def save_weights(
 
     Args:
         header: JSON values; its 'format' names the kind of file.
-        dtype: Of the weights in the file.
+        dtype: Of the weights in the file; counters, which float16 cannot hold, are float32.
     """
     stored = {
-        name: tensor.detach().cpu().to(dtype).contiguous() for name, tensor in weights.items()
+        name: tensor.detach()
+        .cpu()
+        .to(dtype if tensor.is_floating_point() else torch.float32)
+        .contiguous()
+        for name, tensor in weights.items()
     }
     content = save(stored, {_KEY: json.dumps(header)})
     with atomic_path(path) as temporary:

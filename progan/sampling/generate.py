@@ -79,6 +79,7 @@ class Frames(NamedTuple):
     columns: int
     rows: int
     frames: Iterator[Pixels]
+    pictures: int | None = None  # that differ; None: all
 
 
 def run_request(request: GenerateRequest) -> Iterator[Path]:
@@ -127,9 +128,9 @@ def _write_video(request: GenerateRequest, file: Path, snapshot: Snapshot) -> Pa
     options, timing = request.options, request.options.timing
     path = file if options.outdir is None else options.outdir / file
     make_frames = _make_growth_frames if options.growth else _make_interpolation_frames
-    columns, rows, frames = make_frames(request, snapshot)
+    columns, rows, frames, pictures = make_frames(request, snapshot)
     size = frame_size(snapshot.generator.config.size(snapshot.level), columns, rows)
-    require_encodable(path, timing, size)
+    require_encodable(path, timing, size, pictures)
     _require_not_overwritten(options.latents, [path])
     if options.outdir is not None:
         make_folder(options.outdir)
@@ -175,7 +176,7 @@ def _make_growth_frames(request: GenerateRequest, snapshot: Snapshot) -> Frames:
     columns, rows = _choose_grid_layout(options, snapshot, len(latent_batch.names))
     device = next(snapshot.generator.parameters()).device
     frames = growth_frames(request.networks, latent_batch, columns, rows, options.timing, device)
-    return Frames(columns, rows, frames)
+    return Frames(columns, rows, frames, len(request.networks))
 
 
 def _read_latent_batch(

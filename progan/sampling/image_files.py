@@ -183,15 +183,17 @@ def write_sheet(
     snapshot: Snapshot, latent_batch: LatentBatch, output: ImageOutput, columns: int, rows: int
 ) -> Path:
     """Write a contact sheet: images of 64 to 256 px, each with its seed below."""
-    size = snapshot.generator.config.size(snapshot.level)
-    require_sheet_size(columns, rows, size, 3)
+    config = snapshot.generator.config
+    blank = np.zeros((*config.size(snapshot.level), config.channels), np.uint8)
+    cell = Size(*contact_sheet([scale_to_sheet_cell(blank)], [""], 1, 1).shape[:2])
+    require_sheet_size(columns, rows, cell, 3)
+    require_image_format(output.kind, rows * cell.height, columns * cell.width, 3)
     cells = [
         scale_to_sheet_cell(image)
         for image in _render_with_progress(snapshot, latent_batch, SHEET_NAME)
     ]
     captions = [format_seed_caption(name) for name in latent_batch.names]
     sheet = contact_sheet(cells, captions, columns, rows)
-    require_image_format(output.kind, *sheet.shape)
     return _write_sheet(output, SHEET_NAME, latent_batch, sheet)
 
 
@@ -238,7 +240,7 @@ def require_sheet_size(columns: int, rows: int, size: Size, channels: int) -> No
     num_bytes = columns * rows * size.pixels * channels
     if num_bytes > MAX_SHEET_BYTES:
         raise UserError(
-            f"--grid {columns}x{rows} of {size} images is {format_bytes(num_bytes)} large, more "
+            f"{columns}x{rows} images of {size} px are {format_bytes(num_bytes)} large, more "
             f"than {format_bytes(MAX_SHEET_BYTES)}. Choose fewer, or a lower --resolution."
         )
 

@@ -55,8 +55,14 @@ def write_video(
         VIDEO_FORMATS[path.suffix.lower()].write(temporary, frames, timing, text)
 
 
-def require_encodable(path: Path, timing: VideoTiming, size: Size) -> None:
-    """Raise UserError if a video of this format, length and frame size cannot be written."""
+def require_encodable(
+    path: Path, timing: VideoTiming, size: Size, pictures: int | None = None
+) -> None:
+    """Raise UserError if a video of this format, length and frame size cannot be written.
+
+    Args:
+        pictures: How many frames differ, as equal ones are stored once; None: all.
+    """
     require_video_format(path, timing)
     kind = VIDEO_FORMATS[path.suffix.lower()]
     if max(size) > max(MAX_FRAME_SIZE):
@@ -64,10 +70,11 @@ def require_encodable(path: Path, timing: VideoTiming, size: Size) -> None:
             f"Frames of {size} px are larger than {MAX_FRAME_SIZE}. Choose fewer images per frame, "
             "or smaller ones."
         )
-    num_bytes = timing.frames * size.pixels * kind.bytes_per_pixel
+    stored = timing.frames if pictures is None else min(pictures, timing.frames)
+    num_bytes = stored * size.pixels * kind.bytes_per_pixel
     if num_bytes > MAX_BUFFERED_BYTES:
         raise UserError(
-            f"{format_count(timing.frames, 'frame')} of {size} px need {format_bytes(num_bytes)} "
+            f"{format_count(stored, 'frame')} of {size} px need {format_bytes(num_bytes)} "
             f"of memory as {path.suffix}, more than {format_bytes(MAX_BUFFERED_BYTES)}. "
             "Name a .mp4 file, or choose fewer or smaller frames."
         )
@@ -179,15 +186,22 @@ def _render_stack(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Pixels
 
 def compose_frame(images: Pixels, columns: int, rows: int) -> Pixels:
     """Lay out images [N, H, W, C] in a grid, enlarged by repeating pixels if they are small."""
-    frame = enlarge_by_repeating_pixels(full_grid(images, columns, rows)[None], MIN_FRAME_SIDE)[0]
-    return np.asarray(to_opaque_pil(frame), np.uint8)
+    grid = full_grid(images, columns, rows)
+    factor = _choose_enlargement(*grid.shape[:2])
+    return np.asarray(to_opaque_pil(grid.repeat(factor, axis=0).repeat(factor, axis=1)), np.uint8)
 
 
 def frame_size(cell: Size, columns: int, rows: int) -> Size:
     """Return the size of the frames of `compose_frame`."""
     height, width = rows * cell.height, columns * cell.width
-    factor = max(MIN_FRAME_SIDE // min(height, width), 1)
+    factor = _choose_enlargement(height, width)
     return Size(height * factor, width * factor)
+
+
+def _choose_enlargement(height: int, width: int) -> int:
+    """Return how often the pixels of a small grid are repeated, within the largest frame."""
+    sides = height, width
+    return max(min(MIN_FRAME_SIDE // min(sides), max(MAX_FRAME_SIZE) // max(sides)), 1)
 
 
 def require_several_snapshots(paths: Sequence[Path]) -> None:
@@ -209,7 +223,8 @@ def growth_frames(
 ) -> Iterator[Pixels]:
     """Yield frames of all snapshots for equal times, with stage, kimg and time in the corner.
 
-    Images of lower resolutions are enlarged to that of the last one: uint8 [H, W, 3].
+    Of more snapshots than frames, as many are shown as there are frames, from the first to the
+    last. Images of lower resolutions are enlarged to that of the last one: uint8 [H, W, 3].
 
     Args:
         paths: Network files of one run, oldest first.
@@ -217,7 +232,7 @@ def growth_frames(
     hours = read_training_hours(paths[-1].parent / STATISTICS_FILE)
     last = load_network(paths[-1], device)
     side = min(last.generator.config.size(last.level))
-    shown = (frame * len(paths) // timing.frames for frame in range(timing.frames))
+    shown = choose_shown_snapshots(len(paths), timing.frames)
     for index, count in sorted(Counter(shown).items()):
         snapshot = load_network(paths[index], device)
         images = _render_stack(snapshot, latent_batch.latents, latent_batch.labels)
@@ -225,6 +240,14 @@ def growth_frames(
         caption = stage_caption(snapshot, hours.get(snapshot.images_seen))
         frame = write_caption_in_corner(frame, caption)
         yield from repeat(frame, count)
+
+
+def choose_shown_snapshots(count: int, frames: int) -> list[int]:
+    """Return the index of the snapshot that each frame shows, of `count`; the last one always."""
+    if frames >= count:
+        return [frame * count // frames for frame in range(frames)]
+    found: list[int] = np.linspace(count - 1, 0, frames).round().astype(int)[::-1].tolist()
+    return found
 
 
 def stage_caption(snapshot: Snapshot, hours: float | None) -> str:

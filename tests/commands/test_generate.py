@@ -353,6 +353,8 @@ class TestMistakes:
             (["--seeds", "0", "--seconds", "3"], "--seconds is for videos"),
             (["--seeds", "0", "--growth"], "--growth is for videos"),
             (["--seeds", "0", "--float", "--grid", "1x1"], "one file for each image"),
+            (["--seeds", "0", "--batch", "1", "--grid", "1x1"], "--batch is for single files"),
+            (["--seeds", "0", "--batch", "1", "--sheet"], "--batch is for single files"),
             (["--seeds", "0", "--float", "--format", "webp"], "Omit --format"),
             (["--seeds", "0", "--batch", "0"], "--batch"),
             (["--seeds", "0", "--format", "tiff"], "png"),

@@ -4,6 +4,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,14 @@ from PIL import Image
 
 from progan.cli.generate import main as generate
 from progan.cli.train import main as train
+from progan.config import Network
 from progan.images import to_pixels
 from progan.interop.cli import main as interop
+from progan.networks import build_generator
 from progan.run_directory import load_config
 from progan.runtime.files import hash_file_sha256
 from progan.sampling.snapshot_file import compute_fingerprint, load_network, save_network
+from progan.training.state import initialize
 from tests.builders import call, message, noise_dataset, tiny_snapshot
 from tests.interop import official_files, zoo_files
 from tests.runtime import attacks
@@ -275,6 +279,23 @@ def test_what_is_converted_has_a_card(official: Path, tmp_path: Path, name: str)
     assert hash_file_sha256(target) in text and str(tmp_path) not in text
     assert call(interop, official, "--to", tmp_path / name).exit_code == 0
     assert (tmp_path / "b.md").read_text() == "my notes"
+
+
+def test_counters_have_no_range(tmp_path: Path) -> None:
+    """Batch normalisation counts its batches: in a long training more than float16 can."""
+    config = Network(resolution=8, latent_size=8, fmap_base=8, kind="dcgan", g_norm="batch")
+    generator = build_generator(config)
+    initialize(generator, 5, "generator")
+    counters = [each for name, each in generator.named_buffers() if "num_batches" in name]
+    for each in counters:
+        each.fill_(70_000)
+    whole, half = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    save_network(whole, replace(tiny_snapshot(), generator=generator.eval(), level=3))
+    result = call(interop, whole, "--to", half, "--half")
+    assert result.exit_code == 0, result.output
+    found = dict(load_network(half, torch.device("cpu")).generator.named_buffers())
+    values = [int(each) for name, each in found.items() if "num_batches" in name]
+    assert counters and values == [70_000] * len(counters)
 
 
 def test_weights_beyond_the_range_of_half_precision_are_refused(tmp_path: Path) -> None:

@@ -251,6 +251,9 @@ def test_mistakes_are_one_message(made: Path, tmp_path: Path) -> None:
     assert "no such folder" in message(report(made, "--output", tmp_path / "no" / "x.html"))
     assert "--neighbours 64" in message(report(made, "--data", tmp_path))
     assert "the dataset of the run" in message(report(made, "--neighbours", 4))
+    (tmp_path / "notes.md").write_text("mine")
+    assert "not in the directory of a run" in message(report(tmp_path / "notes.md"))
+    assert not (tmp_path / "report.html").exists()
     (made / "config.json").unlink()
     assert "No run in" in message(report(made))
 

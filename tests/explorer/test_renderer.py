@@ -2,6 +2,7 @@
 
 import io
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,13 @@ def test_the_latent_is_a_row(tmp_path: Path) -> None:
     latent = np.load(found.latent)
     assert latent.dtype == np.float32
     np.testing.assert_array_equal(latent, compute_latent(WALK, 8).numpy())
+
+
+def test_a_command_that_is_not_utf8_is_written_with_a_replacement(tmp_path: Path) -> None:
+    renderer = replace(make_renderer(), file=tmp_path / "caf\udce9.safetensors")
+    found = save_image_and_latent(renderer, ImageSpec(WALK, None, 4), tmp_path, {})
+    with Image.open(found.image) as image:
+        assert "caf?" in image.info["Again"]
 
 
 def test_pictures_say_where_they_are(tmp_path: Path) -> None:

@@ -134,3 +134,9 @@ def test_the_discriminator_of_the_run_is_found(tmp_path) -> None:
     alone = tmp_path / "alone.safetensors"
     alone.write_bytes(path.read_bytes())
     assert find_discriminator(alone, config) is None
+    for state in path.parent.glob("state-*.pt"):
+        state.unlink()
+    path = path.rename(path.parent / "network-best-swd.safetensors")
+    assert find_discriminator(path, config) is None
+    with pytest.raises(UserError, match=r"network-best-swd\.safetensors\. Name that file itself"):
+        find_network(path.parent)

@@ -9,6 +9,7 @@ from progan.projection.search import (
     Distance,
     SearchBudget,
     _compute_distance_gradients,
+    count_compared_seeds,
     learning_rate_at,
     make_distance,
     normalize_latents,
@@ -131,3 +132,15 @@ def test_the_rate_rises_and_falls() -> None:
     top = rates.index(LEARNING_RATE)
     assert rates[:top] == sorted(rates[:top])
     assert rates[top:] == sorted(rates[top:], reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("starts", "class_name", "count"), [(1, None, 3), (5, None, 5), (1, "b", 1)]
+)
+def test_a_seed_of_each_class_is_compared(starts: int, class_name: str | None, count: int) -> None:
+    snapshot = tiny_snapshot(("a", "b", "c"))
+    assert count_compared_seeds(snapshot, starts, class_name) == count
+    found = search_latent(
+        snapshot, plain(drawn(snapshot, 2, 2)), SearchBudget(starts=1, steps=0), None
+    )
+    assert int(found.label.argmax()) == 2

@@ -134,3 +134,22 @@ def test_values_against_other_reals_choose_no_network(tmp_path: Path) -> None:
     assert found.series == before.series
     (error,) = found.errors
     assert "values against /noise are left out" in error
+
+
+def test_the_best_of_the_networks_that_are_left_is_chosen() -> None:
+    left = {"network-snapshot-000005": 5000, "network-snapshot-000009": 9000}
+    choice = choose_best_network(left, Measurements([series("SWDx1e3_avg", 1, 2)]), None)
+    assert choice == ("network-snapshot-000005", "the best SWDx1e3_avg @8, 2")
+    none = choose_best_network(
+        {"network-snapshot-000009": 9000}, Measurements([series("SWDx1e3_avg", 1, 2)]), None
+    )
+    assert none.name == "network-snapshot-000009" and "measured networks is left" in none.reason
+
+
+@pytest.mark.parametrize("best", ["swd8", "swd16"])
+def test_of_one_metric_the_number_of_images_of_best_counts(best: str) -> None:
+    few, many = series("SWDx1e3_avg", 1, 2), series("SWDx1e3_avg", 2, 1)
+    many.metric = "swd", 16
+    for order in ([few, many], [many, few]):
+        choice = choose_best_network(KNOWN, Measurements(order), tiny_run(best=best))
+        assert choice.reason.startswith(f"the best SWDx1e3_avg @{best.removeprefix('swd')}, 1")

@@ -1,13 +1,17 @@
 """Grids, contact sheets, captions."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from progan.errors import UserError
+from progan.sampling import image_files
 from progan.sampling.image_files import (
     GAP,
+    ImageOutput,
     caption_below,
     contact_sheet,
     full_grid,
@@ -15,9 +19,12 @@ from progan.sampling.image_files import (
     scale_to_sheet_cell,
     sheet_layout,
     write_caption_in_corner,
+    write_sheet,
 )
+from progan.sampling.latents import batch_from_seeds
 from progan.sampling.options import parse_grid
 from progan.sizes import Size
+from tests.builders import tiny_snapshot
 
 NOISE = np.random.RandomState(0).randint(0, 256, (3, 8, 12, 4)).astype(np.uint8)
 GREY = {channels: np.full((300, 400, channels), 120, np.uint8) for channels in (1, 3, 4)}
@@ -98,8 +105,23 @@ def test_each_image_of_a_contact_sheet_has_its_words_below() -> None:
 
 def test_a_page_that_nobody_looks_at_is_refused() -> None:
     require_sheet_size(100, 100, Size(16, 24), 3)
-    with pytest.raises(UserError, match="--grid 2000x2000 of 24x16 images is 4.3 GiB large"):
+    with pytest.raises(UserError, match="2000x2000 images of 24x16 px are 4.3 GiB large"):
         require_sheet_size(2000, 2000, Size(16, 24), 3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "words"),
+    [("png", 50_000, "more than"), ("webp", 300, "exceeds its limit of 16383 px")],
+)
+def test_a_contact_sheet_that_is_too_large_is_refused_before_anything_is_generated(
+    tmp_path: Path, kind: str, columns: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the size of its cells, which are at least 64 px, and not by that of the images."""
+    monkeypatch.setattr(image_files, "render_single", None)
+    snapshot = tiny_snapshot(level=2)
+    output = ImageOutput(folder=tmp_path, kind=kind)
+    with pytest.raises(UserError, match=words):
+        write_sheet(snapshot, batch_from_seeds(snapshot, "0-299"), output, columns, 3)
 
 
 @pytest.mark.parametrize("channels", GREY)

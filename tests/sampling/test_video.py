@@ -18,11 +18,13 @@ from progan.sampling.render import render_single, to_uint8_pixels
 from progan.sampling.snapshot_file import Snapshot, save_network
 from progan.sampling.video import (
     GROWTH_SEEDS,
+    choose_shown_snapshots,
     compose_frame,
     frame_size,
     growth_frames,
     interpolation_frames,
     read_training_hours,
+    require_encodable,
     require_several_snapshots,
     stage_caption,
 )
@@ -109,7 +111,12 @@ def test_a_frame_is_what_the_images_are(snapshot: Snapshot) -> None:
 
 @pytest.mark.parametrize(
     ("base", "channels", "columns", "rows"),
-    [(Size(4, 4), 3, 1, 1), (Size(4, 6), 1, 2, 3), (Size(5, 4), 4, 20, 17)],
+    [
+        (Size(4, 4), 3, 1, 1),
+        (Size(4, 6), 1, 2, 3),
+        (Size(5, 4), 4, 20, 17),
+        (Size(4, 4), 3, 130, 1),
+    ],
 )
 def test_frames_have_the_size_that_is_told_before(
     base: Size, channels: int, columns: int, rows: int
@@ -118,8 +125,18 @@ def test_frames_have_the_size_that_is_told_before(
     cell = snapshot.generator.config.size(3)
     images = np.zeros((columns * rows, *cell, channels), np.uint8)
     page = compose_frame(images, columns, rows)
-    assert page.shape == (*frame_size(cell, columns, rows), 3)
-    assert min(page.shape[:2]) > 128
+    size = frame_size(cell, columns, rows)
+    assert page.shape == (*size, 3)
+    assert min(size) > 128 or max(size) > 4096
+    require_encodable(Path("a.gif"), VideoTiming(1, 10), size)
+
+
+@pytest.mark.parametrize(
+    ("count", "frames", "shown"),
+    [(3, 6, [0, 0, 1, 1, 2, 2]), (12, 5, [0, 3, 6, 8, 11]), (4, 1, [3]), (3, 3, [0, 1, 2])],
+)
+def test_the_last_snapshot_is_always_shown(count: int, frames: int, shown: list[int]) -> None:
+    assert choose_shown_snapshots(count, frames) == shown
 
 
 @pytest.fixture

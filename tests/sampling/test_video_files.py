@@ -211,6 +211,13 @@ def test_what_cannot_be_written_is_said_before(
         require_encodable(Path(name), timing, size)
 
 
+def test_equal_frames_take_memory_once() -> None:
+    timing = VideoTiming(60, 30)
+    require_encodable(Path("a.webp"), timing, Size(1024, 1024), pictures=12)
+    with pytest.raises(UserError, match="600 frames .* need 2.3 GiB"):
+        require_encodable(Path("a.webp"), timing, Size(1024, 1024), pictures=600)
+
+
 def test_names_may_be_loud(av: object) -> None:
     require_encodable(Path("A.GIF"), VideoTiming(), Size(256, 256))
     require_encodable(Path("A.MP4"), VideoTiming(600, 60), Size(1024, 1024))
