@@ -119,6 +119,9 @@ def _explain_no_network(path: Path, runs: list[Path]) -> str:
             "is a dataset, not a network. Train on it with train.py --data, and name the "
             "directory of that run."
         )
+    for name, what in OTHER_DIRECTORIES.items():
+        if (path / name).is_file():
+            return f"is {what}, not a network of progan."
     if others := sorted(file.name for file in path.iterdir() if file.suffix in OTHER_NETWORKS):
         other = sanitize_and_truncate_line(others[0])
         return f"holds no {PATTERN}, but {other}. Name that file itself."
@@ -127,7 +130,4 @@ def _explain_no_network(path: Path, runs: list[Path]) -> str:
             f"holds no {PATTERN} and no training state yet. Wait for the first ones of the "
             "run, or name another run."
         )
-    for name, what in OTHER_DIRECTORIES.items():
-        if (path / name).is_file():
-            return f"is {what}, not a network of progan."
     return f"holds no {PATTERN}. Name the directory of a run that has written a snapshot already."

@@ -403,6 +403,7 @@ def test_the_last_level_of_a_state_is_the_one_that_was_trained_last(tmp_path: Pa
     run = tiny_run(training_kimg=0.128, transition_kimg=0, total_kimg=0.384, batch=64)
     state = create_state(run, CPU)
     state.images_seen = state.round_images_seen = 256
+    state.phase = 2  # stable at 8x8
     path = save_state_and_delete_oldest(tmp_path, state, run)
     source = load_init_source(path)
     assert (source.level, source.alpha) == (3, 1.0)
