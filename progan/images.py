@@ -40,10 +40,21 @@ def arrange_grid(images: Pixels, columns: int) -> Pixels:
     return sheet.reshape(rows * h, columns * w, c)
 
 
-def enlarge_by_repeating_pixels(images: Pixels, side: int) -> Pixels:
-    """Enlarge images [N, H, W, C] by repeating pixels, while their shorter side fits `side`."""
-    factor = max(side // min(images.shape[1:3]), 1)
+def enlarge_by_repeating_pixels(images: Pixels, side: int, max_side: int | None = None) -> Pixels:
+    """Enlarge images [N, H, W, C] by repeating pixels, by `choose_enlargement`."""
+    _, height, width, _ = images.shape
+    factor = choose_enlargement(height, width, side, max_side)
     return images.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+def choose_enlargement(height: int, width: int, side: int, max_side: int | None = None) -> int:
+    """Return the largest whole factor by which a shorter side fits `side`, but at least 1.
+
+    Args:
+        max_side: The longer side has to fit, too; None: any length.
+    """
+    factor = side // min(height, width)
+    return max(factor if max_side is None else min(factor, max_side // max(height, width)), 1)
 
 
 def to_pil(pixels: Pixels) -> Image.Image:

@@ -78,7 +78,7 @@ def last_stage(
     if round_images_seen < images_seen or not images_seen:
         return stage_at(growth, network, round_images_seen)
     for batch in {growth.batch, *dict(growth.batch_at).values()}:
-        start = images_seen - growth.minibatch_repeats * growth.d_repeats * batch
+        start = images_seen - _count_d_steps_per_round(growth) * batch
         stage = stage_at(growth, network, max(start, 0))
         if start >= 0 and (stage.batch, stage.phase) == (batch, phase):
             return stage
@@ -158,7 +158,11 @@ def iterate_rounds(
 
 def images_per_round(growth: Growth, stage: Stage) -> int:
     """Return the number of images shown in a round."""
-    return growth.minibatch_repeats * growth.d_repeats * stage.batch
+    return _count_d_steps_per_round(growth) * stage.batch
+
+
+def _count_d_steps_per_round(growth: Growth) -> int:
+    return growth.minibatch_repeats * growth.d_repeats
 
 
 def _is_step_inside_round(growth: Growth, network: Network, images_seen: int, start: int) -> bool:

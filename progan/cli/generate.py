@@ -144,6 +144,7 @@ def _require_inputs(options: GenerateOptions) -> None:
 def _require_outputs(options: GenerateOptions) -> None:
     """Raise UserError unless the images, or the video, can be written."""
     seeds, video, outdir, grid = options.seeds, options.video, options.outdir, options.grid
+    in_one_file = options.sheet or grid is not None
     if video is not None:
         require_video_format(video, options.timing)
     elif seeds is None and options.latents is None:
@@ -152,9 +153,9 @@ def _require_outputs(options: GenerateOptions) -> None:
         )
     elif outdir is None:
         raise UserError("Missing option '--outdir'. Name a folder for the images.")
-    elif options.as_floats and (options.sheet or grid is not None):
+    elif options.as_floats and in_one_file:
         raise UserError("--float writes one file for each image: omit --grid and --sheet.")
-    elif options.batch is not None and (options.sheet or grid is not None):
+    elif options.batch is not None and in_one_file:
         raise UserError("--batch is for single files: omit it with --grid and --sheet.")
     if grid is not None:
         parse_grid(grid, len(parse_seeds(seeds)) if seeds is not None and video is None else 1)

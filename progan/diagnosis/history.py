@@ -50,16 +50,16 @@ def read_history(directory: Path) -> History:
     rollbacks = [
         rollback
         for path in sorted(directory.glob(f"{ROLLBACK_PREFIX}*.json"))
-        if path.stat().st_mtime_ns >= started_at
-        and (rollback := _read_rollback(path))
-        and rollback.images_seen > ended_at
+        if (rollback := _read_rollback(path, started_at)) and rollback.images_seen > ended_at
     ]
     return History.of_run(rows, run, rollbacks[-1] if rollbacks else None)
 
 
-def _read_rollback(path: Path) -> Rollback | None:
-    """Read rollback-NN.json; None if it is damaged."""
+def _read_rollback(path: Path, started_at: int) -> Rollback | None:
+    """Read rollback-NN.json; None if it is damaged, or was written before `started_at` (ns)."""
     try:
+        if path.stat().st_mtime_ns < started_at:
+            return None
         content = json.loads(path.read_text("utf-8"))
         return Rollback(float(content["images_seen"]), str(content["what"]), path.name)
     except (OSError, ValueError, TypeError, KeyError):

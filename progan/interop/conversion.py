@@ -76,7 +76,7 @@ def convert(
 def _require_range_of_half(snapshot: Snapshot) -> None:
     """Raise UserError if a weight would become infinite as float16."""
     for name, weight in snapshot.generator.state_dict().items():
-        # Counters of batches are integers, and stay so.
+        # Counters of batches are integers, and written as float32.
         if weight.is_floating_point() and weight.abs().max() > torch.finfo(torch.float16).max:
             raise UserError(
                 f"--half: {name} has weights beyond the range of float16. Omit the option."

@@ -57,7 +57,7 @@ def main(
         )
     found = run_directory.find_run_or_state(run)
     directory = found if found.is_dir() else found.parent
-    if not any((directory / name).is_file() for name in RUN_FILES):
+    if found.is_file() and not any((directory / name).is_file() for name in RUN_FILES):
         raise UserError(
             f"{found} is not in the directory of a run. Name the directory, which holds the "
             f"{run_directory.CONFIG_FILE} of train.py."

@@ -79,7 +79,7 @@ class Frames(NamedTuple):
     columns: int
     rows: int
     frames: Iterator[Pixels]
-    pictures: int | None = None  # that differ; None: all
+    max_distinct: int | None = None  # most frames that can differ; None: all
 
 
 def run_request(request: GenerateRequest) -> Iterator[Path]:
@@ -128,9 +128,9 @@ def _write_video(request: GenerateRequest, file: Path, snapshot: Snapshot) -> Pa
     options, timing = request.options, request.options.timing
     path = file if options.outdir is None else options.outdir / file
     make_frames = _make_growth_frames if options.growth else _make_interpolation_frames
-    columns, rows, frames, pictures = make_frames(request, snapshot)
+    columns, rows, frames, max_distinct = make_frames(request, snapshot)
     size = frame_size(snapshot.generator.config.size(snapshot.level), columns, rows)
-    require_encodable(path, timing, size, pictures)
+    require_encodable(path, timing, size, max_distinct)
     _require_not_overwritten(options.latents, [path])
     if options.outdir is not None:
         make_folder(options.outdir)

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from progan.errors import UserError
-from progan.images import Pixels, enlarge_by_repeating_pixels, to_opaque_pil
+from progan.images import Pixels, choose_enlargement, enlarge_by_repeating_pixels, to_opaque_pil
 from progan.run_directory import STATISTICS_FILE
 from progan.runtime.files import atomic_path, format_bytes, read_json_lines
 from progan.runtime.text import format_count, format_duration
@@ -56,12 +56,12 @@ def write_video(
 
 
 def require_encodable(
-    path: Path, timing: VideoTiming, size: Size, pictures: int | None = None
+    path: Path, timing: VideoTiming, size: Size, max_distinct: int | None = None
 ) -> None:
     """Raise UserError if a video of this format, length and frame size cannot be written.
 
     Args:
-        pictures: How many frames differ, as equal ones are stored once; None: all.
+        max_distinct: Most frames that can differ; equal ones are stored once. None: all.
     """
     require_video_format(path, timing)
     kind = VIDEO_FORMATS[path.suffix.lower()]
@@ -70,7 +70,7 @@ def require_encodable(
             f"Frames of {size} px are larger than {MAX_FRAME_SIZE}. Choose fewer images per frame, "
             "or smaller ones."
         )
-    stored = timing.frames if pictures is None else min(pictures, timing.frames)
+    stored = timing.frames if max_distinct is None else min(max_distinct, timing.frames)
     num_bytes = stored * size.pixels * kind.bytes_per_pixel
     if num_bytes > MAX_BUFFERED_BYTES:
         raise UserError(
@@ -187,21 +187,15 @@ def _render_stack(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Pixels
 def compose_frame(images: Pixels, columns: int, rows: int) -> Pixels:
     """Lay out images [N, H, W, C] in a grid, enlarged by repeating pixels if they are small."""
     grid = full_grid(images, columns, rows)
-    factor = _choose_enlargement(*grid.shape[:2])
-    return np.asarray(to_opaque_pil(grid.repeat(factor, axis=0).repeat(factor, axis=1)), np.uint8)
+    frame = enlarge_by_repeating_pixels(grid[None], MIN_FRAME_SIDE, max(MAX_FRAME_SIZE))[0]
+    return np.asarray(to_opaque_pil(frame), np.uint8)
 
 
 def frame_size(cell: Size, columns: int, rows: int) -> Size:
     """Return the size of the frames of `compose_frame`."""
     height, width = rows * cell.height, columns * cell.width
-    factor = _choose_enlargement(height, width)
+    factor = choose_enlargement(height, width, MIN_FRAME_SIDE, max(MAX_FRAME_SIZE))
     return Size(height * factor, width * factor)
-
-
-def _choose_enlargement(height: int, width: int) -> int:
-    """Return how often the pixels of a small grid are repeated, within the largest frame."""
-    sides = height, width
-    return max(min(MIN_FRAME_SIDE // min(sides), max(MAX_FRAME_SIZE) // max(sides)), 1)
 
 
 def require_several_snapshots(paths: Sequence[Path]) -> None:

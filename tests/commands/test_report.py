@@ -256,6 +256,9 @@ def test_mistakes_are_one_message(made: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "report.html").exists()
     (made / "config.json").unlink()
     assert "No run in" in message(report(made))
+    (tmp_path / "runs" / "00007-x").mkdir(parents=True)
+    begun = report(tmp_path / "runs")
+    assert begun.exit_code == 0 and "no config.json" in begun.stderr
 
 
 @pytest.fixture(scope="module")

@@ -213,9 +213,9 @@ def test_what_cannot_be_written_is_said_before(
 
 def test_equal_frames_take_memory_once() -> None:
     timing = VideoTiming(60, 30)
-    require_encodable(Path("a.webp"), timing, Size(1024, 1024), pictures=12)
+    require_encodable(Path("a.webp"), timing, Size(1024, 1024), max_distinct=12)
     with pytest.raises(UserError, match="600 frames .* need 2.3 GiB"):
-        require_encodable(Path("a.webp"), timing, Size(1024, 1024), pictures=600)
+        require_encodable(Path("a.webp"), timing, Size(1024, 1024), max_distinct=600)
 
 
 def test_names_may_be_loud(av: object) -> None:
