@@ -67,7 +67,7 @@ def count_interleavable_blocks(run: Run, n: int) -> int:
 
     No score changes thereby. With 0, reals and fakes need separate batches.
     """
-    kept_apart = describe_batch_coupling(run) or run.random_layers or run.objective.separate_updates
+    kept_apart = describe_batch_coupling(run) or run.random_layers or run.loss.separate_updates
     return (
         0
         if kept_apart or n not in list_split_sizes(run, 2 * n)
@@ -77,15 +77,15 @@ def count_interleavable_blocks(run: Run, n: int) -> int:
 
 def describe_batch_coupling(run: Run) -> str:
     """Describe what makes each image of a batch depend on all others; '' if nothing does."""
-    network, objective = run.network, run.objective
+    network, loss = run.network, run.loss
     if "batch" in (network.g_norm, network.d_norm):
         name = "--g-norm" if network.g_norm == "batch" else "--d-norm"
         return f"batch normalisation ({name} batch)"
     if network.minibatch_kernels and network.kind == "progressive":
         return f"minibatch discrimination (--minibatch-kernels {network.minibatch_kernels})"
-    if objective.objective == "ebgan" and objective.pulling_away:
-        return f"the pulling-away term of EBGAN (--pulling-away {objective.pulling_away:g})"
-    if objective.objective == "dragan":
+    if loss.objective == "ebgan" and loss.pulling_away:
+        return f"the pulling-away term of EBGAN (--pulling-away {loss.pulling_away:g})"
+    if loss.objective == "dragan":
         return "DRAGAN's noise, which is as large as the spread of all reals"
     return ""
 
@@ -123,7 +123,7 @@ def _count_reals_per_stddev_group(run: Run, n: int) -> list[int]:
     if not _uses_stddev_groups(run):
         return [1]
     spans = [find_largest_divisor(n, run.network.stddev_group)]
-    if run.objective.mixed_batches:
+    if run.loss.mixed_batches:
         both = find_largest_divisor(2 * n, run.network.stddev_group)  # reals and fakes in one batch
         spans.append(both // gcd(both, 2))
     return spans
@@ -134,7 +134,7 @@ def _compute_stddev_group_sizes(run: Run, n: int) -> Any:
     group = run.network.stddev_group
     return _uses_stddev_groups(run) and (
         find_largest_divisor(n, group),
-        run.objective.mixed_batches and find_largest_divisor(2 * n, group),
+        run.loss.mixed_batches and find_largest_divisor(2 * n, group),
     )
 
 

@@ -78,6 +78,12 @@ def _sum_shifted_to_4x4(weight: Tensor) -> Tensor:
     return F.pad(rows, (0, 1)) + F.pad(rows, (1, 0))
 
 
+def make_alpha(alpha: float, device: torch.device) -> Tensor | None:
+    """Return the weight of the newest level as networks take it: 0-d; None for 1, no fade."""
+    # Filled on the device: torch.tensor would copy from the CPU, which waits for a GPU.
+    return None if alpha == 1 else torch.full((), alpha, device=device)
+
+
 def fade(old: Tensor, new: Tensor, alpha: Tensor) -> Tensor:
     """Blend from `old` (alpha 0) to `new` (alpha 1); alpha is a 0-d tensor."""
     return old + (new - old) * alpha

@@ -45,7 +45,7 @@ def test_every_part_sees_the_deviations_of_the_whole(run: Run, n: int) -> None:
                 append_minibatch_stddev(reals[part], group),
                 append_minibatch_stddev(reals, group)[part],
             )
-            if run.objective.mixed_batches:
+            if run.loss.mixed_batches:
                 both = append_minibatch_stddev(torch.cat([reals, fakes]), group)
                 some = append_minibatch_stddev(torch.cat([reals[part], fakes[part]]), group)
                 torch.testing.assert_close(some, torch.cat([both[:n][part], both[n:][part]]))

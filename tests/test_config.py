@@ -137,8 +137,14 @@ def test_a_run_is_hashable_and_cannot_be_changed() -> None:
 def test_settings_younger_than_a_file_get_what_runs_did_before() -> None:
     old = {"seed": 7, "growth": {"batch": 5}}
     before = LossConfig(gp_resolution="trained")
-    assert from_dict(old) == Run(seed=7, growth=Growth(batch=5), objective=before)
-    assert from_dict({"objective": {"gp_resolution": "final"}}) == Run()
+    assert from_dict(old) == Run(seed=7, growth=Growth(batch=5), loss=before)
+    assert from_dict({"loss": {"gp_resolution": "final"}}) == Run()
+
+
+def test_a_file_with_the_older_name_of_a_section_is_read() -> None:
+    old = to_dict(override(Run(), {"objective": "lsgan", "gp_target": 750}))
+    old["objective"] = old.pop("loss")
+    assert from_dict(old) == override(Run(), {"objective": "lsgan", "gp_target": 750})
 
 
 def test_old_networks_are_squares() -> None:

@@ -55,11 +55,7 @@ def test_official_presets() -> None:
             1e-8,
             0.999,
         )
-        assert (run.objective.gp_weight, run.objective.gp_target, run.objective.drift) == (
-            10,
-            1,
-            0.001,
-        )
+        assert (run.loss.gp_weight, run.loss.gp_target, run.loss.drift) == (10, 1, 0.001)
         assert (run.growth.minibatch_repeats, run.growth.d_repeats) == (4, 1)
 
 
@@ -82,7 +78,7 @@ def test_batches_from_4x4_to_1024x1024(name: str, batches: list[int]) -> None:
 def test_modern_presets_are_v2_with_a_weak_lazy_penalty_in_bf16() -> None:
     modern, v2 = preset("modern-1024"), preset("v2-1gpu")
     assert (modern.growth, modern.network, modern.optim) == (v2.growth, v2.network, v2.optim)
-    assert (modern.objective.gp_weight, modern.objective.penalty_interval) == (0.5, 4)
+    assert (modern.loss.gp_weight, modern.loss.penalty_interval) == (0.5, 4)
     assert modern.precision == "bf16"
     for resolution in (32, 64, 128, 256, 512):
         growth = preset(f"modern-{resolution}").growth
@@ -92,7 +88,7 @@ def test_modern_presets_are_v2_with_a_weak_lazy_penalty_in_bf16() -> None:
 
 def test_cifar10_asks_for_steep_gradients() -> None:
     run = preset("cifar10")
-    assert (run.objective.gp_target, run.network.resolution) == (750, 32)  # appendix D
+    assert (run.loss.gp_target, run.network.resolution) == (750, 32)  # appendix D
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ class Run(Section):
     # fmt: on
     network: Network = field(default_factory=Network)
     growth: Growth = field(default_factory=Growth)
-    objective: LossConfig = field(default_factory=LossConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
     augment: Augment = field(default_factory=Augment)
     optim: Optim = field(default_factory=Optim)
     guard: Guard = field(default_factory=Guard)
@@ -79,10 +79,9 @@ class Run(Section):
                 "the optimizers only adam can: choose --optimizer adam, or "
                 "--precision bf16."
             )
-        if self.objective.objective in AUTOENCODERS_ONLY and self.network.kind != "autoencoder":
+        if self.loss.objective in AUTOENCODERS_ONLY and self.network.kind != "autoencoder":
             raise UserError(
-                f"--objective {self.objective.objective} compares energies: it needs "
-                "--kind autoencoder."
+                f"--objective {self.loss.objective} compares energies: it needs --kind autoencoder."
             )
         if self.network.grows and self.growth.initial_resolution > self.network.resolution:
             raise UserError(
@@ -109,17 +108,17 @@ class Run(Section):
     @property
     def random_layers(self) -> bool:
         """True if layers of the discriminator take random numbers themselves."""
-        return self.network.dropout > 0 or self.objective.adaptive_noise
+        return self.network.dropout > 0 or self.loss.adaptive_noise
 
 
-# Settings of runs that are older than their names.
-RENAMED_FIELDS = {"bf16_from": "low_precision_from"}
+# Settings and sections of runs that are older than their names.
+RENAMED_FIELDS = {"bf16_from": "low_precision_from", "objective": "loss"}
 # What runs did before these settings existed, where it is not the default of today.
-LEGACY_DEFAULTS: dict[str, dict[str, Any]] = {"objective": {"gp_resolution": "trained"}}
+LEGACY_DEFAULTS: dict[str, dict[str, Any]] = {"loss": {"gp_resolution": "trained"}}
 SECTIONS: dict[str, Any] = {
     "network": Network,
     "growth": Growth,
-    "objective": LossConfig,
+    "loss": LossConfig,
     "augment": Augment,
     "optim": Optim,
     "guard": Guard,
@@ -199,15 +198,12 @@ def from_dict(values: Mapping[str, Any]) -> Run:
 
     Settings younger than the file get what runs did before, mostly their default.
     """
+    renamed = {RENAMED_FIELDS.get(name, name): value for name, value in values.items()}
     nested = {
-        name: section_from_dict(section, _add_legacy_defaults(name, values.get(name, {})))
+        name: section_from_dict(section, _add_legacy_defaults(name, renamed.get(name, {})))
         for name, section in SECTIONS.items()
     }
-    own = {
-        RENAMED_FIELDS.get(name, name): value
-        for name, value in values.items()
-        if name not in SECTIONS
-    }
+    own = {name: value for name, value in renamed.items() if name not in SECTIONS}
     require_no_unknown(set(own) - {f.name for f in list_option_fields(Run)}, "")
     return Run(**own, **nested)
 

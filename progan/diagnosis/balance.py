@@ -80,25 +80,25 @@ REALISTIC_DIVERSITY = (0.5, 2.0)  # range, relative to reals
 
 def explain_missing_losses(run: RunWindows) -> str:
     """Return why losses and accuracies cannot be compared with chance; '' if they can."""
-    if LOSS_SCALES[run.objective.objective].chance is None:
-        return f"losses of {run.objective.objective} have no value at chance"
+    if LOSS_SCALES[run.loss.objective].chance is None:
+        return f"losses of {run.loss.objective} have no value at chance"
     return explain_missing_statistics(run.windows, *D_LOSSES, *ACCURACIES)
 
 
 def explain_missing_for_strength(run: RunWindows) -> str:
     """Return why it cannot be checked whether D is too strong; '' if it can."""
-    if run.objective.objective == "began":
+    if run.loss.objective == "began":
         return explain_missing_statistics(
             run.windows, *BEGAN_BALANCE, iterations=MIN_BALANCE_DURATION
         )
-    if not LOSS_SCALES[run.objective.objective].accuracy:
-        return f"accuracies of {run.objective.objective} do not show the balance"
+    if not LOSS_SCALES[run.loss.objective].accuracy:
+        return f"accuracies of {run.loss.objective} do not show the balance"
     return explain_missing_statistics(run.windows, *ACCURACIES, iterations=MIN_BALANCE_DURATION)
 
 
 def explain_missing_for_weakness(run: RunWindows) -> str:
     """Return why it cannot be checked whether D is too weak; '' if it can."""
-    if (reason := explain_missing_for_strength(run)) or run.objective.objective == "began":
+    if (reason := explain_missing_for_strength(run)) or run.loss.objective == "began":
         return reason
     return explain_missing_statistics(
         run.windows, *ACCURACIES, NEAREST, iterations=MIN_BALANCE_DURATION
@@ -107,8 +107,8 @@ def explain_missing_for_weakness(run: RunWindows) -> str:
 
 def explain_missing_for_divergence(run: RunWindows) -> str:
     """Return why it cannot be checked whether D diverges; '' if it can."""
-    if run.objective.objective != "wgan-gp":
-        return f"the scores of {run.objective.objective} do not show it"
+    if run.loss.objective != "wgan-gp":
+        return f"the scores of {run.loss.objective} do not show it"
     return explain_missing_statistics(run.windows, *SCORES, iterations=MIN_BALANCE_DURATION)
 
 
@@ -118,9 +118,9 @@ def detect_divergence(run: RunWindows) -> Detection | None:
     The difference of both estimates the Wasserstein distance, which cannot be negative: D has lost
     what it had learned, and its gradients lead G astray.
     """
-    if run.objective.objective != "wgan-gp":
+    if run.loss.objective != "wgan-gp":
         return None
-    limit = REVERSED * run.objective.gp_target
+    limit = REVERSED * run.loss.gp_target
 
     def is_reversed(window: Window) -> bool:
         real, fake = (window.means[name] for name in SCORES)
@@ -139,7 +139,7 @@ def detect_divergence(run: RunWindows) -> Detection | None:
 
 def detect_convergence_failure(run: RunWindows) -> Detection | None:
     """Detect a D whose loss stays at its minimum and accuracy at 100 % while images are bad."""
-    limits = interpolate_loss_limits(run.objective, CONVERGED_LOSS)
+    limits = interpolate_loss_limits(run.loss, CONVERGED_LOSS)
     if limits is None:
         return None
 
@@ -168,7 +168,7 @@ def detect_convergence_failure(run: RunWindows) -> Detection | None:
 
 def detect_too_strong(run: RunWindows) -> Detection | None:
     """Detect a D that is nearly always right while G gets worse or is unrealistic."""
-    if run.objective.objective == "began":
+    if run.loss.objective == "began":
         return _detect_began_limit(run, pinned=0.0)
     streak = _find_streak_by_accuracies(run, lambda real, fake: min(real, fake) >= STRONG)
     if not streak:
@@ -186,7 +186,7 @@ def detect_too_strong(run: RunWindows) -> Detection | None:
 
 def detect_too_weak(run: RunWindows) -> Detection | None:
     """Detect a D near chance although images are unlike reals (else it is the equilibrium)."""
-    if run.objective.objective == "began":
+    if run.loss.objective == "began":
         return _detect_began_limit(run, pinned=1.0)
     streak = _find_streak_by_accuracies(run, lambda real, fake: (real + fake) / 2 < WEAK)
     if not streak or _is_realistic(streak[-1]) is not False:
@@ -201,7 +201,7 @@ def detect_too_weak(run: RunWindows) -> Detection | None:
 def _find_streak_by_accuracies(
     run: RunWindows, condition: Callable[[float, float], bool]
 ) -> list[Window]:
-    if not LOSS_SCALES[run.objective.objective].accuracy:
+    if not LOSS_SCALES[run.loss.objective].accuracy:
         return []
     return find_lasting_streak(
         run.windows,

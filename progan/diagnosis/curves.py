@@ -101,7 +101,7 @@ def list_growth_phases(rows: Sequence[Row]) -> list[GrowthPhase]:
 
 def select_panels(history: History) -> list[Panel]:
     """Return the panels that suit the loss function; statistics of some may be missing."""
-    decisions = ACCURACIES if LOSS_SCALES[history.objective.objective].accuracy else SCORES
+    decisions = ACCURACIES if LOSS_SCALES[history.loss.objective].accuracy else SCORES
     losses = (
         LOSSES if _count_known(LOSSES, history.rows[-1:]) == len(LOSSES.curves) else WHOLE_LOSSES
     )

@@ -28,7 +28,7 @@ class History:
     """The ticks of a run, oldest first, and the settings that say how to read them."""
 
     rows: Sequence[Row]
-    objective: LossConfig = field(default_factory=LossConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
     d_repeats: int = 1  # discriminator steps per generator step
     rollback: Rollback | None = None  # since the last tick
     final_resolution: float = 0.0  # that the networks grow to; 0: unknown
@@ -37,7 +37,7 @@ class History:
     def of_run(cls, rows: Sequence[Row], run: Run, rollback: Rollback | None = None) -> "History":
         """Join ticks with the settings of their run."""
         return cls(
-            rows, run.objective, run.growth.d_repeats, rollback, float(1 << run.network.max_level)
+            rows, run.loss, run.growth.d_repeats, rollback, float(1 << run.network.max_level)
         )
 
 

@@ -123,8 +123,8 @@ class RunWindows:
         return cls(history, join_windows(history))
 
     @property
-    def objective(self) -> LossConfig:
-        return self.history.objective
+    def loss(self) -> LossConfig:
+        return self.history.loss
 
 
 @dataclass(frozen=True, slots=True)

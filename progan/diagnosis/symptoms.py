@@ -37,7 +37,7 @@ def explain_missing_norms(run: RunWindows) -> str:
 def explain_missing_norms_and_slope(run: RunWindows) -> str:
     """Return as explain_missing_norms; with a gradient penalty the slope of D suffices."""
     reasons = [explain_missing_norms(run)]
-    if run.objective.objective in PENALISED:
+    if run.loss.objective in PENALISED:
         reasons.append(explain_missing_statistics(run.windows, SLOPE))
     return first_reason_if_all_missing(reasons)
 
@@ -118,24 +118,24 @@ def _explain_missing_norm(run: RunWindows, name: str) -> str:
 
 def _detect_steep_discriminator(run: RunWindows) -> Detection | None:
     """Detect a slope of D far above the one at which its loss and its penalty balance."""
-    if run.objective.objective not in PENALISED:
+    if run.loss.objective not in PENALISED:
         return None
 
     def is_steep(window: Window) -> bool:
-        return window.means[SLOPE] > STEEP * _compute_balanced_slope(run.objective, window)
+        return window.means[SLOPE] > STEEP * _compute_balanced_slope(run.loss, window)
 
     streak = find_lasting_streak(run.windows, [SLOPE], is_steep)
     if not streak:
         return None
-    balanced = _compute_balanced_slope(run.objective, streak[-1])
+    balanced = _compute_balanced_slope(run.loss, streak[-1])
     return Detection.of_streak(
         streak,
         f"slope of D {streak[-1].means[SLOPE]:.3g}, {balanced:.3g} expected from its penalty "
-        f"(target {run.objective.gp_target:g}, weight {run.objective.gp_weight:g})",
+        f"(target {run.loss.gp_target:g}, weight {run.loss.gp_weight:g})",
     )
 
 
-def _compute_balanced_slope(objective: LossConfig, window: Window) -> float:
+def _compute_balanced_slope(loss: LossConfig, window: Window) -> float:
     """Return the slope of D that minimises its loss, all else being equal.
 
     With scores of slope s, the loss of wgan-gp is L(s) = -w s + gp_weight (s / gp_target - 1)^2 +
@@ -143,9 +143,9 @@ def _compute_balanced_slope(objective: LossConfig, window: Window) -> float:
     drift term. It is least where s is somewhat above the target, or far above if the weight is
     small. The other losses saturate, and keep the target.
     """
-    slope, target, weight = window.means[SLOPE], objective.gp_target, objective.gp_weight
+    slope, target, weight = window.means[SLOPE], loss.gp_target, loss.gp_weight
     scores = window.all(*SCORES)
-    if objective.objective != "wgan-gp" or scores is None or slope <= 0:
+    if loss.objective != "wgan-gp" or scores is None or slope <= 0:
         return target
     difference = max(scores[0] - scores[1], 0.0) / slope
     drift = max(window.get("loss/drift") or 0.0, 0.0) / slope**2

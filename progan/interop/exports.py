@@ -15,7 +15,7 @@ from progan import networks
 from progan.errors import UserError
 from progan.networks import Generator
 from progan.networks.layers import EqualizedLayer, UpConv
-from progan.ops import conv_up2x, make_up2x_kernel
+from progan.ops import conv_up2x, make_alpha, make_up2x_kernel
 from progan.runtime.files import atomic_path
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import render_single
@@ -60,7 +60,7 @@ class ExportableGenerator(nn.Module):
         own = truncate_to_level(snapshot, snapshot.level, snapshot.alpha)
         self.generator = _fold_constants(own.generator)
         self.level = own.level
-        self.register_buffer("alpha", None if own.alpha == 1 else torch.tensor(own.alpha))
+        self.register_buffer("alpha", make_alpha(own.alpha, torch.device("cpu")))
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         images: Tensor = self.generator(

@@ -19,6 +19,7 @@ from metrics.detector import load_vgg16
 from progan import networks
 from progan.config import Network
 from progan.networks import Discriminator
+from progan.ops import make_alpha
 from progan.run_directory import CONFIG_FILE, list_states
 from progan.runtime.weights_file import is_weights_file
 from progan.sampling.checkpoint_format import is_intact
@@ -67,7 +68,7 @@ def vgg16_features(path: Path, device: torch.device) -> Features:
 def discriminator_features(discriminator: Discriminator, snapshot: Snapshot) -> Features:
     """Return the outputs of all layers of a discriminator that are maps (Larsen et al. 2016)."""
     device = next(snapshot.generator.parameters()).device
-    alpha = None if snapshot.alpha == 1 else torch.tensor(snapshot.alpha, device=device)
+    alpha = make_alpha(snapshot.alpha, device)
     discriminator.requires_grad_(False).eval().to(device)
     found: list[Tensor] = []
 
@@ -249,6 +250,6 @@ def _split_into_batches(
 
 
 def _generate_images(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Tensor:
-    alpha = None if snapshot.alpha == 1 else torch.tensor(snapshot.alpha, device=latents.device)
+    alpha = make_alpha(snapshot.alpha, latents.device)
     images: Tensor = snapshot.generator(latents, labels, snapshot.level, alpha)
     return images

@@ -90,9 +90,9 @@ def _choose_neighbours_section(
     if not count:
         return lambda: neighbours.build_stored_section(run_data)
     directory = run_data.directory
-    ages = metrics.read_images_seen_by_network(directory)
+    images_seen = metrics.read_images_seen_by_network(directory)
     measurements = metrics.read_measurements(directory, run_data.settings)
-    network, _ = metrics.choose_best_network(ages, measurements, run_data.settings)
+    network, _ = metrics.choose_best_network(images_seen, measurements, run_data.settings)
     sources = SourceOptions(
         network=directory / f"{network}{SUFFIX}",
         data=data or neighbours.find_dataset(run_data),

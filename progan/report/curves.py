@@ -72,7 +72,7 @@ def build_section(charts: Sequence[Chart], errors: Sequence[str]) -> dict[str, A
 def make_charts(data: RunData, measurements: Measurements) -> list[Chart]:
     """Return the charts that have data: losses, then metrics, other statistics, speed."""
     run = data.settings or Run()
-    losses, *others = select_panels(History(data.rows, run.objective, run.growth.d_repeats))
+    losses, *others = select_panels(History(data.rows, run.loss, run.growth.d_repeats))
     metrics = [_metric_chart(family, each) for family, each in measurements.families().items()]
     panels = [_panel_chart(each, data.rows) for each in (*others, SPEED, WAITING, MEMORY, RATES)]
     charts = [_panel_chart(losses, data.rows), *metrics, *panels]

@@ -95,8 +95,8 @@ class Choice(NamedTuple):
 def read_images_seen_by_network(directory: Path) -> dict[str, int]:
     """Return the images seen of each network file of a run, by stem, without damaged files."""
     paths = [*directory.glob(f"{PREFIX}*{SUFFIX}"), *directory.glob(f"{BEST_PREFIX}*{SUFFIX}")]
-    ages = {path.stem: read_images_seen(path) for path in sorted(paths)}
-    return {name: images_seen for name, images_seen in ages.items() if images_seen is not None}
+    networks = {path.stem: read_images_seen(path) for path in sorted(paths)}
+    return {name: images_seen for name, images_seen in networks.items() if images_seen is not None}
 
 
 def read_measurements(directory: Path, run: Run | None = None) -> Measurements:
@@ -107,13 +107,13 @@ def read_measurements(directory: Path, run: Run | None = None) -> Measurements:
     Args:
         run: Its settings; None if they are unknown.
     """
-    ages = read_images_seen_by_network(directory)
+    networks = read_images_seen_by_network(directory)
     training_reals = describe_training_reals(run) if run else None
     found: dict[str, Series] = {}
     errors = []
     for file in list_metric_files(directory):
         try:
-            for images_seen, finding in parse_metric_file(file, ages):
+            for images_seen, finding in parse_metric_file(file, networks):
                 if finding.against and not are_same_reals(finding.against, training_reals):
                     errors.append(
                         f"{file.name}: values against {finding.against} are left out, as they do "
@@ -139,8 +139,8 @@ def read_measurements(directory: Path, run: Run | None = None) -> Measurements:
 
 def build_section(data: RunData, measurements: Measurements) -> dict[str, Any]:
     """Return the network to use, the command that generates with it, and a table of best values."""
-    ages = read_images_seen_by_network(data.directory)
-    choice = choose_best_network(ages, measurements, data.settings)
+    networks = read_images_seen_by_network(data.directory)
+    choice = choose_best_network(networks, measurements, data.settings)
     network = data.directory / f"{choice.name}{SUFFIX}"
     return {
         "file": network.name,
@@ -150,7 +150,7 @@ def build_section(data: RunData, measurements: Measurements) -> dict[str, Any]:
         ),
         "headings": HEADINGS,
         "rows": [
-            _format_series_row(series, best, ages)
+            _format_series_row(series, best, networks)
             for family in measurements.families().values()
             for series in family
             if (best := series.best())
@@ -159,29 +159,32 @@ def build_section(data: RunData, measurements: Measurements) -> dict[str, Any]:
 
 
 def choose_best_network(
-    ages: dict[str, int], measurements: Measurements, run: Run | None
+    networks: dict[str, int], measurements: Measurements, run: Run | None
 ) -> Choice:
     """Choose the network kept as the best, else the best by a metric, else the newest snapshot.
 
+    Args:
+        networks: Images seen, by the name of the network.
+
     Raises UserError if the run has no network.
     """
-    if not ages:
+    if not networks:
         raise UserError("No network yet: the first snapshot comes after some ticks.")
     ranking = sort_by_importance(measurements, run)
     for series in ranking:
-        if best := series.best(set(ages.values())):
+        if best := series.best(set(networks.values())):
             images_seen, value = best
-            name = find_network_at(images_seen, ages)
+            name = find_network_at(images_seen, networks)
             return Choice(name, f"the best {series.label}, {value:.4g}")
-    snapshots = [name for name in ages if name.startswith(PREFIX)]
-    newest = max(snapshots or ages, key=lambda name: ages[name])
+    snapshots = [name for name in networks if name.startswith(PREFIX)]
+    newest = max(snapshots or networks, key=lambda name: networks[name])
     why = (
         "none of the measured networks is left"
         if ranking
         else "no metric that chooses the best network was measured "
         f"({command_line('train', '--metrics', 'swd')})"
     )
-    return Choice(newest, f"the newest one, at kimg {ages[newest] / 1000:g}; {why}")
+    return Choice(newest, f"the newest one, at kimg {networks[newest] / 1000:g}; {why}")
 
 
 def sort_by_importance(measurements: Measurements, run: Run | None) -> list[Series]:
@@ -201,18 +204,20 @@ def sort_by_importance(measurements: Measurements, run: Run | None) -> list[Seri
     return sorted(found, key=lambda each: (order.index(each.column), each.metric not in wanted))
 
 
-def find_network_at(images_seen: int, ages: dict[str, int]) -> str:
+def find_network_at(images_seen: int, networks: dict[str, int]) -> str:
     """Return the network that saw so many images, preferring network-best-*; '' if none is left."""
-    names = [name for name, age in ages.items() if age == images_seen]
+    names = [name for name, seen in networks.items() if seen == images_seen]
     return min(names, key=lambda name: not name.startswith(BEST_PREFIX), default="")
 
 
-def _format_series_row(series: Series, best: tuple[int, float], ages: dict[str, int]) -> list[str]:
+def _format_series_row(
+    series: Series, best: tuple[int, float], networks: dict[str, int]
+) -> list[str]:
     images_seen, value = best
     return [
         series.label,
         f"{value:.4g}",
         "" if series.real is None else f"{series.real:.4g}",
         f"{images_seen / 1000:g}",
-        find_network_at(images_seen, ages) or "none is left",
+        find_network_at(images_seen, networks) or "none is left",
     ]

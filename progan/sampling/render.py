@@ -10,6 +10,7 @@ from torch import Tensor
 from progan.config import Network
 from progan.images import Pixels, to_pixels
 from progan.networks import Generator
+from progan.ops import make_alpha
 from progan.sampling.snapshot_file import Snapshot
 
 PIXELS_PER_BATCH = 2**21  # two images of 1024x1024: features of a batch stay below 2 GiB
@@ -28,10 +29,10 @@ def render_single(snapshot: Snapshot, latents: Tensor, labels: Tensor) -> Iterat
         [1, channels, H, W] on the network's device, with [-1, 1] meaning black to white.
     """
     device = next(snapshot.generator.parameters()).device
-    weight = None if snapshot.alpha == 1 else torch.tensor(snapshot.alpha, device=device)
+    alpha = make_alpha(snapshot.alpha, device)
     for z, c in zip(latents.to(device).split(1), labels.to(device).split(1), strict=True):
         with torch.no_grad():
-            yield snapshot.generator(z, c, snapshot.level, weight)
+            yield snapshot.generator(z, c, snapshot.level, alpha)
 
 
 def render(
@@ -51,7 +52,7 @@ def render_batches(
 ) -> Iterator[Pixels]:
     """Yield the images batch by batch, in order; arguments and images as in `render`."""
     device = next(generator.parameters()).device
-    weight = None if alpha == 1 else torch.tensor(alpha, device=device)
+    weight = make_alpha(alpha, device)
     size = batch_size(generator.config, level)
     for z, c in zip(latents.to(device).split(size), labels.to(device).split(size), strict=True):
         with torch.no_grad():

@@ -135,7 +135,7 @@ def make_callback_hook(run: Run, callbacks: Sequence[Callback], writer: Checkpoi
 def collect_tick_statistics(run: Run, state: TrainState, tick: Tick) -> dict[str, float]:
     """Return all statistics of a tick by their names in files."""
     stage = tick.stage
-    d_lr = stage.d_lr * compute_lazy_correction(run.objective)  # that of the optimizer
+    d_lr = stage.d_lr * compute_lazy_correction(run.loss)  # that of the optimizer
     return {
         **tick.means,
         "progress/kimg": state.kimg,

@@ -259,7 +259,7 @@ def train_round(
     """
     position = LevelAlpha.of(stage, next(state.generator.parameters()).device)
     d_repeats = run.growth.d_repeats
-    d_lr = stage.d_lr * compute_lazy_correction(run.objective)
+    d_lr = stage.d_lr * compute_lazy_correction(run.loss)
     first = (state.images_seen - state.round_images_seen) // stage.batch
     for step in range(first, run.growth.minibatch_repeats * d_repeats):
         if step > first and stop():

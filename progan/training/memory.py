@@ -80,7 +80,7 @@ def meta_inputs(run: Run, stage: Stage, n: int) -> tuple[DiscriminatorInputs, Ge
     """Create inputs of both steps on the meta device."""
     random, network = torch.Generator(), run.network
     shape = (n, network.channels, *network.size(stage.level))
-    loss_noise = draw_loss_noise(run.objective, torch.Size(shape), random)
+    loss_noise = draw_loss_noise(run.loss, torch.Size(shape), random)
     augment_noise = (
         None
         if run.augment.augment == "none"
@@ -92,7 +92,7 @@ def meta_inputs(run: Run, stage: Stage, n: int) -> tuple[DiscriminatorInputs, Ge
     loss_noise, augment_noise = tree_map_only(
         Tensor, lambda x: x.to(META), (loss_noise, augment_noise)
     )
-    paired = LOSSES[run.objective.objective].paired
+    paired = LOSSES[run.loss.objective].paired
     return (
         DiscriminatorInputs(reals, labels, latents, loss_noise, augment_noise),
         GeneratorInputs(latents, labels, reals if paired else None, augment_noise),

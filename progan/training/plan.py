@@ -54,7 +54,7 @@ def describe_plan(run: Run) -> str:
 def _format_phase_row(run: Run, number: int, phase: schedule.Phase) -> tuple[str, ...]:
     stage = phase.stage
     gmac = multiply_adds(run.network, stage.level) / 1e9
-    d_lr = stage.d_lr * compute_lazy_correction(run.objective)
+    d_lr = stage.d_lr * compute_lazy_correction(run.loss)
     return (
         str(number), format_resolution(stage, run.network), f"{phase.start_kimg:g}",
         f"{phase.end_kimg:g}", str(stage.batch), f"{stage.g_lr:g}", f"{d_lr:g}",
@@ -105,7 +105,7 @@ class Rule(NamedTuple):
 def _make_loss_rule(names: tuple[str, ...], *objectives: str) -> Rule:
     return Rule(
         names,
-        lambda run: run.objective.objective in objectives,
+        lambda run: run.loss.objective in objectives,
         f"--objective {' or '.join(objectives)}",
     )
 

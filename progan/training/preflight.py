@@ -145,7 +145,7 @@ class Preflight:
         """
         cheap = affordable_stages(self.run, {stage.level: stage})
         tries = tries or (5 if cheap else 2 if self.device.type == "cuda" else 1)
-        interval = get_penalty_interval(self.run.objective)
+        interval = get_penalty_interval(self.run.loss)
         variants = {True: 1 / interval, False: 1 - 1 / interval}  # with penalty: share of the steps
         fastest = sum(
             share * min(self._iteration_seconds(stage, penalty) for _ in range(tries))

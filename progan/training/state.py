@@ -67,7 +67,7 @@ def create_state(run: Run, device: torch.device) -> TrainState:
     freeze_highest_levels(discriminator, run.optim.freeze_d)
     generator.to(device)
     discriminator.to(device)
-    correction = compute_lazy_correction(run.objective)
+    correction = compute_lazy_correction(run.loss)
     return TrainState(
         generator=generator,
         discriminator=discriminator,
@@ -84,7 +84,7 @@ def create_state(run: Run, device: torch.device) -> TrainState:
 def initial_controllers(run: Run) -> dict[str, float]:
     """Return the initial values of the controllers: numbers that training adjusts itself."""
     augment_p = {} if run.augment.augment == "none" else {AUGMENT_P: run.augment.augment_p}
-    return initial_loss_controllers(run.objective) | augment_p | initial_loss_scales(run)
+    return initial_loss_controllers(run.loss) | augment_p | initial_loss_scales(run)
 
 
 def initialize(network: Generator | Discriminator, seed: int, role: str) -> None:

@@ -76,13 +76,13 @@ def discriminator_loss(
 ) -> tuple[Tensor, Terms]:
     """Return the mean loss of the discriminator, 0-d, and its terms, [N] each."""
     return discriminator_terms(
-        partial(run_discriminator, state, run, position), run.objective, reals=batch.reals,
+        partial(run_discriminator, state, run, position), run.loss, reals=batch.reals,
         fakes=batch.fakes, labels=batch.labels, noise=batch.loss_noise,
         controllers=state.controllers, only=only, with_penalty=batch.with_penalty,
         interleave_count=count_interleavable_blocks(run, len(batch.reals)),
         gradient_scale=GradientScale(
             scale_of(state.controllers, DISCRIMINATOR, run, position.level),
-            final_norm_divisor(run.objective, run.network.max_level - position.level),
+            final_norm_divisor(run.loss, run.network.max_level - position.level),
         ),
     )  # fmt: skip
 
@@ -97,9 +97,7 @@ def generator_loss(
         fakes = augment_images(state, run, fakes, noise.fakes)
         reals = None if reals is None else augment_images(state, run, reals, noise.reals)
     discriminator = partial(run_discriminator, state, run, position)
-    return generator_terms(
-        discriminator, run.objective, fakes=fakes, labels=inputs.labels, reals=reals
-    )
+    return generator_terms(discriminator, run.loss, fakes=fakes, labels=inputs.labels, reals=reals)
 
 
 def augment_images(state: TrainState, run: Run, images: Tensor, noise: AugmentNoise) -> Tensor:
@@ -111,7 +109,7 @@ def run_discriminator(
     state: TrainState, run: Run, position: LevelAlpha, images: Tensor
 ) -> DiscriminatorOutput:
     """Run the discriminator on images [N, C, H, W], with the noise of --adaptive-noise."""
-    adaptive = run.objective.adaptive_noise
+    adaptive = run.loss.adaptive_noise
     noise = adaptive_noise_strength(state.controllers["confidence"]) if adaptive else None
     with autocast_for(run, position.level, images.device):
         scores, logits, code = state.discriminator(images, position.level, position.alpha, noise)
@@ -152,7 +150,7 @@ def discriminator_step(
     batch = prepare_batch(state, run, position, inputs, split, functions)
     terms: Terms = {}
     norms: list[Tensor] = []
-    for only in TWO_UPDATES if run.objective.separate_updates else ONE_UPDATE:
+    for only in TWO_UPDATES if run.loss.separate_updates else ONE_UPDATE:
         second = ("fake",) if only == "fake" else ()
         scale = scale_of(state.controllers, DISCRIMINATOR, run, position.level)
 
@@ -170,7 +168,7 @@ def discriminator_step(
             update_scale(state.controllers[DISCRIMINATOR], norm)
         terms = add_terms(terms, found)
         norms.append(norm)
-    summary = summarize_terms(run.objective, terms)
+    summary = summarize_terms(run.loss, terms)
     summary["gradient/critic-weights"] = reduce(torch.maximum, norms)
     statistics = mask_overflow(summary, scale)
     clip_weights(state.discriminator, run.optim.clip_weights)
@@ -234,7 +232,7 @@ def generator_step(
     norm = update_weights(state.g_optimizer, gradients, rate, clip, skips=scale is not None)
     if scale is not None:
         update_scale(state.controllers[GENERATOR], norm)
-    summary = summarize_terms(run.objective, terms) | {"gradient/generator-weights": norm}
+    summary = summarize_terms(run.loss, terms) | {"gradient/generator-weights": norm}
     return mask_overflow(summary, scale)
 
 
@@ -251,7 +249,7 @@ def _seeded_layers(
 def update_controllers(state: TrainState, run: Run, statistics: Statistics) -> None:
     """Update the controllers that follow the discriminator's scores, in place."""
     updated = next_loss_controllers(
-        run.objective, state.controllers, statistics["scores/real"], statistics["scores/fake"]
+        run.loss, state.controllers, statistics["scores/real"], statistics["scores/fake"]
     )
     if run.augment.augment == "adaptive":
         updated[AUGMENT_P] = compute_next_probability(

@@ -13,7 +13,7 @@ from progan.data.loader import Batch
 from progan.images import to_float
 from progan.losses import LOSSES, LossNoise, draw_loss_noise
 from progan.losses.adversarial import get_penalty_interval
-from progan.ops import blend_with_half_resolution
+from progan.ops import blend_with_half_resolution, make_alpha
 from progan.runtime.seeding import torch_generator as stream
 from progan.schedule import Stage
 
@@ -29,9 +29,7 @@ class LevelAlpha:
 
     @classmethod
     def of(cls, stage: Stage, device: torch.device) -> "LevelAlpha":
-        # Filled on the device: torch.tensor would copy from the CPU, which waits for a GPU.
-        alpha = torch.full((), stage.alpha, device=device) if stage.fading else None
-        return cls(stage.level, alpha)
+        return cls(stage.level, make_alpha(stage.alpha, device))
 
 
 class AugmentNoisePair(NamedTuple):
@@ -74,7 +72,7 @@ def discriminator_inputs(
     random = stream(device, run.seed, "critic", images_seen)
     latents = torch.randn(n, run.network.latent_size, generator=random, device=device)
     shape = batch.images.permute(0, 3, 1, 2).shape[1:]
-    loss_noise = draw_loss_noise(run.objective, torch.Size((n, *shape)), random)
+    loss_noise = draw_loss_noise(run.loss, torch.Size((n, *shape)), random)
     mirror = _draw_mirror_mask(run, n, random)
     latents, loss_noise, mirror, augment_noise = _select_own_rows(
         batch, (latents, loss_noise, mirror, _draw_augment_noise(run, n, random))
@@ -89,7 +87,7 @@ def is_penalty_step(run: Run, batch: int, images_seen: int) -> bool:
 
     True for all steps of objectives without one, so that these have one kind of steps only.
     """
-    return images_seen // batch % get_penalty_interval(run.objective) == 0
+    return images_seen // batch % get_penalty_interval(run.loss) == 0
 
 
 def generator_inputs(
@@ -99,7 +97,7 @@ def generator_inputs(
     n, device = batch.whole_size, batch.images.device
     random = stream(device, run.seed, "generator", images_seen)
     latents = torch.randn(n, run.network.latent_size, generator=random, device=device)
-    paired = LOSSES[run.objective.objective].paired
+    paired = LOSSES[run.loss.objective].paired
     mirror = _draw_mirror_mask(run, n, random) if paired else None
     latents, mirror, augment_noise = _select_own_rows(
         batch, (latents, mirror, _draw_augment_noise(run, n, random))

@@ -63,7 +63,7 @@ def test_a_finished_network_grows_on(source: Path, data: Path, tmp_path: Path) -
     was = load_config(source)
     assert run.name == "00000-noise-demo"
     assert (settings.network.resolution, settings.growth.initial_resolution) == (32, 16)
-    assert settings.growth.fade_first and settings.objective == was.objective
+    assert settings.growth.fade_first and settings.loss == was.loss
     assert settings.network.latent_size == 8 and settings.network.label_size == 3
     assert settings.data == was.data
     assert settings.init_from == str(list_states(source)[-1].resolve())

@@ -133,14 +133,14 @@ def test_a_run_from_before_gp_resolution_resumes_exactly_as_it_began(
     whole = tmp_path / "whole" / "00000-noise-demo"
     run = crashed_copy(whole, tmp_path / "old", 1)
     config = json.loads((run / "config.json").read_text())
-    assert config["objective"].pop("gp_resolution") == "trained"
+    assert config["loss"].pop("gp_resolution") == "trained"
     (run / "config.json").write_text(json.dumps(config))
     result = train("--resume", run)
     assert result.exit_code == 0, result.output
     assert_same_state(list_states(run)[-1], list_states(whole)[-1])
     assert statistics(run) == statistics(whole)
     config = json.loads((run / "config.json").read_text())
-    assert config["objective"]["gp_resolution"] == "trained"
+    assert config["loss"]["gp_resolution"] == "trained"
 
 
 def test_images_that_stay_on_the_device_change_nothing(whole: Path, tmp_path: Path) -> None:

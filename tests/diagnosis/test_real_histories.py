@@ -29,7 +29,7 @@ RIGHT = [
 def test_the_first_status_is_right_early_and_stays(file: str, preset: str, name: str) -> None:
     run = presets.preset(preset)
     rows = read_rows(FOLDER / f"{file}.jsonl")
-    told = diagnose_after_each_tick(History(rows, run.objective, run.growth.d_repeats))
+    told = diagnose_after_each_tick(History(rows, run.loss, run.growth.d_repeats))
     assert {status.name for _, status in told if status.is_conclusive or status.findings} == {name}
     first = next(kimg for kimg, status in told if status.name == name)
     assert first < run.growth.total_kimg / 2
@@ -37,7 +37,7 @@ def test_the_first_status_is_right_early_and_stays(file: str, preset: str, name:
 
 def test_a_divergence_is_found_where_it_begins() -> None:
     rows = read_rows(FOLDER / "portraits-64-diverges.jsonl")
-    told = diagnose_after_each_tick(History(rows, presets.preset("demo").objective))
+    told = diagnose_after_each_tick(History(rows, presets.preset("demo").loss))
     names = {kimg: status.name for kimg, status in told if status.is_conclusive}
     assert {name for kimg, name in names.items() if kimg < 128} == {"ok"}  # SWD 11.0 at 120 kimg
     assert {name for kimg, name in names.items() if kimg > 130} == {"diverging D"}  # 75.8 at 140

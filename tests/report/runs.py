@@ -25,7 +25,7 @@ def made_run(outdir: Path, name: str = "x", settings: Run | None = None) -> Path
     """A whole run: twenty ticks, eight grids, two snapshots, a metric of both."""
     run = settings or tiny_run()
     directory = run_directory.create_run(outdir, name, run)
-    rows = history(steps(160, noise=0.1), tick=8, batch=32, objective=run.objective.objective).rows
+    rows = history(steps(160, noise=0.1), tick=8, batch=32, objective=run.loss.objective).rows
     write_lines(
         directory / "stats.jsonl",
         *(

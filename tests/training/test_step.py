@@ -79,7 +79,7 @@ def test_of_two_updates_each_is_measured_before_it() -> None:
     assert separate["scores/fake"] > together["scores/fake"] + 1e-6  # after learning to trust
     for found in (separate, together):
         total = found["loss/critic-real"] + found["loss/critic-fake"]
-        label = found["loss/label-critic"] * run.objective.label_weight
+        label = found["loss/label-critic"] * run.loss.label_weight
         torch.testing.assert_close(found["loss/critic"], total + label, rtol=1e-12, atol=0)
 
 
