@@ -111,7 +111,7 @@ def pixel_detector() -> Detector:
 def open_detector(file: Path | None, default: str, device: torch.device) -> Detector:
     """Open a detector, by default the downloaded one of URLS[default].
 
-    Raises UserError if the file is no detector, or if the download fails.
+    Raises UserError if the file is not a detector, or if the download fails.
     """
     path = file or download_weights_if_missing(default)
     if not path.is_file():
@@ -288,7 +288,7 @@ def _read_weights(path: Path) -> dict[str, Any]:
 
 def _not_a_detector(path: Path, reason: str) -> UserError:
     return UserError(
-        f"{path} is no detector: {reason}. Name the weights of torch-fidelity's Inception, of "
+        f"{path} is not a detector: {reason}. Name the weights of torch-fidelity's Inception, of "
         "torchvision's VGG-16 or of a digit classifier, or a TorchScript network of images uint8 "
         "[N, 3, H, W] that returns features [N, D]."
     )

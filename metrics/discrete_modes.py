@@ -114,7 +114,7 @@ def load_classifier(path: Path, device: torch.device) -> tuple[DigitClassifier, 
         header, weights = load_weights(path, FORMAT, str(device))
     except (ValueError, OSError) as error:
         raise UserError(
-            f"{path} is no digit classifier ({error}). Train one: "
+            f"{path} is not a digit classifier ({error}). Train one: "
             f"{command_line('metrics', 'discrete-modes', '--train-classifier')}"
         ) from error
     if header.pop("version", None) != FORMAT_VERSION:

@@ -181,7 +181,7 @@ def parse_metric_file(
 ) -> Iterator[tuple[int | None, MetricResult]]:
     """Yield (images seen, result) for each line of a metric-*.jsonl; None for the baseline.
 
-    Raises UserError for a line that is no metric's.
+    Raises UserError for a line that is not a metric's.
 
     Args:
         networks: Images seen by each network, by its name without '.safetensors'.

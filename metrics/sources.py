@@ -42,7 +42,7 @@ class SampleSource:
     Attributes:
         description: Its path, for messages and results.
         count: Number of images; None for a network, which generates any number.
-        sample: Numbers [n] -> these images; raises UserError for a file that is no image.
+        sample: Numbers [n] -> these images; raises UserError for a file that is not an image.
         held_out: Numbers of the images held out of training: the other side of the baseline.
     """
 

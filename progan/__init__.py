@@ -79,7 +79,7 @@ def open_dataset(path: PathLike, subset: str = "") -> "Dataset":
         subset: A class, by name or index, that is taken alone.
 
     Raises:
-        progan.errors.UserError: It is no dataset, or a damaged one.
+        progan.errors.UserError: It is not a dataset, or a damaged one.
     """
     from progan.data.reader import open_dataset
 

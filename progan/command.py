@@ -193,7 +193,7 @@ class _NetworkPath(_NonEmptyPath):
         path = resolve_network(super().convert(value, param, ctx))
         near = "" if path.exists() else suggest_nearest(str(path), list_pretrained())
         if near:
-            self.fail(f"there is no file or folder {path}.{near} It is in the package.", param, ctx)
+            self.fail(f"No such file or directory: {path}.{near} It is in the package.", param, ctx)
         return path
 
 
@@ -203,7 +203,7 @@ class FiniteRange(click.FloatRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{number} is no finite number.", param, ctx)
+            self.fail(f"{number} is not a finite number.", param, ctx)
         return number
 
 

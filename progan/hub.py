@@ -29,7 +29,9 @@ def fetch_network(address: Path | str) -> Path:
     """
     match = _ADDRESS.fullmatch(str(address))
     if match is None:
-        raise UserError(f"{address} is no address such as hf://organisation/name, or …/name@v2.")
+        raise UserError(
+            f"{address} is not an address such as hf://organisation/name, or …/name@v2."
+        )
     hub = _import_hub()
     try:
         found = hub.hf_hub_download(match["repo"], NETWORK_FILE, revision=match["revision"])
@@ -63,7 +65,7 @@ def push_network(network: Path, repo: str, *, private: bool, samples: bytes, car
 def require_repository_name(repo: str) -> None:
     """Raise UserError unless it names a repository, or if huggingface_hub is not installed."""
     if not _REPO.fullmatch(repo):
-        raise UserError(f"{repo!r} is no name of a repository, such as organisation/name.")
+        raise UserError(f"{repo!r} is not the name of a repository, such as organisation/name.")
     _import_hub()
 
 

@@ -142,7 +142,7 @@ def split_at_commas(value: str) -> list[str]:
 
 
 def _has_annotated_type(value: Any, kind: Any) -> bool:
-    """True if a value has the annotated type; an int is a float too, a bool is no int."""
+    """True if a value has the annotated type; an int is a float too, a bool is not an int."""
     if kind in (IntAt, FloatAt):
         number = int if kind is IntAt else float
         return isinstance(value, tuple) and all(

@@ -1,6 +1,6 @@
 """Levels, resolutions, and sizes of images.
 
-`level` is log2(resolution), so 4x4 is level 2. Images that are no squares of a power of two have
+`level` is log2(resolution), so 4x4 is level 2. Images that are not square of a power of two have
 another base than 4x4 at level 2, which every level doubles; their levels are still named after the
 square: 'resolution 256' is level 8, whatever its size in px.
 """
@@ -89,7 +89,7 @@ def require_base(base: Size) -> None:
 
 
 def parse_size(text: str) -> Size:
-    """Parse '1280x768' as Size(768, 1280); UserError if it is no size, or none that has a base."""
+    """Parse '1280x768' as Size(768, 1280); UserError if it is not a size that has a base."""
     match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
     if not match:
         raise UserError(f"--size {text!r} is not WIDTHxHEIGHT in pixels, such as 1280x768.")

@@ -115,7 +115,7 @@ def tiny_snapshot(
 
 
 def source_of(images: np.ndarray, held_out: tuple[int, ...] = ()) -> SampleSource:
-    """Images uint8 [N, C, H, W] as a source; the rows held out are no training images."""
+    """Images uint8 [N, C, H, W] as a source; the rows held out are not training images."""
     everything = image_sample(images)
     return SampleSource(
         description="test",

@@ -43,7 +43,7 @@ def for_each(
                     raise
                 except pytest.skip.Exception as reason:
                     skipped.append(f"{label}: {reason}")
-                except BaseException as error:  # that of pytest.fail is no Exception
+                except BaseException as error:  # that of pytest.fail is not an Exception
                     error.add_note(f"case: {label}")
                     failures.append(error)
             if failures:

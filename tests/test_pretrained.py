@@ -54,4 +54,4 @@ def test_the_nearest_name_is_suggested(name: str, tmp_path: Path) -> None:
 def test_no_number_is_no_truncation(tmp_path: Path) -> None:
     words = ["--network", "portraits", "--seeds", "0", "--outdir", str(tmp_path), "--trunc", "nan"]
     result = CliRunner().invoke(generate, words)
-    assert result.exit_code == 2 and "nan is no finite number" in result.output
+    assert result.exit_code == 2 and "nan is not a finite number" in result.output

@@ -1,4 +1,4 @@
-"""Levels, resolutions, and sizes of images that are no squares."""
+"""Levels, resolutions, and sizes of images that are not square."""
 
 import pytest
 from hypothesis import given

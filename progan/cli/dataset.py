@@ -48,7 +48,7 @@ def info(dataset: Path) -> None:
     type=click.IntRange(min=1),
     help="Name images that are smaller than this, in pixels.",
 )
-@click.option("--size", metavar="WIDTHxHEIGHT", help="The same for images that are no squares.")
+@click.option("--size", metavar="WIDTHxHEIGHT", help="The same for images that are not square.")
 @click.option("--json", "json_file", type=PATH, metavar="FILE", help="Write all problems to it.")
 @workers_option
 def check(

@@ -30,7 +30,7 @@ _add_conversion_options = combine_options(
         help="Side of the images in pixels, a power of two from 4 to 1024; if not given, the "
         "largest that no image has to be enlarged for."),
     click.option("--size", metavar="WIDTHxHEIGHT",
-        help="The same for images that are no squares, such as 1280x768; both sides are halved "
+        help="The same for images that are not square, such as 1280x768; both sides are halved "
         "until the shorter one is 4 to 7 px."),
     click.option("--crop", type=click.Choice(["center", "pad", "stretch", "wide", "random"]),
         default="center", show_default=True,

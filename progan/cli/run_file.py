@@ -20,7 +20,7 @@ from progan.runtime.text import format_count, suggest_nearest
 YAML_SUFFIXES = (".yaml", ".yml")
 # For one command only.
 NOT_IN_FILES = ("config", "print_config", "resume", "dry_run", "help", "version")
-NAMES = ("preset", "data", "init_from")  # options that are no fields of the config
+NAMES = ("preset", "data", "init_from")  # options that are not fields of the config
 
 
 def read_run_file(file: Path, offered: Iterable[str]) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def _parse(file: Path) -> dict[Any, Any]:
     try:
         text = file.read_text("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"{file} is no text in UTF-8: {error}.") from error
+        raise UserError(f"{file} is not text in UTF-8: {error}.") from error
     if file.suffix in YAML_SUFFIXES:
         values = _parse_yaml(file, text)
     else:
@@ -100,7 +100,7 @@ def _parse(file: Path) -> dict[Any, Any]:
             values = json.loads(text, object_pairs_hook=partial(_combine_pairs, file))
         except ValueError as error:
             raise UserError(
-                f"{file} is no JSON: {error}. The name of a YAML file ends in .yaml."
+                f"{file} is not JSON: {error}. The name of a YAML file ends in .yaml."
             ) from error
     if not isinstance(values, dict):
         raise UserError(f"{file} has no options: lines such as 'total_kimg: 100' are expected.")

@@ -35,7 +35,7 @@ def extract_images(dataset: Dataset, dest: Path, level: int, workers: int) -> Ex
     """Write every image as DEST/<number>.png, or DEST/<class>/<number>.png.
 
     The pixels are those of the dataset, and `create-from-images` makes a dataset of the same
-    images of them, where they are no squares with their --size; with classes in the order of
+    images of them, where they are not square with their --size; with classes in the order of
     their names, and images in the order of the classes. Where the names of folders cannot be
     those of the classes, DEST/dataset.json has the latter, which that command reads.
 

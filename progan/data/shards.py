@@ -138,8 +138,8 @@ def _find_shards(dest: Path) -> list[Path]:
     totals = {match[1] for path in dest.parent.iterdir() if (match := name.fullmatch(path.name))}
     if len(totals) != 1:
         raise UserError(
-            f"There are {'no parts' if not totals else 'parts of several divisions'} "
-            f"beside {dest}. Make it with --shard 1/N … N/N, one N for all."
+            f"{'Parts of several divisions' if totals else 'No parts'} beside {dest}. Make it with "
+            "--shard 1/N … N/N, one N for all."
         )
     wanted = [DatasetShard(number + 1, int(*totals)).folder(dest) for number in range(int(*totals))]
     missing = [path.name for path in wanted if not (path / INFO_FILE).is_file()]

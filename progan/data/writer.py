@@ -250,7 +250,7 @@ def _plan_dataset(
 ) -> DatasetInfo:
     """Describe the dataset as if every image could be read; UserError without images."""
     if source.count < 1:
-        raise UserError(f"There is no image left to write from {source.description}.")
+        raise UserError(f"No images left to write from {source.description}.")
     return DatasetInfo(
         name=name,
         resolution=source.resolution,

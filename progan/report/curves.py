@@ -63,9 +63,7 @@ class Chart:
 def build_section(charts: Sequence[Chart], errors: Sequence[str]) -> dict[str, Any]:
     """Return the charts and the errors of unreadable files; raises UserError without charts."""
     if not charts:
-        raise UserError(
-            " ".join(["There are no numbers yet: they come with the first ticks.", *errors])
-        )
+        raise UserError(" ".join(["No statistics yet: they come with the first ticks.", *errors]))
     return {"charts": charts, "errors": errors}
 
 

@@ -68,7 +68,7 @@ def build_section(data: RunData) -> dict[str, Any]:
     """Return the frames, a note on what is left out, and the reals; raises UserError if empty."""
     grids = find_grids(data.directory)
     if not grids:
-        raise UserError("There are no samples yet: they come with the first ticks.")
+        raise UserError("No samples yet: they come with the first ticks.")
     chosen = choose_frames([grid.images_seen for grid in grids], _list_phase_ends(data), MAX_FRAMES)
     cells = choose_visible_cells(data)
     opened = [

@@ -43,7 +43,7 @@ class RefusedPickle(UserError):
 
 
 class BrokenPickle(UserError):
-    """A file that is no pickle, or not a whole one."""
+    """A file that is not a pickle, or not a whole one."""
 
 
 def load_plain(data: bytes, where: str, classes: Collection[str] = ()) -> Any:
@@ -55,7 +55,7 @@ def load_plain(data: bytes, where: str, classes: Collection[str] = ()) -> Any:
 
     Raises:
         RefusedPickle: The pickle needs anything else.
-        BrokenPickle: It is no pickle, or damaged.
+        BrokenPickle: It is not a pickle, or damaged.
     """
     try:
         return _PlainUnpickler(io.BytesIO(data), frozenset(classes)).load()
@@ -217,14 +217,14 @@ class _PlainUnpickler(SafeUnpickler):
 
     def set_items(self, target: Any, keys: list[Any], values: list[Any]) -> None:
         if not isinstance(target, dict):
-            raise ValueError("it sets items of what is no dictionary")
+            raise ValueError("it sets items of what is not a dictionary")
         if not all(map(is_plain_key, keys)):
             raise ValueError("a key is neither text nor a number")
         super().set_items(target, keys, values)
 
     def extend(self, target: Any, values: list[Any]) -> None:
         if not isinstance(target, list):
-            raise ValueError("it appends to what is no list")
+            raise ValueError("it appends to what is not a list")
         super().extend(target, values)
 
     dispatch: ClassVar[dict[int, Any]] = SafeUnpickler.dispatch | make_opcode_table(

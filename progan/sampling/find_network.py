@@ -57,7 +57,7 @@ def find_networks(path: Path, note: Note = print_to_stderr) -> list[Path]:
     found = [file for file in files if file not in interim]
     if len(found) > 1 and is_interim(found[-1]):
         note(
-            f"{found[-1].name} is no snapshot but the newest network, saved since the last one: "
+            f"{found[-1].name} is not a snapshot but the newest network, saved since the last one: "
             "it is taken, too."
         )
     return found

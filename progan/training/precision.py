@@ -108,7 +108,7 @@ def update_scale(controller: Tensor, norm: Tensor) -> None:
 def mask_overflow(statistics: Mapping[str, Tensor], scale: Tensor | None) -> dict[str, Tensor]:
     """Replace statistics that overflowed by the loss scale with 0.
 
-    A skipped step is no divergence. Only statistics of gradients are masked (with the loss that
+    A skipped step is not a divergence. Only statistics of gradients are masked (with the loss that
     contains their penalty), and only while the scale can still fall: scores and other losses,
     which are not scaled, show divergence at once.
     """

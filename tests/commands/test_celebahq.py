@@ -255,7 +255,7 @@ def test_deltas(celeba: Path, deltas: Path) -> None:
         (
             lambda folder: (folder / "img_celeba").rename(folder / "img"),
             ("--enhance", "x.pt"),
-            ("no folder img_celeba", "--enhance x.pt is no TorchScript"),
+            ("no folder img_celeba", "--enhance x.pt is not a TorchScript"),
         ),
         (lambda folder: None, ("--strict",), ("--strict needs --deltas",)),
         (lambda folder: None, ("--deltas", "a", "--enhance", "b"), ("exclude each other",)),

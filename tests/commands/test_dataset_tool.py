@@ -190,7 +190,7 @@ def test_a_holdout_that_is_no_fraction(folder: Path, fraction: str) -> None:
         fraction,
     )  # fmt: skip
     assert result.exit_code == 2
-    problem = "is no finite number" if fraction == "nan" else "is not in the range 0<=x<1"
+    problem = "is not a finite number" if fraction == "nan" else "is not in the range 0<=x<1"
     assert f"'--holdout': {float(fraction)} {problem}" in result.stderr
     require_nothing_written(folder)
 
@@ -560,7 +560,7 @@ def test_parts_of_many_machines_make_one_dataset(tmp_path: Path) -> None:
         done = run(*words, "--dest", tmp_path / "many" / "d", "--shard", f"{number}/3")
         assert done.exit_code == 0, done.output
     missing = run("verify", tmp_path / "many" / "e", "--merge")
-    assert missing.exit_code == 1 and "There are no parts beside" in missing.stderr
+    assert missing.exit_code == 1 and "No parts beside" in missing.stderr
     merged = run("verify", tmp_path / "many" / "d", "--merge")
     assert merged.exit_code == 0, merged.output
     assert "30 images" in merged.stdout and "all 4 files are as they were" in merged.stdout

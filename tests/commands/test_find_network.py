@@ -211,7 +211,7 @@ def test_of_interim_networks_only_the_newest_counts(tmp_path: Path) -> None:
     assert said == [
         f"{stale.name} was saved between two snapshots and is older than {newest.name}: it is "
         "left out.",
-        f"{newest.name} is no snapshot but the newest network, saved since the last one: it is "
+        f"{newest.name} is not a snapshot but the newest network, saved since the last one: it is "
         "taken, too.",
     ]
     other.touch()
@@ -232,6 +232,6 @@ def test_growth_tells_that_an_interim_network_is_shown(runs: Path, tmp_path: Pat
     words = ("--video", tmp_path / "a.gif", "--growth", "--seconds", 1, "--seeds", 0)
     result = call(generate, "--network", run, *words)
     assert result.exit_code == 0, result.output
-    assert f"{interim.name} is no snapshot but the newest network" in result.stderr
+    assert f"{interim.name} is not a snapshot but the newest network" in result.stderr
     result = call(generate, "--network", run, "--seeds", 0, "--outdir", tmp_path / "out")
-    assert "is no snapshot" not in result.stderr and f"network: {interim}" in result.stderr
+    assert "is not a snapshot" not in result.stderr and f"network: {interim}" in result.stderr

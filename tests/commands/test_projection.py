@@ -221,7 +221,7 @@ def test_bad_input_is_named_before_the_search(
     assert "is a file" in refused(*usual[:-1], network)
     assert "Missing argument" in refused(*usual[1:])
     assert "--fps is for videos" in refused(*usual, "--fps", 3)
-    assert "nan is no finite number" in refused(*usual, "--video", "x.gif", "--fps", "nan")
+    assert "nan is not a finite number" in refused(*usual, "--video", "x.gif", "--fps", "nan")
     assert "no such folder" in refused(*usual, "--video", "deep/x.gif")
     assert "No such file" in refused(*usual, "--detector", "nowhere.pth")
     assert not (tmp_path / "out").exists()

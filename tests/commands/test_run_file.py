@@ -90,8 +90,8 @@ def test_a_table_of_the_preset_stays_beside_another_value(tmp_path: Path) -> Non
         ("a.json", '{"batch": 3, "batch": 4}', ("sets batch twice",)),
         ("a.json", '{"batch_at": {"8": 3, "8": 4}}', ("sets 8 twice",)),
         ("a.yaml", "batch: -1", ("--batch must be at least 1",)),
-        ("a.json", "preset: cpu", ("is no JSON", "ends in .yaml")),
-        ("a.json", "\xff", ("is no JSON",)),
+        ("a.json", "preset: cpu", ("is not JSON", "ends in .yaml")),
+        ("a.json", "\xff", ("is not JSON",)),
         ("a.json", '{"growth": {"batsh": 1}}', ("Unknown growth settings: batsh",)),
     ],
 )

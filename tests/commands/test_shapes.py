@@ -1,4 +1,4 @@
-"""Images that are no squares on the whole way: folder, dataset, training, pictures, metrics."""
+"""Images that are not square on the whole way: folder, dataset, training, pictures, metrics."""
 
 import json
 from pathlib import Path

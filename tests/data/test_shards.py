@@ -94,7 +94,7 @@ def test_held_out_images_stay_held_out(tmp_path: Path) -> None:
 
 def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     dest = tmp_path / "d"
-    with pytest.raises(UserError, match="There are no parts beside"):
+    with pytest.raises(UserError, match="No parts beside"):
         merge_shards(dest)
     make_parts(source_of(40), dest, 3)
     second = DatasetShard(2, 3).folder(dest)

@@ -187,7 +187,7 @@ def test_every_command_fetches(server: type[Hub], run: Path, tmp_path: Path) -> 
 
 def test_mistakes(server: type[Hub], run: Path, tmp_path: Path) -> None:
     for words, expected in (
-        ((run, "noise"), "'noise' is no name of a repository"),
+        ((run, "noise"), "'noise' is not the name of a repository"),
         ((run, "me/locked"), "access is denied (403). Log in"),
         ((tmp_path / "nothing", "me/noise"), "No such file or directory"),
     ):
@@ -197,7 +197,7 @@ def test_mistakes(server: type[Hub], run: Path, tmp_path: Path) -> None:
     for address, expected in (
         ("hf://me/missing", "there is no such repository, or it is private"),
         ("hf://me/other", "has no network.safetensors"),
-        ("hf://me", "is no address such as"),
+        ("hf://me", "is not an address such as"),
     ):
         with pytest.raises(UserError) as caught:
             progan.load(address)

@@ -329,7 +329,7 @@ def test_what_is_no_image_is_named(place, tmp_path):
     ("name", "reason"),
     [
         ("absent", "No such file"),
-        ("empty", "There is no image in"),
+        ("empty", "No images in"),
         ("text.txt", "is a text file"),
         ("fake.safetensors", "is a text file that begins"),
     ],
@@ -385,7 +385,7 @@ def test_metrics_of_features_end_to_end(place, detector, tmp_path):
 def test_features_need_a_detector_that_works(place, tmp_path):
     (tmp_path / "net.pt").write_text("words")
     compared = ("--images", place / "fakes", "--reference", place / "reals", "--num-images", 10)
-    assert "is no detector" in refusal("fid", *compared, "--detector", tmp_path / "net.pt")
+    assert "is not a detector" in refusal("fid", *compared, "--detector", tmp_path / "net.pt")
     assert "No such file" in refusal("fid", *compared, "--detector", tmp_path / "absent.pt")
     assert run("swd", *compared, "--detector", tmp_path / "net.pt").exit_code == 0, "not asked"
 

@@ -217,7 +217,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_a_file_of_another_kind_is_no_detector(tmp_path, content):
     (tmp_path / "net.pt").write_bytes(content)
     assert refusal(tmp_path / "net.pt").startswith(
-        f"{tmp_path / 'net.pt'} is no detector: it cannot be read as weights. Name the weights"
+        f"{tmp_path / 'net.pt'} is not a detector: it cannot be read as weights. Name the weights"
     )
 
 
@@ -226,7 +226,7 @@ def test_a_file_of_another_kind_is_no_detector(tmp_path, content):
 def test_no_text_is_a_detector(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("text") / "net.pt"
     path.write_text(content)
-    assert "is no detector" in refusal(path)
+    assert "is not a detector" in refusal(path)
 
 
 class Program:
@@ -249,7 +249,7 @@ def test_a_program_in_a_pickle_is_never_run(tmp_path, save):
     program.trace.touch()
     program.trace.unlink()
     save({"Mixed_7c.branch1x1.conv.weight": program}, tmp_path / "net.pt")
-    assert "is no detector" in refusal(tmp_path / "net.pt")
+    assert "is not a detector" in refusal(tmp_path / "net.pt")
     assert not program.trace.exists()
 
 
@@ -273,14 +273,14 @@ def test_damaged_torchscript_is_no_detector(tmp_path):
     path = detector_file(tmp_path / "net.pt", FiveChannels())
     whole = path.read_bytes()
     path.write_bytes(whole.replace(b"FiveChannels", b"SixxChannels"))
-    assert "is no detector: it cannot be read as TorchScript" in refusal(path)
+    assert "is not a detector: it cannot be read as TorchScript" in refusal(path)
     path.write_bytes(whole[:-40])
-    assert "is no detector" in refusal(path)
+    assert "is not a detector" in refusal(path)
 
 
 def test_torchscript_without_a_forward_is_no_detector(tmp_path):
     path = detector_file(tmp_path / "net.pt", NoForward())
-    assert "is no detector: it cannot be read as TorchScript" in refusal(path)
+    assert "is not a detector: it cannot be read as TorchScript" in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_torchscript_that_cannot_take_the_images_is_named(tmp_path, network, rea
     [(ImageToImage(), r"\[3, 3, 16, 16\]"), (OneNumber(), r"\[\]"), (Table(), "a dict")],
 )
 def test_torchscript_that_makes_no_features_is_no_detector(tmp_path, network, made):
-    with pytest.raises(UserError, match=f"is no detector: it returned {made} for 3 images, not"):
+    with pytest.raises(UserError, match=f"is not a detector: it returned {made} for 3 images, not"):
         opened(tmp_path, network).embed(noise())
 
 

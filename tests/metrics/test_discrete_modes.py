@@ -247,7 +247,7 @@ def test_lost_modes_are_seen(place, tmp_path):
 def test_a_foreign_classifier_is_refused(place, tmp_path, change):
     file = tmp_path / "c.safetensors"
     if change == "words":
-        file.write_text("these are no weights")
+        file.write_text("these are not weights")
     elif change == "pickle":
         detector_file(file, Energies())
     else:
@@ -337,7 +337,7 @@ def test_other_detectors_read_no_digits(tmp_path):
 
 def test_networks_are_no_classifiers(tmp_path):
     save_network(tmp_path / "n.safetensors", tiny_snapshot())
-    with pytest.raises(UserError, match="is no digit classifier"):
+    with pytest.raises(UserError, match="is not a digit classifier"):
         load_classifier(tmp_path / "n.safetensors", CPU)
 
 

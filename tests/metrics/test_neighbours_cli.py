@@ -153,7 +153,7 @@ def test_a_damaged_detector_is_refused_and_nothing_is_written(place):
             place / "sheet.png",
         )
     )
-    assert f"{place / 'net.pt'} is no detector" in said
+    assert f"{place / 'net.pt'} is not a detector" in said
     assert not list(place.glob("*.png"))
 
 

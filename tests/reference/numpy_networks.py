@@ -61,7 +61,7 @@ def with_stddev(x: Array, group_size: int) -> Array:
 def with_neighbours(x: Array, weight: Array, bias: Array) -> Array:
     """Minibatch discrimination (Salimans et al. 2016, section 3.2), image by image.
 
-    How near the others are, for each of K kernels of 5 rows; an image is no neighbour of itself.
+    How near the others are, for each of K kernels of 5 rows; an image is not a neighbour of itself.
     """
     n, kernels = len(x), len(bias)
     rows = (x @ weight.T).reshape(n, kernels, 5)

@@ -31,7 +31,7 @@ _BORDER = 0.1  # kept around the rectangle
 _PADDING = 0.3  # least width of the padding, where there is any
 _BLUR = 0.02  # standard deviation of the Gaussian in the padding
 _LEAST_BORDER = 3  # px
-_LEAST_SIDE = 2.0  # px of the rectangle: less is no face but a mistake in the landmarks
+_LEAST_SIDE = 2.0  # px of the rectangle: less is not a face but a mistake in the landmarks
 _LANCZOS = Image.Resampling.LANCZOS
 _SUPERSAMPLING = 4  # 4096 px for a result of 1024
 

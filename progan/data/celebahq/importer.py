@@ -208,21 +208,21 @@ def _describe_missing_inputs(
     if images is None:
         packed = " (its 7z archive is: unpack it)" * any(source.glob("**/img_celeba.7z*"))
         problems.append(
-            f"There is no folder img_celeba and no img_celeba.zip in --source "
+            f"No folder img_celeba and no img_celeba.zip in --source "
             f"{source}{packed}. They are CelebA's images in the wild, 202,599 JPEGs."
         )
     if landmarks is None:
         problems.append(
-            f"There is no {LANDMARKS[0]} in --source {source}. It is among CelebA's annotations."
+            f"No {LANDMARKS[0]} in --source {source}. It is among CelebA's annotations."
         )
     if deltas and not (deltas / LIST_FILE).is_file():
         problems.append(
-            f"There is no {LIST_FILE} in --deltas {deltas}. It comes with "
+            f"No {LIST_FILE} in --deltas {deltas}. It comes with "
             f"{format_delta_zip_name(0)} and the others."
         )
     if enhance and not _is_torchscript(enhance):
         problems.append(
-            f"--enhance {enhance} is no TorchScript file, as torch.jit.save() writes it."
+            f"--enhance {enhance} is not a TorchScript file, as torch.jit.save() writes it."
         )
     return problems
 

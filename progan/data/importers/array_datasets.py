@@ -89,7 +89,7 @@ def import_mnist_rgb(source: Path, *, num_images: int, seed: int) -> ImageSource
     """
     digits, labels = read_digits(source)
     if not len(digits):
-        raise UserError(f"There is no digit in --source {source}. Fetch MNIST again.")
+        raise UserError(f"No digits in --source {source}. Fetch MNIST again.")
     rows = np.random.RandomState(seed).randint(len(digits), size=(num_images, 3))
 
     def read(row: int) -> Sample:
@@ -148,13 +148,15 @@ def read_idx(path: Path, *, num_axes: int) -> Images:
 def _find_mnist_file(folder: Path, name: str) -> Path:
     """Find a file, plain or .gz, in the folder or torchvision's folder below; UserError."""
     if not folder.is_dir():
-        raise UserError(f"--source {folder} is no folder. Name the folder with the files of MNIST.")
+        raise UserError(
+            f"--source {folder} is not a folder. Name the folder with the files of MNIST."
+        )
     for parent in (folder, folder / _TORCHVISION_FOLDER):
         for path in (parent / name, parent / f"{name}.gz"):
             if path.is_file():
                 return path
     raise UserError(
-        f"There is no {name} or {name}.gz in --source {folder}. Name the folder with "
+        f"No {name} or {name}.gz in --source {folder}. Name the folder with "
         f"the files of MNIST; {MNIST_IMAGES}.gz and {MNIST_LABELS}.gz are needed."
     )
 
@@ -281,7 +283,7 @@ def import_svhn(
     """Read the cropped training digits of `source`, SVHN's file or its folder."""
     path = source / SVHN_FILE if source.is_dir() else source
     if not path.is_file():
-        raise UserError(f"There is no {path}. {_SVHN_HINT}")
+        raise UserError(f"No such file: {path}. {_SVHN_HINT}")
     images, labels = _read_svhn(path)
     return _make_array_source(f"SVHN, {path.resolve()}", images, labels, _DIGITS, max_images, seed)
 

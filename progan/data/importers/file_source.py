@@ -268,7 +268,7 @@ def open_file_source(source: Path | Url) -> SourceListing:
     if not listing.images:
         seen = "".join(f"\n  {line}" for line in describe_ignored(listing.ignored))
         raise UserError(
-            f"There is no image in {source}{seen and ':'}{seen or ', it is empty.'}\n"
+            f"No images in {source}{seen and ':'}{seen or ', it is empty.'}\n"
             "Name a folder, a zip or a tar file of images such as .png or .jpg."
         )
     return listing

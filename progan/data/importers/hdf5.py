@@ -78,7 +78,7 @@ def _open_file(source: Path) -> Any:
     except ImportError as error:
         raise UserError("create-from-hdf5 needs the package h5py: pip install h5py") from error
     if not source.is_file():
-        raise UserError(f"--source {source} is no file. Name a file of HDF5, such as faces.h5.")
+        raise UserError(f"--source {source} is not a file. Name a file of HDF5, such as faces.h5.")
     try:
         return h5py.File(source, "r")
     except OSError as error:
@@ -132,7 +132,7 @@ class _Layout(NamedTuple):
 
 
 def _read_layout(images: Any, where: str) -> _Layout:
-    """Return the layout of an array of images; raises UserError if it is no such array."""
+    """Return the layout of an array of images; raises UserError if it is not such an array."""
     shape: tuple[int, ...] = images.shape or ()
     orders = {
         "NCHW": len(shape) == 4 and shape[1] in CHANNELS and shape[2] == shape[3],
@@ -149,7 +149,7 @@ def _read_layout(images: Any, where: str) -> _Layout:
     resolution = int(shape[2])
     if resolution & (resolution - 1) or not 2**MIN_LEVEL <= resolution <= 2**MAX_LEVEL:
         raise UserError(
-            f"{where} has images of {resolution}x{resolution}, which is no power of "
+            f"{where} has images of {resolution}x{resolution}, which is not a power of "
             f"two from {2**MIN_LEVEL} to {2**MAX_LEVEL}. Save them as image files; "
             "create-from-images resizes them."
         )

@@ -36,7 +36,7 @@ from progan.errors import UserError
 from progan.runtime.workers import map_in_order, worker_pool
 from progan.sizes import MAX_LEVEL, MIN_LEVEL, Size, level_of
 
-_LAYERED = {"PSD", "IM", "SPIDER"}  # formats whose further frames are no images of a series
+_LAYERED = {"PSD", "IM", "SPIDER"}  # formats whose further frames are not images of a series
 _SRGB_GAMMA_PERMILLE = 455  # in the chunk gAMA of a PNG file
 _NUM_DETAILS = 3
 PROGRESS_BAR: Any = {"unit": "img", "desc": "checking", "disable": None, "leave": False}

@@ -278,7 +278,7 @@ def _describe_conversions(
 ) -> Iterator[str]:
     """Yield one line for each kind of conversion or neglect, with the number of images.
 
-    16-bit images are decoded for it, until it is certain that they are no set of fewer bits.
+    16-bit images are decoded for it, until it is certain that they are not a set of fewer bits.
     """
     yield from summarize_notes(headers)
     transparent = sum(item.channels == 4 for item in headers)

@@ -11,7 +11,7 @@ from progan.data.importers.file_source import make_natural_sort_key
 from progan.errors import UserError
 from progan.runtime.text import format_count
 
-MAX_CLASSES = 1 << 20  # larger numbers are no class indices
+MAX_CLASSES = 1 << 20  # larger numbers are not class indices
 
 
 class Labels(NamedTuple):
@@ -37,7 +37,7 @@ def labels_from_array(stored: npt.NDArray[np.generic], count: int, where: str) -
     """Convert stored labels: [n] indices or [n,L] one-hot; no labels if L is 0.
 
     The classes are called '0' … 'L-1'. Raises UserError, naming `where`, for another number of
-    labels than `count`, or labels that are no classes.
+    labels than `count`, or labels that are not classes.
     """
     if len(stored.shape) not in (1, 2) or len(stored) != count:
         raise UserError(
@@ -66,7 +66,7 @@ def labels_from_names(values: Sequence[str]) -> Labels:
 
 
 def _to_indices(stored: npt.NDArray[Any]) -> npt.NDArray[np.int64] | None:
-    """Return int64 [n], or None if a label is no class."""
+    """Return int64 [n], or None if a label is not a class."""
     if stored.dtype.kind not in "biuf":
         return None
     if stored.ndim == 2:

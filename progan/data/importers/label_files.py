@@ -19,7 +19,7 @@ from progan.errors import UserError
 _MAX_LISTED = 10  # labels in a message
 _DELIMITER_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a |"}
 _NUM_SAMPLED = 1000  # rows that the delimiter is found by
-# Names of columns, the usual ones first, without anything that is no letter.
+# Names of columns, the usual ones first, without anything that is not a letter.
 _LABEL_WORDS = """label labels class classname labelname category categoryname target species breed
     classes tag classid labelid categoryid y"""
 _PATH_WORDS = """path filename file filepath imagepath image imagename imagefile imageid img imgpath
@@ -42,7 +42,7 @@ class Match(NamedTuple):
 class ImageNameIndex:
     """Find image paths by the names in a label file.
 
-    A name that is no path of an image is compared without regard to Unicode normalization, then
+    A name that is not a path of an image is compared without regard to Unicode normalization, then
     to case, and, where it has no extension, then to extensions; it counts only if it means a
     single image.
     """
@@ -270,7 +270,7 @@ def _keep_letters_only(cell: str) -> str:
 
 
 def _make_column_error(line: _Line, where: str, delimiter: str) -> UserError:
-    """Return the error for a line that is no path and label."""
+    """Return the error for a line that is not a path and label."""
     return UserError(
         f"{where}: line {line.number} is {delimiter.join(line.cells)!r}, not a path and a label "
         f"with {_DELIMITER_NAMES[delimiter]} between them, or as many columns as a header names. "
@@ -284,7 +284,7 @@ def load_json(data: bytes, where: str) -> Any:
         return json.loads(decode_text(data, where))
     except (ValueError, RecursionError) as error:
         raise UserError(
-            f"{where} is no JSON: {error}. Correct it, or use --labels folders or none."
+            f"{where} is not JSON: {error}. Correct it, or use --labels folders or none."
         ) from error
 
 

@@ -245,7 +245,7 @@ def read_orientation(info: Mapping[Any, Any]) -> Orientation:
         try:
             exif = bytes.fromhex("".join(str(info["Raw profile type exif"]).split("\n")[3:]))
         except ValueError:
-            return Orientation(fault="EXIF is no hexadecimal text")
+            return Orientation(fault="EXIF is not hexadecimal text")
     found = parse_exif_orientation(exif) if isinstance(exif, bytes) else None
     if found is not None:
         return found

@@ -107,7 +107,7 @@ class ParquetSource:
                 self.groups.append(_Group(number, index, row))
                 row += file.metadata.row_group(index).num_rows
         if not row:
-            raise UserError(f"There is no row in {source}.")
+            raise UserError(f"No rows in {source}.")
         self._group_starts = np.array([group.first_row for group in self.groups])
         self._held: OrderedDict[int, Any] = OrderedDict()  # column, or place of each row in a file
         self._lock = threading.Lock()
@@ -190,7 +190,7 @@ def _list_files(source: Path) -> list[Path]:
         raise UserError(f"--source {source} does not exist. Name a Parquet file or a folder of it.")
     found = [path for path in source.rglob(f"*{SUFFIX}") if path.is_file()]
     if not found:
-        raise UserError(f"There is no file *{SUFFIX} in {source}.")
+        raise UserError(f"No files *{SUFFIX} in {source}.")
     return sorted(found, key=lambda path: make_natural_sort_key(path.as_posix()))
 
 
@@ -312,7 +312,7 @@ def _read_labels(tree: ParquetSource, column: str, say: Say) -> Labels:
     if numbers.min() < 0 or numbers.max() >= MAX_CLASSES:
         raise UserError(
             f"The column {column!r} holds numbers from {numbers.min()} to {numbers.max()}, which "
-            "are no classes (a test set often has -1). --label-column none leaves them out."
+            "are not classes (a test set often has -1). --label-column none leaves them out."
         )
     names = _read_class_names(tree.schema, column)
     if len(names) > numbers.max():
@@ -333,8 +333,7 @@ def _choose_label_column(tree: ParquetSource, name: str | None) -> str:
     if name is not None:
         if name not in columns:
             raise UserError(
-                f"There is no column {name!r} for --label-column. Columns: "
-                f"{_describe_columns(tree.schema)}."
+                f"No column {name!r} for --label-column. Columns: {_describe_columns(tree.schema)}."
             )
         return name
     declared = [

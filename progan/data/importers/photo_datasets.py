@@ -134,7 +134,7 @@ def import_cub200(
     require_resolution(resolution, "--resolution")
     root = source / CUB200_FOLDER if (source / CUB200_FOLDER).is_dir() else source
     if not (root / "images.txt").is_file():
-        raise UserError(f"There is no images.txt in --source {source}. {_CUB200_HINT}")
+        raise UserError(f"No images.txt in --source {source}. {_CUB200_HINT}")
     tables, tree = _read_cub200_tables(root), FolderSource(root / "images")
     rows = select_rows(len(tables.paths), max_images, seed).tolist()
     number_of = {tables.paths[row]: row for row in rows}
@@ -224,7 +224,7 @@ def _parse_box(numbers: Sequence[str]) -> Box:
     """Parse left, top, width, height; ValueError unless it is a rectangle of 1 px at least."""
     box = Box(*map(float, numbers))
     if not (box.left >= 0 and box.top >= 0 and box.width >= 1 and box.height >= 1):
-        raise ValueError(f"{' '.join(numbers)} is no rectangle")
+        raise ValueError(f"{' '.join(numbers)} is not a rectangle")
     return box
 
 
@@ -296,7 +296,7 @@ def _open_lmdb(source: Path, max_images: int | None, seed: int | None) -> tuple[
     except ImportError as error:
         raise UserError("create-lsun needs the package lmdb: pip install lmdb") from error
     if not (source / "data.mdb").is_file():
-        raise UserError(f"There is no data.mdb in --source {source}. {_LSUN_HINT}")
+        raise UserError(f"No data.mdb in --source {source}. {_LSUN_HINT}")
     try:
         database = lmdb.open(str(source), readonly=True, lock=False, readahead=False)
         with database.begin() as transaction:

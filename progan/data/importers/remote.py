@@ -84,7 +84,7 @@ class RemoteSource:
                 "archive of images; create-from-parquet reads .parquet."
             )
         if not paths:
-            raise UserError(f"There is no file below {self.url}: it is empty, or does not exist.")
+            raise UserError(f"No files below {self.url}: it is empty, or does not exist.")
         self._known = frozenset(paths)
         return paths
 
@@ -193,7 +193,7 @@ def _fail(url: Url, error: Exception) -> NoReturn:
     elif isinstance(error, PermissionError) or status in (401, 403):
         what = "Access is denied (403). Check the credentials of this protocol."
     elif _lacks_login(error):
-        what = f"There are no credentials ({error}). Set those of this protocol."
+        what = f"No credentials ({error}). Set those of this protocol."
     elif isinstance(error, ValueError):
         what = f"{Url(str(error))}. Check the address."
     else:

@@ -79,7 +79,7 @@ def open_tar(path: Path) -> tuple[TarSource, list[IgnoredFile]]:
     process: images are read in another order than they are stored in.
 
     Raises:
-        UserError: It is no tar file, or damaged.
+        UserError: It is not a tar file, or damaged.
     """
     members: dict[str, _Place] = {}
     ignored = []
@@ -120,7 +120,7 @@ def _require_end(path: Path, file: BinaryIO, offset: int) -> None:
 
 
 def _unreadable_error(path: Path, error: Exception) -> UserError:
-    return UserError(f"--source {path} is no readable tar file ({error}). Fetch it again.")
+    return UserError(f"--source {path} is not a readable tar file ({error}). Fetch it again.")
 
 
 def _open_uncompressed(path: Path) -> BinaryIO:

@@ -292,14 +292,14 @@ def _read_channels(path: Path, records: Sequence[Record], resolution: int) -> in
 def _find_largest_file(source: Path) -> tuple[Path, str, int]:
     """Return the file of the highest level, the name of its dataset, and the level."""
     if not source.is_dir():
-        raise UserError(f"--source {source} is no folder. {_HINT}")
+        raise UserError(f"--source {source} is not a folder. {_HINT}")
     found = [
         (int(match[2]), match[1], path)
         for path in source.iterdir()
         if (match := _FILE_NAME.fullmatch(path.name))
     ]
     if not found:
-        raise UserError(f"There is no file NAME-rNN.tfrecords in --source {source}. {_HINT}")
+        raise UserError(f"No files NAME-rNN.tfrecords in --source {source}. {_HINT}")
     names = sorted({name for _, name, _ in found})
     if len(names) > 1:
         raise UserError(

@@ -116,7 +116,7 @@ def _list_shards(source: Path | Url) -> list[Path]:
     if source.is_dir():
         found = [path for path in source.rglob("*") if is_tar_name(path.name) and path.is_file()]
         if not found:
-            raise UserError(f"There is no tar file in {source}.")
+            raise UserError(f"No tar files in {source}.")
         return sorted(found, key=lambda path: make_natural_sort_key(str(path.relative_to(source))))
     if source.is_file():
         return [source]
@@ -162,7 +162,7 @@ def _choose_image_key(found: dict[str, list[str]], wanted: str | None, source: P
     """Return the extension of the images; raises UserError if it is not clear."""
     counts = ", ".join(f"{key} ({len(paths):,})" for key, paths in found.items())
     if not found:
-        raise UserError(f"There is no image in the shards of {source}.")
+        raise UserError(f"No images in the shards of {source}.")
     if wanted is None and len(found) == 1:
         return next(iter(found))
     if wanted is not None and wanted.lstrip(".").lower() in found:
@@ -240,7 +240,7 @@ def _parse_label(content: bytes, member: str, label_key: str | None) -> int | st
     if isinstance(value, str) and re.fullmatch(r"\d{1,7}", value):
         return int(value)
     if isinstance(value, bool) or not isinstance(value, (int, str)) or value == "":
-        raise UserError(f"{member}: {value!r} is no label. Labels are whole numbers or text.")
+        raise UserError(f"{member}: {value!r} is not a label. Labels are whole numbers or text.")
     if isinstance(value, int) and value < 0:
-        raise UserError(f"{member}: {value} is no class.")
+        raise UserError(f"{member}: {value} is not a class.")
     return value

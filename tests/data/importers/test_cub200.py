@@ -113,8 +113,8 @@ def test_a_bad_image_stops_or_is_skipped(root: Path) -> None:
         ("bounding_boxes.txt", "1 2 3 4\n", "bounding_boxes.txt is damaged: line 1"),
         ("bounding_boxes.txt", "1 1 1 1 1\n", "no line of the number '2'"),
         ("bounding_boxes.txt", "1 x 1 1 1\n", "could not convert string to float: 'x'"),
-        ("bounding_boxes.txt", "1 0 0 0 5\n", "0 0 0 5 is no rectangle"),
-        ("bounding_boxes.txt", "1 nan 0 9 5\n", "nan 0 9 5 is no rectangle"),
+        ("bounding_boxes.txt", "1 0 0 0 5\n", "0 0 0 5 is not a rectangle"),
+        ("bounding_boxes.txt", "1 nan 0 9 5\n", "nan 0 9 5 is not a rectangle"),
         ("image_class_labels.txt", "1 3\n", "no line of the number '3'"),
     ],
 )
@@ -128,7 +128,7 @@ def test_missing_tables_are_named(root: Path) -> None:
     (root / "classes.txt").unlink()
     with pytest.raises(UserError, match="Cannot read .*classes.txt"):
         import_cub200(root)
-    with pytest.raises(UserError, match="There is no images.txt in --source"):
+    with pytest.raises(UserError, match="No images.txt in --source"):
         import_cub200(root / "images")
     with pytest.raises(UserError, match="--resolution must be a power of two"):
         import_cub200(root, resolution=65)

@@ -219,7 +219,7 @@ def test_without_an_image_the_error_tells_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         open_file_source(tmp_path)
     lines = str(caught.value).splitlines()
-    assert lines[0] == f"There is no image in {tmp_path}:"
+    assert lines[0] == f"No images in {tmp_path}:"
     assert lines[1].startswith("  2 HEIC, HEIF or AVIF images are ignored (such as 0.heic). Conv")
     assert lines[2] == "  1 file that is not an image is ignored (.txt)."
 

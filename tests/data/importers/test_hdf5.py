@@ -97,8 +97,8 @@ def test_without_labels(tmp_path: Path) -> None:
         (IMAGES[:0], r"\[0, 8, 8, 3\]"),
         (np.uint8(1), "Square images"),
         (LABELS, "Square images"),
-        (np.zeros((2, 12, 12, 3), np.uint8), "12x12, which is no power of two from 4 to 1024"),
-        (np.zeros((2, 3, 2, 2), np.uint8), "2x2, which is no power of two"),
+        (np.zeros((2, 12, 12, 3), np.uint8), "12x12, which is not a power of two from 4 to 1024"),
+        (np.zeros((2, 3, 2, 2), np.uint8), "2x2, which is not a power of two"),
     ],
 )
 def test_other_arrays_are_refused(tmp_path: Path, array: np.ndarray, message: str) -> None:
@@ -125,7 +125,7 @@ def test_what_is_no_hdf5(tmp_path: Path) -> None:
     (tmp_path / "a.h5").write_bytes(b"text")
     with pytest.raises(UserError, match="Cannot read .*a.h5 as HDF5"):
         import_hdf5(tmp_path / "a.h5")
-    with pytest.raises(UserError, match="is no file"):
+    with pytest.raises(UserError, match="is not a file"):
         import_hdf5(tmp_path)
 
 

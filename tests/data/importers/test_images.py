@@ -460,10 +460,10 @@ def test_a_damaged_member_of_a_zip_is_named(tmp_path: Path) -> None:
     ("make", "message"),
     [
         (lambda path: None, "in does not exist"),
-        (lambda path: path.mkdir(), "There is no image in .*in, it is empty"),
+        (lambda path: path.mkdir(), "No images in .*in, it is empty"),
         (
             lambda path: (path.mkdir(), (path / "a.txt").write_text("")),
-            r"There is no image in .*in:\n  1 file that is not an image is ignored \(.txt\)",
+            r"No images in .*in:\n  1 file that is not an image is ignored \(.txt\)",
         ),
         (lambda path: path.write_text("no zip"), "neither a folder nor a readable zip file"),
         (lambda path: path.write_bytes(b"PK\x03\x04" + bytes(100)), "nor a readable zip file"),

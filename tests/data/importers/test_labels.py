@@ -194,7 +194,7 @@ def test_files_that_cannot_be_read(tmp_path: Path, folder: Path) -> None:
         labels_of(folder, labels="foldres")
     for text in ("{", "[" * 100_000):
         (folder / "dataset.json").write_text(text)
-        with pytest.raises(UserError, match="dataset.json is no JSON"):
+        with pytest.raises(UserError, match="dataset.json is not JSON"):
             labels_of(folder)
 
 

@@ -84,7 +84,7 @@ def test_a_bad_image_stops_or_is_skipped(tmp_path: Path) -> None:
 
 def test_what_is_no_database(tmp_path: Path) -> None:
     pytest.importorskip("lmdb")
-    with pytest.raises(UserError, match="There is no data.mdb in --source"):
+    with pytest.raises(UserError, match="No data.mdb in --source"):
         import_lsun(tmp_path)
     (tmp_path / "data.mdb").write_bytes(b"text" * 2000)
     with pytest.raises(UserError, match="Cannot read .*data.mdb"):

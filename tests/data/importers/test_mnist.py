@@ -82,10 +82,10 @@ def test_a_damaged_gzip_file_is_named(tmp_path: Path, data: bytes) -> None:
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no train-images-idx3-ubyte or .*gz in --source"):
+    with pytest.raises(UserError, match="No train-images-idx3-ubyte or .*gz in --source"):
         import_mnist(tmp_path)
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
-    with pytest.raises(UserError, match="no train-labels-idx1-ubyte or"):
+    with pytest.raises(UserError, match="No train-labels-idx1-ubyte or"):
         import_mnist(tmp_path)
 
 
@@ -134,5 +134,5 @@ def test_the_command(tmp_path: Path) -> None:
 
 def test_no_digits_are_refused(tmp_path: Path) -> None:
     folder_with(tmp_path, idx(IMAGES[:0]), idx(LABELS[:0]))
-    with pytest.raises(UserError, match="There is no digit in"):
+    with pytest.raises(UserError, match="No digits in"):
         import_mnist_rgb(tmp_path, num_images=3, seed=0)

@@ -42,7 +42,7 @@ def run(command: str, source: object, dest: Path, *words: str) -> Result:
 
 
 def fill(system: Any, root: str) -> None:
-    """Write twelve images in two folders, and what is no image."""
+    """Write twelve images in two folders, and what is not an image."""
     for number in range(12):
         system.pipe_file(f"{root}/{('cat', 'dog')[number // 6]}/{number}.png", png(number))
     system.pipe_file(f"{root}/readme.txt", b"text")

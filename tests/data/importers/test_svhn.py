@@ -74,7 +74,7 @@ def test_a_file_that_was_cut_short(tmp_path: Path) -> None:
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     savemat(tmp_path / "other.mat", {"x": LABELS})
-    with pytest.raises(UserError, match=r"There is no .*train_32x32.mat. Name"):
+    with pytest.raises(UserError, match=r"No such file: .*train_32x32.mat. Name"):
         import_svhn(tmp_path)
     with pytest.raises(UserError, match="KeyError"):
         import_svhn(tmp_path / "other.mat")

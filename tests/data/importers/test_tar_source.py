@@ -91,7 +91,7 @@ def test_damaged_ones_are_refused(tmp_path: Path) -> None:
         ("empty.tar.xz", b""),
     ):  # fmt: skip
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(UserError, match="is no readable tar file|There is no image"):
+        with pytest.raises(UserError, match="is not a readable tar file|No images"):
             open_file_source(tmp_path / name)
 
 
@@ -117,7 +117,7 @@ def test_damaged_compression_is_one_sentence(suffix: str, tmp_path: Path) -> Non
     start = {".tar.gz": b"\x1f\x8b\x08" + bytes(7), ".tar.bz2": b"BZh9", ".tar.xz": b"\xfd7zXZ\0",
              ".tar.zst": b"\x28\xb5\x2f\xfd"}[suffix]  # fmt: skip
     path.write_bytes(start + content)
-    with pytest.raises(UserError, match="is no readable tar file .*Fetch it again"):
+    with pytest.raises(UserError, match="is not a readable tar file .*Fetch it again"):
         open_file_source(path)
 
 

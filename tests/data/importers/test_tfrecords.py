@@ -298,9 +298,9 @@ def test_a_damaged_record_stops_or_is_skipped(folder: Path) -> None:
 
 
 def test_missing_and_ambiguous_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="absent is no folder"):
+    with pytest.raises(UserError, match="absent is not a folder"):
         import_tfrecords(tmp_path / "absent")
-    with pytest.raises(UserError, match="There is no file NAME-rNN.tfrecords"):
+    with pytest.raises(UserError, match="No files NAME-rNN.tfrecords"):
         import_tfrecords(tmp_path)
     folder_with(tmp_path, [example(IMAGES[0])])
     folder_with(tmp_path, [example(IMAGES[0])], "b-r03.tfrecords")
