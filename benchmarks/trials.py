@@ -27,9 +27,9 @@ DIGITS = ("mnist-8", "mnist-8-collapse", "mnist-8-diverge")
 ROWS = {
     "gan": "--d-repeats 2 --g-lr 0.0005 --d-lr 0.002 --beta1 0.5",
     "wgan-gp": "--d-repeats 2 --g-lr 0.003 --d-lr 0.003",
-    "norm": "--d-repeats 1",
-    "stddev": "--d-repeats 1 --stddev-group 32",
-    "growing": "--d-repeats 1 --stddev-group 32",
+    "norm": "--d-repeats 1 --d-lr 0.006",
+    "stddev": "--d-repeats 1 --d-lr 0.006 --stddev-group 32",
+    "growing": "--d-repeats 1 --d-lr 0.006 --stddev-group 32",
 }
 SWD_AND_SSIM = {"SWD x1e3": "SWDx1e3_avg", "MS-SSIM": "MS-SSIM"}
 

@@ -4,7 +4,8 @@ import json
 import re
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from math import inf
 from pathlib import Path
 
 from progan.config import Run, from_dict, to_dict
@@ -30,25 +31,14 @@ _MAX_SLUG = 100  # characters of a dataset in the name of a run; a file name hol
 
 def create_run(outdir: Path, dataset_name: str, run: Run) -> Path:
     """Create and return OUTDIR/NNNNN-<dataset>-<preset>, NNNNN being the next free number."""
-    number = (
-        max(
-            (
-                number
-                for path in list_runs(outdir)
-                if (number := _parse_run_number(path)) is not None
-            ),
-            default=-1,
-        )
-        + 1
-    )
-    directory = outdir / f"{number:05d}-{_make_folder_name(dataset_name)}-{run.preset}"
-    # Renamed when it has its config, so that a crash leaves no directory without one.
-    growing = outdir / f".{directory.name}.{secrets.token_hex(4)}{PARTIAL}"
+    name = f"{_make_folder_name(dataset_name)}-{run.preset}"
+    growing = outdir / f".{name}.{secrets.token_hex(4)}{PARTIAL}"
     try:
         growing.mkdir(parents=True)
         try:
+            # Renamed when it has its config, so that a crash leaves no directory without one.
             save_config(growing, run)
-            growing.rename(directory)
+            return _rename_to_next_number(growing, outdir, name)
         except BaseException:
             shutil.rmtree(growing, ignore_errors=True)
             raise
@@ -57,7 +47,20 @@ def create_run(outdir: Path, dataset_name: str, run: Run) -> Path:
             f"Cannot write to {outdir}: {error.strerror}. Name another --outdir, or "
             "make this one writable."
         ) from error
-    return directory
+
+
+def _rename_to_next_number(directory: Path, outdir: Path, name: str) -> Path:
+    """Rename the directory of a new run to OUTDIR/NNNNN-<name>, and return its path."""
+    while True:
+        numbers = [_parse_run_number(path) for path in list_runs(outdir)]
+        number = max((each for each in numbers if each is not None), default=-1) + 1
+        path = outdir / f"{number:05d}-{name}"
+        try:
+            return directory.rename(path)
+        except OSError:
+            # Another run that started in the same moment may have taken the number.
+            if not (path / CONFIG_FILE).is_file():
+                raise
 
 
 def save_launch(directory: Path, launch: str) -> None:
@@ -143,7 +146,17 @@ def list_runs(outdir: Path) -> list[Path]:
 
 def list_states(directory: Path) -> list[Path]:
     """Return the state files of a run, oldest first; superseded and damaged ones are left out."""
-    return sorted(directory.glob(f"{STATE_PREFIX}[0-9]*{STATE_SUFFIX}"))
+    return sort_by_kimg(directory.glob(f"{STATE_PREFIX}[0-9]*{STATE_SUFFIX}"))
+
+
+def sort_by_kimg(paths: Iterable[Path]) -> list[Path]:
+    """Sort files named by `format_kimg_file_name`, those without a number last."""
+
+    def make_key(path: Path) -> tuple[float, int, str]:
+        number = re.search(r"(\d+)(?:_(\d+))?", path.name)
+        return (int(number[1]), int(number[2] or 0), path.name) if number else (inf, 0, path.name)
+
+    return sorted(paths, key=make_key)
 
 
 def list_curve_files(directory: Path) -> list[Path]:
@@ -200,8 +213,15 @@ def add_images_to_file_name(path: Path, images_seen: int) -> Path:
 
 
 def rename_to_exclude(path: Path, why: str) -> Path:
-    """Rename a file, e.g. to 'state-000012.pt.damaged', to exclude it; return its new path."""
-    return path.replace(path.with_name(f"{path.name}.{why}"))
+    """Rename a file, e.g. to 'state-000012.pt.damaged', to exclude it; return its new path.
+
+    A file that was excluded earlier keeps its name: the next is 'state-000012.pt.damaged-2'.
+    """
+    target, count = path.with_name(f"{path.name}.{why}"), 1
+    while target.exists():
+        count += 1
+        target = path.with_name(f"{path.name}.{why}-{count}")
+    return path.replace(target)
 
 
 def _parse_run_number(path: Path) -> int | None:

@@ -143,3 +143,26 @@ def test_numbers_tell_which_run_is_newer(tmp_path: Path) -> None:
 def test_a_directory_without_runs_says_how_they_are_recognised(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No run in .*directory of a run, which holds the config"):
         run_directory.find_run_or_state(tmp_path)
+
+
+def test_runs_that_start_at_once_get_numbers_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run takes the number between its choice and the renaming."""
+    rename = Path.rename
+
+    def rename_after_another(path: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "rename", rename)
+        assert run_directory.create_run(tmp_path, "x", tiny_run()) == target
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename_after_another)
+    assert run_directory.create_run(tmp_path, "x", tiny_run()).name == "00001-x-tiny"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00000-x-tiny", "00001-x-tiny"]
+
+
+def test_files_are_in_the_order_of_their_images(tmp_path: Path) -> None:
+    names = ["state-999999.pt", "state-999999_001.pt", "state-999999_640.pt", "state-1000000.pt"]
+    for name in names:
+        (tmp_path / name).touch()
+    assert [path.name for path in run_directory.list_states(tmp_path)] == names

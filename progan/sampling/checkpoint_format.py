@@ -23,6 +23,7 @@ FORMAT_VERSION = 2
 FORMAT = "progan state"
 NETWORKS = ("generator", "discriminator", "average")
 NOT_WHOLE = "is not a complete training state"
+READ_BYTES = 1 << 24
 PICKLE_NAME = "/data.pkl"  # the end of the name of the pickle in files of PyTorch
 
 
@@ -68,17 +69,16 @@ def read_checkpoint(path: Path) -> Content:
 
     Raises:
         DamagedCheckpoint: It is not a state, or its content changed.
-        UserError: It does not exist, may not be read, or was written by a newer progan.
+        UserError: It does not exist, cannot be read, or was written by a newer progan.
     """
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"No such file: {path}.") from error
-    except PermissionError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
     except Exception as error:  # other files raise any exception
         if is_out_of_memory(error):
             raise
+        _require_readable(path)
         raise DamagedCheckpoint(path, NOT_WHOLE) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DamagedCheckpoint(path, "is not a training state of progan")
@@ -94,6 +94,20 @@ def read_checkpoint(path: Path) -> Content:
         return migrate(content)
     except (KeyError, TypeError) as error:
         raise DamagedCheckpoint(path, NOT_WHOLE) from error
+
+
+def _require_readable(path: Path) -> None:
+    """Read a file to its end; raises UserError for an error of the file system.
+
+    A file on a disk that fails for a moment is not damaged, but torch.load raises RuntimeError for
+    both.
+    """
+    try:
+        with path.open("rb") as file:
+            while file.read(READ_BYTES):
+                pass
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror or error}.") from error
 
 
 def is_intact(path: Path) -> bool:
@@ -167,7 +181,7 @@ def load_g_ema(path: Path, device: torch.device) -> Snapshot:
     content = read_checkpoint(path)
     try:
         run = from_dict(json.loads(content["config"]))
-        generator = networks.build_generator(run.network).to(device)
+        generator = networks.build_generator(run.network)
         generator.load_state_dict(dict(content["average"]))
         images_seen = int(content["images_seen"])
         stage = _last_stage(content, run)
@@ -175,6 +189,7 @@ def load_g_ema(path: Path, device: torch.device) -> Snapshot:
         if is_out_of_memory(error):
             raise
         raise DamagedCheckpoint(path, NOT_WHOLE) from error
+    generator.to(device)  # here, so that an error of the device is not one of the file
     label_names, untrained_classes = _classes(path, run)
     return Snapshot(
         generator=generator.requires_grad_(False).eval(),

@@ -105,7 +105,7 @@ def find_run(path: Path, note: Note = print_to_stderr) -> Path:
 
 
 def _list_snapshots(run: Path) -> list[Path]:
-    return sorted(run.glob(PATTERN))
+    return run_directory.sort_by_kimg(run.glob(PATTERN))
 
 
 def _has_network_or_state(run: Path) -> bool:

@@ -115,17 +115,22 @@ def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
     content = read_checkpoint(path)
     try:
         saved = section_from_dict(NetworkConfig, json.loads(content["config"])["network"])
-        if not list_section_changes(saved, run.network):
-            return _build_state(content, run, device)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedCheckpoint(path, NOT_WHOLE) from error
+    if changes := list_section_changes(saved, run.network):
+        raise UserError(
+            f"{path} cannot be resumed with another architecture: {'; '.join(changes)}. Take that "
+            "back, in config.json if it was edited, or start a new run."
+        )
+    # On the device before the content is read, so that its errors are not those of the file.
+    state = create_state(run, device)
+    try:
+        _restore(state, content, run)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         if is_out_of_memory(error):
             raise
         raise DamagedCheckpoint(path, NOT_WHOLE) from error
-    raise UserError(
-        f"{path} cannot be resumed with another architecture: "
-        f"{'; '.join(list_section_changes(saved, run.network))}. Take that back, in config.json if "
-        "it was edited, or start a new run."
-    )
+    return state
 
 
 class _Output:
@@ -152,9 +157,9 @@ def _torch_save_raising_oserror(content: Content, output: _Output) -> None:
         raise error.__context__ from None  # the cause of torch's RuntimeError
 
 
-def _build_state(content: Content, run: Run, device: torch.device) -> TrainState:
-    """Build the state; raises ValueError, KeyError etc. if the file is damaged."""
-    state = create_state(run, device)
+def _restore(state: TrainState, content: Content, run: Run) -> None:
+    """Load the content into a new state; raises ValueError, KeyError etc. if it is damaged."""
+    device = next(state.generator.parameters()).device
     for name, network in state.networks.items():
         network.load_state_dict(content[name])
     same = _read_optimizer_name(content) == run.optim.optimizer
@@ -172,7 +177,6 @@ def _build_state(content: Content, run: Run, device: torch.device) -> TrainState
     for name, total in content["tally"]["sums"].items():
         state.stat_sums.sums[name] = total.to(device)
         state.stat_sums.counts[name] = int(content["tally"]["counts"][name])
-    return state
 
 
 def _read_augment_p(content: Content) -> float | None:

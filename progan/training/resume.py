@@ -21,6 +21,7 @@ from progan.run_directory import (
     BEST_PREFIX,
     BEST_STATE_PREFIX,
     CONFIG_FILE,
+    FAKES_PREFIX,
     FIRST_STATE_MARKER,
     STATE_PREFIX,
     STATE_SUFFIX,
@@ -31,7 +32,9 @@ from progan.run_directory import list_states as state_files
 from progan.runtime.files import PARTIAL, remove_partials
 from progan.runtime.weights_file import is_weights_file
 from progan.sampling.checkpoint_format import is_checkpoint, read_metadata
+from progan.sampling.model_card import card_path
 from progan.sampling.snapshot_file import PREFIX, SUFFIX, read_images_seen
+from progan.training import sample_grids
 from progan.training import state as states
 from progan.training.checkpoint import LoadedState, load_newest, load_state
 from progan.training.snapshot_metrics import list_unmeasured_metrics
@@ -106,16 +109,12 @@ def load_resumed_state(
         ]
     require_unfinished(file.parent, state, run, metrics)
     notes = [
-        _quarantine_and_explain(
-            each, "damaged", f"{error.what}. Resuming from {file.name} instead."
-        )
+        f"{error.what}. Resuming from {file.name} instead. It was renamed to "
+        f"{rename_to_exclude(each, 'damaged').name}."
         for each, error in damaged.items()
     ]
-    notes += [
-        _quarantine_and_explain(each, "superseded", f"{each} is newer than {file.name}.")
-        for each in state_files(file.parent)
-        if each != file and _is_newer(each, state.images_seen)
-    ]
+    if path.is_file():
+        notes += _exclude_later_files(file, state.images_seen)
     trained = read_metadata(file)
     if trained and (edited := list_config_changes(trained[1], saved)):
         notes.append(
@@ -141,9 +140,36 @@ def require_unfinished(
         )
 
 
-def _quarantine_and_explain(path: Path, why: str, reason: str) -> str:
-    """Rename a state that is unusable; return the line for the log."""
-    return f"{reason} It was renamed to {rename_to_exclude(path, why).name}."
+def _exclude_later_files(state: Path, images_seen: int) -> list[str]:
+    """Rename files of the run that are newer than the state; return lines for the log.
+
+    They belong to the training that is given up by resuming an earlier state. Kept, the newest
+    and the best network would be theirs.
+    """
+    directory = state.parent
+    later = [
+        each for each in state_files(directory) if each != state and _is_newer(each, images_seen)
+    ]
+    best_states = directory.glob(f"{BEST_STATE_PREFIX}*{STATE_SUFFIX}")
+    later += [
+        each
+        for each in sorted(best_states)
+        if each != state and (found := read_metadata(each)) and found[0] > images_seen
+    ]
+    for network in _list_networks(directory):
+        if (read_images_seen(network) or 0) > images_seen:
+            later += [network, *filter(Path.is_file, [card_path(network)])]
+    later += [
+        grid
+        for grid in sorted(directory.glob(f"{FAKES_PREFIX}*.png"))
+        if (sample_grids.read_images_seen(grid) or 0) > images_seen
+    ]
+    if not later:
+        return []
+    names = ", ".join(each.name for each in later)
+    for each in later:
+        rename_to_exclude(each, "superseded")
+    return [f"Renamed to ….superseded, as newer than {state.name}: {names}."]
 
 
 def _is_newer(path: Path, images_seen: int) -> bool:

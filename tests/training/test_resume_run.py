@@ -1,15 +1,23 @@
 """From which state a run goes on, and what is said of it."""
 
+import errno
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from progan.config import Run
 from progan.errors import UserError
+from progan.images import save_png
 from progan.run_directory import list_states
+from progan.sampling.find_network import find_networks
+from progan.sampling.snapshot_file import Snapshot, save_network
+from progan.training import checkpoint, sample_grids
 from progan.training.checkpoint import save_state_and_delete_oldest
 from progan.training.resume import load_resumed_state, require_unfinished
-from progan.training.state import create_state
+from progan.training.state import TrainState, create_state
 from tests.builders import tiny_run
 
 CPU = torch.device("cpu")
@@ -74,13 +82,59 @@ def test_a_damaged_file_that_was_named_is_refused(directory: Path) -> None:
 def test_states_after_the_named_one_are_no_part_of_the_run_any_more(directory: Path) -> None:
     """Else they would count as its newest ones, and push out those to come."""
     state, notes = load_resumed_state(directory / "state-000001.pt", RUN, RUN, CPU)
-    assert state.images_seen == 1000 and len(notes) == 2
-    assert "state-000003.pt is newer than state-000001.pt." in notes[1]
+    assert state.images_seen == 1000
+    assert notes == [
+        "Renamed to ….superseded, as newer than state-000001.pt: state-000002.pt, state-000003.pt."
+    ]
     assert sorted(path.name for path in directory.iterdir()) == [
         "state-000001.pt",
         "state-000002.pt.superseded",
         "state-000003.pt.superseded",
     ]
+
+
+def test_later_networks_of_the_training_that_was_given_up_are_set_aside(directory: Path) -> None:
+    """Else the newest and the best network would be theirs."""
+    for name, images_seen in (
+        ("network-snapshot-000001", 1000),
+        ("network-snapshot-000002", 2000),
+        ("network-best-swd", 2000),
+        ("network-best-ms-ssim", 1000),
+    ):
+        network = directory / f"{name}.safetensors"
+        generator = create_state(RUN, CPU).g_ema
+        save_network(
+            network, Snapshot(generator=generator, level=3, alpha=1.0, images_seen=images_seen)
+        )
+        network.with_suffix(".md").write_text("card")
+    (directory / "state-best-swd.pt").write_bytes((directory / "state-000002.pt").read_bytes())
+    for images_seen in (1000, 2000):
+        text = {sample_grids.IMAGES_SEEN: str(images_seen)}
+        save_png(
+            directory / f"fakes-{images_seen // 1000:06d}.png", np.zeros((4, 4, 3), np.uint8), text
+        )
+    (directory / "network-snapshot-000002.safetensors.superseded").write_text("an earlier one")
+    load_resumed_state(directory / "state-000001.pt", RUN, RUN, CPU)
+    assert find_networks(directory) == [directory / "network-snapshot-000001.safetensors"]
+    assert sorted(path.name for path in directory.iterdir()) == sorted(
+        [
+            "fakes-000001.png",
+            "fakes-000002.png.superseded",
+            "network-best-ms-ssim.md",
+            "network-best-ms-ssim.safetensors",
+            "network-best-swd.md.superseded",
+            "network-best-swd.safetensors.superseded",
+            "network-snapshot-000001.md",
+            "network-snapshot-000001.safetensors",
+            "network-snapshot-000002.md.superseded",
+            "network-snapshot-000002.safetensors.superseded",
+            "network-snapshot-000002.safetensors.superseded-2",
+            "state-000001.pt",
+            "state-000002.pt.superseded",
+            "state-000003.pt.superseded",
+            "state-best-swd.pt.superseded",
+        ]
+    )
 
 
 def test_an_unreadable_state_that_is_older_is_left_alone(directory: Path) -> None:
@@ -144,4 +198,40 @@ def test_a_run_that_cannot_be_resumed_keeps_its_states(directory: Path) -> None:
     run = tiny_run(total_kimg=1.0)
     with pytest.raises(UserError, match="is finished, at kimg 1"):
         load_resumed_state(directory / "state-000001.pt", RUN, run, CPU)
+    assert len(list_states(directory)) == 3
+
+
+def test_an_error_of_the_disk_is_not_damage(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch.load raises RuntimeError for both; the state would be renamed, and training lost."""
+    newest = list_states(directory)[-1]
+
+    def fail(path: Path, *arguments: object, **options: object) -> object:
+        if path == newest:
+            raise RuntimeError("file read failed")
+        return torch_load(path, *arguments, **options)
+
+    def open_failing(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path == newest:
+            raise OSError(errno.EIO, "Input/output error")
+        return path_open(path, *arguments, **options)
+
+    torch_load, path_open = torch.load, Path.open
+    monkeypatch.setattr(torch, "load", fail)
+    monkeypatch.setattr(Path, "open", open_failing)
+    with pytest.raises(UserError, match=f"Cannot read {newest}: Input/output error"):
+        load_resumed_state(directory, RUN, RUN, CPU)
+    assert len(list_states(directory)) == 3
+
+
+def test_an_error_of_the_device_is_not_damage(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(run: Run, device: torch.device) -> TrainState:
+        raise RuntimeError("no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(checkpoint, "create_state", fail)
+    with pytest.raises(RuntimeError, match="no kernel image"):
+        load_resumed_state(directory, RUN, RUN, CPU)
     assert len(list_states(directory)) == 3
