@@ -1,11 +1,13 @@
 """progan.train, progan.measure and progan.open_dataset."""
 
 import signal
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import progan
 from progan.errors import UserError
@@ -102,6 +104,19 @@ def test_signals_work_again_after_a_training(data: Path, tmp_path: Path) -> None
     before = [signal.getsignal(number) for number in SIGNALS]
     progan.train(data, "demo", outdir=tmp_path, **SETTINGS)
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_settings_of_the_process_are_as_before_a_training(data: Path, tmp_path: Path) -> None:
+    threads, hook = torch.get_num_threads(), threading.excepthook
+    torch.set_num_threads(2)
+    torch.backends.cudnn.allow_tf32, tf32 = True, torch.backends.cudnn.allow_tf32
+    try:
+        progan.train(data, "demo", outdir=tmp_path, **SETTINGS, threads=1)
+        assert torch.get_num_threads() == 2 and torch.backends.cudnn.allow_tf32
+        assert threading.excepthook is hook
+    finally:
+        torch.set_num_threads(threads)
+        torch.backends.cudnn.allow_tf32 = tf32
 
 
 def test_files_of_a_tick_are_written_before_its_callbacks(data: Path, tmp_path: Path) -> None:

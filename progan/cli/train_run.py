@@ -194,10 +194,12 @@ def _train_and_exit(training: Training, request: TrainRequest, members: TrainPro
         end = train_until_stopped(
             context, state, request.max_hours, members.local_size, ends_process=True
         )
-    except OSError as error:
-        error.filename = error.filename or str(directory)  # a failing write() names no path
+    except (UserError, OSError) as error:
+        if isinstance(error, OSError):
+            error.filename = error.filename or str(directory)  # a failing write() names no path
+        reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
         with suppress(OSError):  # the same disk
-            log.append_to_file(f"Stopped by an error: {describe_os_error(error)}")
+            log.append_to_file(f"Stopped by an error: {reason}")
         raise
     except KeyboardInterrupt as error:
         _exit_interrupted(error, directory, members, log)

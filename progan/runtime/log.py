@@ -32,7 +32,9 @@ class Log:
         from tqdm import tqdm  # only here: this module is imported for --help
 
         try:
-            tqdm.write(text)
+            # A console of Windows, or Python called with another encoding, may lack "→".
+            encoding = sys.stdout.encoding or "utf-8"
+            tqdm.write(text.encode(encoding, "backslashreplace").decode(encoding))
             sys.stdout.flush()
         except OSError as error:
             self._is_read = False

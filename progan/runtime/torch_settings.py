@@ -5,6 +5,7 @@ Does not import torch at module level: the wait policy is read once, when torch 
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -34,6 +35,25 @@ def open_single_threaded_pool(count: int) -> Iterator[ThreadPoolExecutor]:
             yield pool
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def restore_process_settings() -> Iterator[None]:
+    """Restore after the context what a training sets for the whole process.
+
+    These are the CPU threads of torch, TF32, and the hook for errors of threads.
+    """
+    import torch
+
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    tf32 = matmul.allow_tf32, cudnn.allow_tf32
+    threads, hook = torch.get_num_threads(), threading.excepthook
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        matmul.allow_tf32, cudnn.allow_tf32 = tf32
+        threading.excepthook = hook
 
 
 def set_omp_passive() -> None:

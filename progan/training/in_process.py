@@ -19,7 +19,11 @@ from progan.runtime.devices import choose_device, set_precision, use_device
 from progan.runtime.lock import exclusive_lock
 from progan.runtime.log import Log
 from progan.runtime.signals import StopSignal
-from progan.runtime.torch_settings import require_compile_cache_or_replace, set_cpu_threads
+from progan.runtime.torch_settings import (
+    require_compile_cache_or_replace,
+    restore_process_settings,
+    set_cpu_threads,
+)
 from progan.training.acceleration import COMPILING, prepare_execution
 from progan.training.hooks import Callback
 from progan.training.loop import End, TrainContext
@@ -55,9 +59,9 @@ def train(
     require_precision(run, device)
     state = create_state(run, device)
     directory = run_directory.create_run(outdir, dataset.name, run)
-    set_precision(run.precision)
-    set_cpu_threads(run.threads)
-    with exclusive_lock(directory, "is being trained"):
+    with exclusive_lock(directory, "is being trained"), restore_process_settings():
+        set_precision(run.precision)
+        set_cpu_threads(run.threads)
         log = Log(directory / run_directory.LOG_FILE)
         for line in list_startup_notes(run, settings, device):
             log(line)

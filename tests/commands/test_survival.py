@@ -19,7 +19,9 @@ from click.testing import CliRunner, Result
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from progan import run_directory
+from progan.cli import train_run
 from progan.cli.train import main
+from progan.errors import UserError
 from progan.run_directory import list_states
 from progan.runtime.log import Log
 from progan.runtime.signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, SIGNALS
@@ -108,7 +110,7 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert [point.value for point in board.Scalars(tag)] == pytest.approx(
             [line[tag] for line in lines]
         )
-    kinds = "network-*", "fakes-*", "state-best-*"
+    kinds = "network-*.safetensors", "network-*.md", "fakes-*.png", "state-best-*.pt"
     names = [sorted(path.name for kind in kinds for path in run.glob(kind)) for run in (one, other)]
     assert names[0] == names[1]
     assert not [path for path in one.iterdir() if path.name.startswith(".")]
@@ -435,6 +437,19 @@ def test_max_hours_ends_like_a_signal(whole: Path, data: Path, tmp_path: Path) -
     assert train("--resume", run, "--max-hours", 100).exit_code == 0
     assert_same_run(run, whole)
     assert "--max-hours" in message(train("--resume", run, "--max-hours", 0))
+
+
+def test_the_log_says_why_a_training_ended(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise UserError("Out of memory at resolution 8.")
+
+    monkeypatch.setattr(train_run, "train_until_stopped", fail)
+    result = train("--data", data, "--outdir", tmp_path, *OPTIONS, "--total-kimg", 1)
+    assert result.exit_code == 1 and result.output.count("Out of memory at resolution 8.") == 1
+    (log,) = tmp_path.glob("*/log.txt")
+    assert log.read_text().endswith("Stopped by an error: Out of memory at resolution 8.\n")
 
 
 def test_a_disk_that_fills_up_leaves_the_states_before_intact(

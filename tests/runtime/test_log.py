@@ -1,5 +1,6 @@
 """Lines for people."""
 
+import io
 import math
 import re
 import subprocess
@@ -30,6 +31,17 @@ def test_lines_are_shown_plain_and_kept_with_their_time(
         "two",
         "lines",
     ]
+
+
+def test_a_console_of_another_encoding_gets_escapes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = io.TextIOWrapper(io.BytesIO(), "ascii", newline="\n")
+    monkeypatch.setattr(sys, "stdout", output)
+    Log(tmp_path / "log.txt")("4→8 fade")
+    output.flush()
+    assert output.buffer.getvalue() == b"4\\u21928 fade\n"
+    assert "4→8 fade" in (tmp_path / "log.txt").read_text("utf-8")
 
 
 @pytest.mark.parametrize("before, lines", [("", 1), ("a\n", 2), ("a\nb", 3), ("\n", 2)])
