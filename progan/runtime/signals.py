@@ -76,6 +76,9 @@ def _has_launcher() -> bool:
 
 
 OUT_OF_TIME = "--max-hours"
+# Slurm signals every process of a job, and torchrun forwards what it received itself: a process
+# that it started gets the same signal twice.
+FORWARDING_SECONDS = 2.0
 
 
 class StopSignal:
@@ -98,6 +101,7 @@ class StopSignal:
         self._deadline = time.monotonic() + 3600 * max_hours
         self._at_once = False
         self._signals = 0
+        self._first = (0, -math.inf)  # number and time of the first signal
         self._finished = False
         self._announce, self._ends_process = announce, ends_process
         self._before: dict[signal.Signals, object] = {}
@@ -155,7 +159,10 @@ class StopSignal:
         """Request a stop at the first signal; raise KeyboardInterrupt at the second."""
         if self._finished:
             return
+        if _has_launcher() and self._is_forwarded_copy(number):
+            return
         self._signals += 1
+        self._first = self._first if self._first[0] else (number, time.monotonic())
         again, self.reason = bool(self.reason), self.reason or signal.Signals(number).name
         if again or self._at_once:
             raise KeyboardInterrupt
@@ -166,6 +173,11 @@ class StopSignal:
             os.write(
                 sys.stderr.fileno(), b"\nStopping after this step. A second signal stops at once.\n"
             )
+
+    def _is_forwarded_copy(self, number: int) -> bool:
+        """True for the first signal again, at about the same time."""
+        first, received = self._first
+        return number == first and time.monotonic() - received < FORWARDING_SECONDS
 
 
 _entered: list[StopSignal] = []  # global, as signals are

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from progan.runtime import signals
 from progan.runtime.signals import (
     EXIT_INTERRUPTED,
     EXIT_RESUMABLE,
@@ -142,6 +143,26 @@ def test_a_wish_and_an_order(number: signal.Signals) -> None:
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) == signal.default_int_handler
     signal.signal(number, outside)
+
+
+def test_a_signal_that_torchrun_forwards_is_not_a_second_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Slurm signals torchrun and its processes, and torchrun signals these again."""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now)
+    now = 100.0
+    with StopSignal(announce=False) as interrupts:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGUSR1)
+        assert interrupts.requested
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)  # another one, of somebody in a hurry
+    with StopSignal(announce=False):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        now += signals.FORWARDING_SECONDS
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGUSR1)
 
 
 def test_what_is_ignored_stays_ignored() -> None:
