@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -21,15 +22,19 @@ from progan.runtime.distributed import (
     TorchGroup,
     read_launch,
     wait_for_abort,
+    write_exit_code,
     write_torchrun_error,
 )
 from progan.runtime.lock import exclusive_lock
-from progan.runtime.signals import EXIT_INTERRUPTED
+from progan.runtime.signals import EXIT_INTERRUPTED, SIGNALS
 
 if TYPE_CHECKING:
     import torch
 
 TORCHRUN = Path(__file__).parents[1] / "runtime" / "torchrun.py"
+# From a signal until torchrun kills its processes: more than a step and a save take. Without
+# torchrun there is no such limit.
+SHUTDOWN_SECONDS = 3600
 BUSY = "is being trained"
 LOST = (
     "A process of this training has ended without a message: it was killed, or its machine is "
@@ -111,16 +116,29 @@ def start_processes(count: int, device_name: str) -> None:
         return
     if device_name != "cpu":
         _require_gpus(count)
-    # The same signals as without torchrun; its own default leaves out SIGUSR1. One thread for
-    # each process is its default too, about which it would print a warning.
-    os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1")
+    # One thread for each process is torchrun's default too, about which it would print a warning.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    # -P: without the folder of the file in the search path.
-    torchrun = ("-P", str(TORCHRUN), "--standalone", f"--nproc-per-node={count}")
-    words = [sys.executable, *torchrun, *_list_program_words(), *sys.argv[1:]]
+    # Not as the option --shutdown-timeout, which older versions of torch lack.
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SHUTDOWN_SECONDS))
+    words = [*list_launcher_words(count), *_list_program_words(), *sys.argv[1:]]
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, words)
+    os.execv(words[0], words)
+
+
+def list_launcher_words(count: int) -> list[str]:
+    """Return the command that starts a program in `count` processes, and forwards our signals.
+
+    Those that are ignored stay so, as under nohup; torchrun would handle them. Its own default
+    leaves out SIGUSR1, which would end it and leave its processes running.
+    """
+    numbers = [*SIGNALS, *([signal.SIGQUIT] if hasattr(signal, "SIGQUIT") else [])]
+    handled = [each.name for each in numbers if signal.getsignal(each) != signal.SIG_IGN]
+    return [
+        # -P: without the folder of the file in the search path.
+        sys.executable, "-P", str(TORCHRUN), "--standalone", f"--nproc-per-node={count}",
+        f"--signals-to-handle={','.join(handled)}",
+    ]  # fmt: skip
 
 
 def _require_gpus(count: int) -> None:
@@ -157,12 +175,14 @@ def join_processes(device_name: str) -> Iterator[TrainProcess]:
     try:
         yield TrainProcess(group, device_name, launch, group.any(launch.restarts > 0))
         group.barrier()
+        write_exit_code(0)
     except click.exceptions.Exit as asked:
         if asked.exit_code != EXIT_INTERRUPTED:  # all were asked to stop after a step
             group.barrier()
             group.close()
         raise
     except (PeerLost, UserError) as error:
+        write_exit_code(1)
         words = LOST if isinstance(error, PeerLost) else str(error)
         if group.claim_first_failure():
             write_torchrun_error(words)
@@ -171,6 +191,7 @@ def join_processes(device_name: str) -> Iterator[TrainProcess]:
             wait_for_abort()
         raise click.exceptions.Exit(1) from error
     except Exception:
+        write_exit_code(1)
         group.claim_first_failure()
         raise
     group.close()

@@ -23,6 +23,7 @@ from progan.errors import UserError
 from progan.invocation import command_line, list_command_words
 from progan.option_fields import format_option_name
 from progan.runtime.devices import describe_device, set_precision
+from progan.runtime.distributed import write_exit_code
 from progan.runtime.log import Log, NullLog
 from progan.runtime.signals import EXIT_INTERRUPTED, EXIT_RESUMABLE
 from progan.runtime.text import escape_controls, format_count
@@ -210,6 +211,7 @@ def _train_and_exit(training: Training, request: TrainRequest, members: TrainPro
             f"To resume: {_format_resume_command(directory, members)}"
         )
         # torchrun would take any other exit code for a failure, and restart everything.
+        write_exit_code(EXIT_RESUMABLE)
         raise click.exceptions.Exit(0 if members.launch else EXIT_RESUMABLE)
     words = ("--network", directory, "--seeds", "0-15", "--outdir", "out")
     log(f"{format_end_message(run)} Generate images: {command_line('generate', *words)}")
@@ -226,6 +228,8 @@ def _exit_interrupted(
         lost = " before the first step; nothing is lost. To resume"
     else:
         lost = "; what came after the last state is lost. To resume"
+    if not early:
+        write_exit_code(EXIT_INTERRUPTED)
     log(f"Stopped at once{lost}: {_format_resume_command(directory, members)}")
     raise click.exceptions.Exit(early.early_exit_code if early else EXIT_INTERRUPTED) from error
 

@@ -17,6 +17,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from progan.runtime.signals import is_main_process
+
 if TYPE_CHECKING:
     import torch
     from torch.distributed import Store  # type: ignore[attr-defined]
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 TEXT_TIMEOUT = timedelta(days=7)
 ABORT_SECONDS = 60.0  # in which torchrun ends processes that have lost a peer
 MAIN_FIRST_SECONDS = 2.0  # in which the main process may report a failure before others
+EXIT_CODE_FILE = "PROGAN_EXIT_CODE_FILE"  # environment variable that the launcher of --gpus sets
 _FAILURES = "progan/failures"  # key of the store: how many processes have ended
 
 
@@ -229,6 +232,17 @@ def write_torchrun_error(words: str) -> None:
         message = {"message": words, "extraInfo": {"timestamp": str(int(time.time()))}}
         with suppress(OSError):
             Path(path).write_text(json.dumps({"message": message}), "utf-8")
+
+
+def write_exit_code(code: int) -> None:
+    """Leave the exit code of a training for the launcher of --gpus, if it started this process.
+
+    torchrun takes any code but 0 of a process for a failure, and reads none after a signal.
+    """
+    path = os.environ.get(EXIT_CODE_FILE)
+    if path and is_main_process():
+        with suppress(OSError):
+            Path(path).write_text(str(code), "ascii")
 
 
 def wait_for_abort() -> None:

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from progan.run_directory import list_states
+from progan.runtime.signals import EXIT_RESUMABLE
 from tests.builders import noise_dataset, tiny_options
 from tests.commands.test_train import statistics, weights
 
@@ -218,6 +219,18 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(data: Path, tmp_path
     assert "Stopped by another process" in said and "everything is saved" in said
     assert "torchrun --nproc-per-node=2" in said and "--resume" in said
     assert len(list_states(tmp_path / "00000-noise-demo")) >= 1
+
+
+def test_gpus_end_like_one_process_after_a_signal(data: Path, tmp_path: Path) -> None:
+    """Slurm sends SIGUSR1 to the command of the script, which --gpus has made the launcher."""
+    words = command(data, tmp_path, sys.executable, options=[*OPTIONS, "--total-kimg", "100"])
+    with started(*words, "--gpus", "2") as process:
+        wait_for(process, "tick 1 ")
+        process.send_signal(signal.SIGUSR1)
+        said = process.communicate(timeout=120)[0]
+    assert process.returncode == EXIT_RESUMABLE, said
+    assert "Traceback" not in said and not workers(tmp_path)
+    assert "everything is saved" in said and list_states(tmp_path / "00000-noise-demo")
 
 
 def wait_for(process: subprocess.Popen[str], start: str) -> None:
