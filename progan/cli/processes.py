@@ -20,6 +20,8 @@ from progan.runtime.distributed import (
     Launch,
     PeerLost,
     TorchGroup,
+    claim_first_failure,
+    connect_store,
     read_launch,
     wait_for_abort,
     write_exit_code,
@@ -171,8 +173,10 @@ def join_processes(device_name: str) -> Iterator[TrainProcess]:
     if launch is None or launch.size == 1:
         yield TrainProcess(SINGLE_PROCESS, device_name, launch, bool(launch and launch.restarts))
         return
-    group = TorchGroup(launch, _choose_process_device(device_name, launch))
+    store = connect_store(launch)
     try:
+        # Inside, because the machine may lack the device: one process says so.
+        group = TorchGroup(launch, _choose_process_device(device_name, launch), store)
         yield TrainProcess(group, device_name, launch, group.any(launch.restarts > 0))
         group.barrier()
         write_exit_code(0)
@@ -184,7 +188,7 @@ def join_processes(device_name: str) -> Iterator[TrainProcess]:
     except (PeerLost, UserError) as error:
         write_exit_code(1)
         words = LOST if isinstance(error, PeerLost) else str(error)
-        if group.claim_first_failure():
+        if claim_first_failure(store, launch.rank):
             write_torchrun_error(words)
             click.echo(f"Error: {words}", err=True)
         else:
@@ -192,7 +196,7 @@ def join_processes(device_name: str) -> Iterator[TrainProcess]:
         raise click.exceptions.Exit(1) from error
     except Exception:
         write_exit_code(1)
-        group.claim_first_failure()
+        claim_first_failure(store, launch.rank)
         raise
     group.close()
 

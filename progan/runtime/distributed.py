@@ -73,10 +73,6 @@ class Group:
     def barrier(self) -> None:
         """Wait until all processes are here, however long it takes."""
 
-    def claim_first_failure(self) -> bool:
-        """Return True if this process is the one to report why all of them end."""
-        return True
-
 
 SINGLE_PROCESS = Group()
 
@@ -124,19 +120,15 @@ class TorchGroup(Group):
     through gloo, which waits for no GPU.
     """
 
-    def __init__(self, launch: Launch, device: "torch.device") -> None:
+    def __init__(self, launch: Launch, device: "torch.device", store: "Store") -> None:
         from torch import distributed
-        from torch.distributed.rendezvous import rendezvous
 
         self.rank, self.size = launch.rank, launch.size
         self._device, self._torch = device, distributed
         on_gpu = device.type == "cuda"
-        store, _, _ = next(iter(rendezvous("env://", self.rank, self.size)))
-        prefix = negotiate_store_prefix(store, self.rank, self.size)
-        self._store = distributed.PrefixStore(prefix, store)  # type: ignore[attr-defined]
         distributed.init_process_group(
             "nccl" if on_gpu else "gloo",
-            store=self._store,
+            store=store,
             rank=self.rank,
             world_size=self.size,
             device_id=device if on_gpu else None,
@@ -172,13 +164,6 @@ class TorchGroup(Group):
     def barrier(self) -> None:
         self.any(False)
 
-    def claim_first_failure(self) -> bool:
-        if not self.is_main:  # which may fail for the same reason
-            time.sleep(MAIN_FIRST_SECONDS)
-        with suppress(RuntimeError):  # the store may be gone, with the machine that it was on
-            return bool(self._store.add(_FAILURES, 1) == 1)
-        return True
-
     def close(self) -> None:
         """Close all connections."""
         self._torch.destroy_process_group()
@@ -200,6 +185,28 @@ class CollectiveStop:
     @property
     def reason(self) -> str:
         return self._own.reason or "another process"
+
+
+def connect_store(launch: Launch) -> "Store":
+    """Return the store of the processes of one attempt, when all of them have come to it.
+
+    It needs no device, so that a process can report there that it has none.
+    """
+    from torch import distributed
+    from torch.distributed.rendezvous import rendezvous
+
+    store, _, _ = next(iter(rendezvous("env://", launch.rank, launch.size)))
+    prefix = negotiate_store_prefix(store, launch.rank, launch.size)
+    return distributed.PrefixStore(prefix, store)  # type: ignore[attr-defined]
+
+
+def claim_first_failure(store: "Store", rank: int) -> bool:
+    """Return True if this process is the one to report why all of them end."""
+    if rank:  # the main process may fail for the same reason
+        time.sleep(MAIN_FIRST_SECONDS)
+    with suppress(RuntimeError):  # the store may be gone, with the machine that it was on
+        return bool(store.add(_FAILURES, 1) == 1)
+    return True
 
 
 def negotiate_store_prefix(store: "Store", rank: int, size: int) -> str:

@@ -176,6 +176,16 @@ def test_a_batch_that_cannot_be_shared_is_refused_once(data: Path, tmp_path: Pat
     assert "1 or 2 could" in result.stderr and not list(tmp_path.iterdir())
 
 
+def test_a_device_that_is_missing_is_reported_once(data: Path, tmp_path: Path) -> None:
+    words = command(data, tmp_path / "runs", *torchrun("--nproc-per-node=2"))
+    words[words.index("cpu")] = "mps"
+    result = finished(words)
+    assert result.returncode != 0
+    lines = [line for line in result.stderr.splitlines() if "mps device" in line]
+    assert sum(line.startswith("Error: ") for line in lines) == 1, result.stderr
+    assert len(lines) <= 2, result.stderr  # torchrun's summary repeats it
+
+
 def test_a_process_that_is_killed_ends_all_with_one_message(data: Path, tmp_path: Path) -> None:
     endless = [*OPTIONS, "--total-kimg", "100"]
     with started(

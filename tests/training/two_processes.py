@@ -8,7 +8,7 @@ import json
 import torch
 
 from progan.batch_split import Shard
-from progan.runtime.distributed import TorchGroup, read_launch
+from progan.runtime.distributed import TorchGroup, connect_store, read_launch
 from tests.training.equal_steps import CPU, Recorded, born, iterations, relative_error, run_of
 
 NAMES = ("progressive, wgan-gp, adaptive", "progressive, relativistic", "autoencoder, began")
@@ -17,7 +17,7 @@ NAMES = ("progressive, wgan-gp, adaptive", "progressive, relativistic", "autoenc
 def main() -> None:
     launch = read_launch()
     assert launch is not None
-    group = TorchGroup(launch, CPU)
+    group = TorchGroup(launch, CPU, connect_store(launch))
     errors = {}
     for name in NAMES:
         run = run_of(name)
