@@ -63,20 +63,35 @@ def _rename_to_next_number(directory: Path, outdir: Path, name: str) -> Path:
                 raise
 
 
-def save_launch(directory: Path, launch: str) -> None:
-    """Record which launch of several processes started a run."""
-    write_atomically(directory / LAUNCH_FILE, launch + "\n")
+def save_launch(directory: Path, launch: str, resumed: Path | None = None) -> None:
+    """Record which launch of several processes has begun in a run.
+
+    Args:
+        resumed: What it was asked to resume: a run, a folder of runs or a state file; None for a
+            new run.
+    """
+    write_atomically(directory / LAUNCH_FILE, _format_launch(launch, resumed))
 
 
-def find_run_of_launch(outdir: Path, launch: str) -> Path | None:
-    """Return the newest run that a launch started, or None."""
+def find_run_of_launch(outdir: Path, launch: str, resumed: Path | None = None) -> Path | None:
+    """Return the newest run in which a launch is recorded, or None.
+
+    Args:
+        outdir: The folder of the runs; ignored with `resumed`.
+        resumed: As for `save_launch`; a state file may be gone, superseded by newer ones.
+    """
+    record = _format_launch(launch, resumed)
     found = [
         path
-        for path in list_runs(outdir)
-        if (path / LAUNCH_FILE).is_file()
-        and (path / LAUNCH_FILE).read_text("utf-8") == launch + "\n"
+        for path in ([resumed.parent, *list_runs(resumed)] if resumed else list_runs(outdir))
+        if (path / LAUNCH_FILE).is_file() and (path / LAUNCH_FILE).read_text("utf-8") == record
     ]
     return found[-1] if found else None
+
+
+def _format_launch(launch: str, resumed: Path | None) -> str:
+    """Return what the record of a launch holds: its name, and what it resumes."""
+    return f"{launch}\n" + (f"{resumed.absolute()}\n" if resumed else "")
 
 
 def save_config(directory: Path, run: Run) -> None:

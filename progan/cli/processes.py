@@ -89,15 +89,31 @@ class TrainProcess:
         directory, values = json.loads(text)
         return Path(directory), from_dict(values)
 
-    def find_restarted_run(self, outdir: Path) -> Path | None:
-        """Return the run that this torchrun started, if it has restarted it and a state exists."""
+    def find_restarted_run(self, outdir: Path, resumed: Path | None) -> Path | None:
+        """Return the run in which this torchrun has begun, if it has restarted its processes.
+
+        Args:
+            resumed: What the command resumes. None for a new run, which is found if it has a state.
+        """
         from progan.run_directory import find_run_of_launch, list_states
 
         if self.launch is None or not self.restarted:
             return None
-        path = find_run_of_launch(outdir, self.launch.name) if self.is_main else None
-        name = self.group.broadcast_text(str(path) if path and list_states(path) else "")
+        path = find_run_of_launch(outdir, self.launch.name, resumed) if self.is_main else None
+        begun = path is not None and (resumed is not None or bool(list_states(path)))
+        name = self.group.broadcast_text(str(path) if begun else "")
         return Path(name) if name else None
+
+    def record_launch(self, directory: Path, resumed: Path | None = None) -> None:
+        """Record that a restart by this torchrun is to continue the newest state of a run.
+
+        Args:
+            resumed: What the command resumes; None for a new run.
+        """
+        from progan.run_directory import save_launch
+
+        if self.launch and self.is_main:
+            save_launch(directory, self.launch.name, resumed)
 
 
 def start_processes(count: int, device_name: str) -> None:

@@ -1,7 +1,7 @@
 """train.py: train a progressive GAN, or resume a training. The checks here need no torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class TrainRequest:
 
     Attributes:
         options: Config fields that were given, by name.
+        is_restart: torchrun has restarted the command, in a run that has a record of that.
     """
 
     data: Path | None
@@ -42,6 +43,7 @@ class TrainRequest:
     dry_run: bool
     print_config: bool
     options: Mapping[str, Any]
+    is_restart: bool = False
 
     @property
     def resumed_path(self) -> Path:
@@ -105,16 +107,18 @@ def main(device: str, gpus: int | None, lr: float | None, **values: Any) -> None
     set_omp_passive()
     values = let_command_line_precede(click.get_current_context(), values, lr)
     note_settings_above_preset(click.get_current_context())
-    named = {
-        field.name: values[field.name] for field in fields(TrainRequest) if field.name != "options"
-    }
+    names = [field.name for field in fields(TrainRequest)]
+    named = {name: values[name] for name in names if name in values}
     request = TrainRequest(**named, options=select_given_fields(values))
     if gpus is not None and not request.print_config:
         start_processes(gpus, device)
     with exit_resumable_before_training(), join_processes(device) as members:
-        restarted = members.find_restarted_run(request.outdir) if request.resume is None else None
-        if restarted:  # torchrun has restarted the command that started this run
-            request = TrainRequest(**named | dict(resume=str(restarted), data=None), options={})
+        resumed = None if request.resume is None else request.resumed_path
+        restarted = members.find_restarted_run(request.outdir, resumed)
+        if restarted and resumed is None:  # the config of the run holds the options
+            request = replace(request, data=None, options={})
+        if restarted:
+            request = replace(request, resume=str(restarted), is_restart=True)
         elif request.resume is None:
             _require_startable(request)
         else:

@@ -87,15 +87,14 @@ def start_new_run(request: TrainRequest, members: TrainProcess) -> None:
         directory = run_directory.create_run(request.outdir, dataset.name, run)
     directory, run = members.broadcast_run(directory, run)
     with members.exclusive_lock(directory):
-        if members.launch and members.is_main:
-            run_directory.save_launch(directory, members.launch.name)
+        members.record_launch(directory)
         _train_and_exit(Training(run, dataset, directory, state, metrics, notes), request, members)
 
 
 def resume_run(request: TrainRequest, members: TrainProcess) -> None:
     """Continue a run in its directory, or print its plan; raises UserError."""
     options = dict(request.options)
-    path, saved = _find_run_to_resume(request, members) if members.is_main else (Path(), Run())
+    path, saved = _find_run_to_resume(request) if members.is_main else (Path(), Run())
     path, saved = members.broadcast_run(path, saved)
     directory = path if path.is_dir() else path.parent
     run, dataset = resume_settings(saved, directory, request.data, options)
@@ -107,9 +106,13 @@ def resume_run(request: TrainRequest, members: TrainProcess) -> None:
     device = members.device
     require_precision(run, device)
     with members.exclusive_lock(directory):
+        if path.is_dir() and not request.is_restart:
+            members.record_launch(directory, request.resumed_path)
         if members.is_main:
             metrics = prepare_metrics(run, dataset, device)
             state, notes = load_resumed_state(path, saved, run, device, metrics)
+            if path.is_file():  # from here on the newest state is this one, or follows from it
+                members.record_launch(directory, request.resumed_path)
             run_directory.save_config(directory, run)
         else:
             state, notes, metrics = create_state(run, device), [], {}
@@ -120,13 +123,11 @@ def resume_run(request: TrainRequest, members: TrainProcess) -> None:
         _train_and_exit(Training(run, dataset, directory, state, metrics, notes), request, members)
 
 
-def _find_run_to_resume(request: TrainRequest, members: TrainProcess) -> tuple[Path, Run]:
+def _find_run_to_resume(request: TrainRequest) -> tuple[Path, Run]:
     """Return the directory of the run, or the state file that was named, and its config."""
     path = run_directory.find_run_or_state(request.resumed_path)
     if path.is_file():
         require_resumable(path)
-    if path.is_file() and members.restarted:
-        path = path.parent  # which has a newer state than the one that was named at first
     return path, run_directory.load_config(path if path.is_dir() else path.parent)
 
 
