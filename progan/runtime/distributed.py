@@ -37,8 +37,8 @@ class StopRequest(Protocol):
 
     reason: str  # e.g. 'SIGTERM'
 
-    @property
-    def requested(self) -> bool: ...
+    def poll(self) -> bool:
+        """Return True if a stop was requested."""
 
 
 class PeerLost(Exception):
@@ -172,15 +172,15 @@ class TorchGroup(Group):
 class CollectiveStop:
     """A stop that all processes make together if any of them has received a request.
 
-    `requested` is a collective operation: all processes must read it equally often.
+    `poll` sends messages: all processes must call it equally often.
     """
 
     def __init__(self, own: StopRequest, group: Group) -> None:
         self._own, self._group = own, group
 
-    @property
-    def requested(self) -> bool:
-        return self._group.any(self._own.requested)
+    def poll(self) -> bool:
+        """Return True in all processes if a stop was requested in any; a collective operation."""
+        return self._group.any(self._own.poll())
 
     @property
     def reason(self) -> str:

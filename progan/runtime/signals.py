@@ -82,13 +82,13 @@ FORWARDING_SECONDS = 2.0
 
 
 class StopSignal:
-    """A context in which the first signal sets `requested` and a second one stops at once.
+    """A context in which the first signal requests a stop and a second one stops at once.
 
     Slurm sends SIGUSR1 before the time limit of a job (--signal=USR1@120); a closing terminal
     sends SIGHUP.
 
     Args:
-        max_hours: Time after which `requested` is set without a signal.
+        max_hours: Time after which `poll` requests a stop without a signal.
         announce: Print a line when a signal is received.
         ends_process: The process is about to end after this context: signals that are ignored at
             its end stay so.
@@ -106,8 +106,8 @@ class StopSignal:
         self._announce, self._ends_process = announce, ends_process
         self._before: dict[signal.Signals, object] = {}
 
-    @property
-    def requested(self) -> bool:
+    def poll(self) -> bool:
+        """Return True if a stop was requested; sets `reason` when the time is over."""
         if not self.reason and time.monotonic() >= self._deadline:
             self.reason = OUT_OF_TIME
         return bool(self.reason)
@@ -144,16 +144,15 @@ class StopSignal:
         """Raise KeyboardInterrupt at once for a signal inside this context."""
         self._at_once = True
         try:
-            if self.requested:
+            if self.poll():
                 raise KeyboardInterrupt
             yield
         finally:
             self._at_once = False
 
-    @property
-    def is_graceful(self) -> bool:
-        """True if a stop after the current step was requested, not one at once."""
-        return self.requested and self._signals < 2
+    def poll_graceful(self) -> bool:
+        """Return True if a stop after the current step was requested, not one at once."""
+        return self.poll() and self._signals < 2
 
     def _stop_or_interrupt(self, number: int, frame: FrameType | None) -> None:
         """Request a stop at the first signal; raise KeyboardInterrupt at the second."""
@@ -188,7 +187,7 @@ def stop_requested() -> bool:
 
     False too after a second signal, which stops at once.
     """
-    return bool(_entered) and _entered[-1].is_graceful
+    return bool(_entered) and _entered[-1].poll_graceful()
 
 
 @contextmanager

@@ -209,15 +209,13 @@ def train_rounds(
     ):
         state.round_images_seen = start
         enter_phase(state, stage, run)
-        train_round(
-            run, state, stage, batches, stats, lambda: services.interrupts.requested, context.steps
-        )
+        train_round(run, state, stage, batches, stats, services.interrupts.poll, context.steps)
         services.progress.update(stage, state.images_seen)
         round_ended = state.round_images_seen == state.images_seen
         done = round_ended and state.images_seen >= run.growth.total_kimg * 1000
         tick_end = state.tick_images_seen + stage.tick_kimg * 1000
         at_end = done or round_ended and state.images_seen >= tick_end
-        stopping = services.interrupts.requested
+        stopping = services.interrupts.poll()
         due = context.group.any(writer is not None and writer.due)
         services.guard.check(state, stage, stats, now=at_end or stopping or due)
         if at_end:
@@ -229,7 +227,7 @@ def train_rounds(
             services.progress.restart(state.images_seen)
             # A signal may have cut the metrics short: nothing more is trained, so that a resumed
             # run begins with them.
-            stopping = services.interrupts.requested
+            stopping = services.interrupts.poll()
         if writer and (due or stopping and not done):
             snapshot = build_snapshot(state, stage, context.dataset)
             writer.save_interim(state, snapshot, stats.seconds)
@@ -238,7 +236,7 @@ def train_rounds(
         if writer:
             writer.check()
     return not (
-        services.interrupts.requested
+        services.interrupts.poll()
         and list_unmeasured_metrics(context.directory, context.metrics, state.images_seen)
     )
 

@@ -65,8 +65,7 @@ class Heard:
     def __init__(self, reason: str) -> None:
         self.reason = reason
 
-    @property
-    def requested(self) -> bool:
+    def poll(self) -> bool:
         return bool(self.reason)
 
 
@@ -74,14 +73,14 @@ def test_a_wish_that_one_has_heard_is_granted_by_all() -> None:
     def work(group: Group) -> tuple[bool, bool, str]:
         heard = Heard("")
         agreed = CollectiveStop(heard, group)
-        before = agreed.requested
+        before = agreed.poll()
         heard.reason = "SIGTERM" if group.rank == 1 else ""
-        return before, agreed.requested, agreed.reason
+        return before, agreed.poll(), agreed.reason
 
     assert Threads(2).run(work) == [(False, True, "another process"), (False, True, "SIGTERM")]
     assert (
-        CollectiveStop(Heard("SIGINT"), SINGLE_PROCESS).requested
-        and not CollectiveStop(Heard(""), SINGLE_PROCESS).requested
+        CollectiveStop(Heard("SIGINT"), SINGLE_PROCESS).poll()
+        and not CollectiveStop(Heard(""), SINGLE_PROCESS).poll()
     )
 
 

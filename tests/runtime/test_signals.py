@@ -136,9 +136,9 @@ def test_a_wish_and_an_order(number: signal.Signals) -> None:
     outside = signal.getsignal(number)
     signal.signal(number, signal.default_int_handler)  # a background job ignores Ctrl-C
     with StopSignal() as interrupts:
-        assert not interrupts.requested
+        assert not interrupts.poll()
         os.kill(os.getpid(), number)
-        assert interrupts.requested and interrupts.reason == number.name
+        assert interrupts.poll() and interrupts.reason == number.name
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) == signal.default_int_handler
@@ -155,7 +155,7 @@ def test_a_signal_that_torchrun_forwards_is_not_a_second_one(
     with StopSignal(announce=False) as interrupts:
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGUSR1)
-        assert interrupts.requested
+        assert interrupts.poll()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)  # another one, of somebody in a hurry
     with StopSignal(announce=False):
@@ -169,24 +169,24 @@ def test_what_is_ignored_stays_ignored() -> None:
     outside = signal.signal(signal.SIGINT, signal.SIG_IGN)
     with StopSignal() as interrupts:
         os.kill(os.getpid(), signal.SIGINT)
-        assert not interrupts.requested
+        assert not interrupts.poll()
     signal.signal(signal.SIGINT, outside)
 
 
 def test_the_end_of_the_time_is_a_wish_too() -> None:
     with StopSignal(max_hours=0) as interrupts:
-        assert interrupts.requested and interrupts.reason == OUT_OF_TIME
+        assert interrupts.poll() and interrupts.reason == OUT_OF_TIME
     with StopSignal(max_hours=1) as interrupts:
-        assert not interrupts.requested
+        assert not interrupts.poll()
         os.kill(os.getpid(), signal.SIGTERM)
-        assert interrupts.requested and interrupts.reason == "SIGTERM"
+        assert interrupts.poll() and interrupts.reason == "SIGTERM"
 
 
 def test_where_every_moment_is_good_the_first_signal_is_an_order() -> None:
     with StopSignal() as interrupts:
         with pytest.raises(KeyboardInterrupt), interrupts.interrupt_immediately():
             os.kill(os.getpid(), signal.SIGTERM)
-        assert interrupts.requested
+        assert interrupts.poll()
         with pytest.raises(KeyboardInterrupt), interrupts.interrupt_immediately():
             raise AssertionError("it was requested before")
 
@@ -198,7 +198,7 @@ def test_handlers_come_back_unless_the_process_ends(ends_process: bool) -> None:
     with StopSignal(ends_process=ends_process) as interrupts:
         interrupts.ignore_signals()
         os.kill(os.getpid(), signal.SIGTERM)
-        assert not interrupts.requested
+        assert not interrupts.poll()
     restored = signal.getsignal(signal.SIGTERM) == signal.default_int_handler
     signal.signal(signal.SIGTERM, outside)
     assert restored != ends_process
