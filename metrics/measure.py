@@ -29,7 +29,6 @@ from metrics.run_record import (
     Values,
     add_network_name,
     add_results,
-    find_run_of_network,
     list_metric_files,
     store_and_replace_rows,
 )
@@ -48,7 +47,7 @@ from metrics.sources import (
 )
 from progan.data.reader import Dataset, select_class
 from progan.errors import UserError
-from progan.run_directory import load_config
+from progan.run_directory import find_run_of_file, load_config
 from progan.runtime.devices import choose_device, set_precision, tf32_disabled
 from progan.sampling.find_network import find_networks
 from progan.sampling.snapshot_file import Snapshot, read_images_seen
@@ -145,7 +144,7 @@ def _find_recording_run_and_report(
     sources: SourceOptions, network: Path, *, mirror: bool, held_out: bool
 ) -> Path | None:
     """Return the run that stores the rows of a network, None if none does; print what happens."""
-    run = find_run_of_network(network)
+    run = find_run_of_file(network)
     if run is None or read_images_seen(network) is None:
         return None
     if sources.json_file and sources.json_file.resolve() in map(

@@ -17,13 +17,7 @@ from metrics.sources import describe_reals
 from progan.config import Run
 from progan.errors import UserError
 from progan.interop.load import load_snapshot
-from progan.run_directory import (
-    BEST_PREFIX,
-    CONFIG_FILE,
-    METRIC_PREFIX,
-    STATISTICS_FILE,
-    load_config,
-)
+from progan.run_directory import BEST_PREFIX, METRIC_PREFIX, STATISTICS_FILE, load_config
 from progan.runtime.files import read_json_lines, write_atomically
 from progan.sampling.find_network import find_network
 from progan.sampling.snapshot_file import SUFFIX, Snapshot, read_images_seen
@@ -264,11 +258,6 @@ def _find_newest_best_network(directory: Path) -> Path:
             "--best. Compare the newest snapshots."
         )
     return saved[-1]
-
-
-def find_run_of_network(network: Path) -> Path | None:
-    """Return the directory of the run that a network file belongs to, or None."""
-    return network.parent if (network.parent / CONFIG_FILE).is_file() else None
 
 
 def add_network_name(records: Sequence[Mapping[str, Any]], network: Path) -> list[dict[str, Any]]:

@@ -144,11 +144,7 @@ def list_runs(outdir: Path) -> list[Path]:
     """
     if not outdir.is_dir():
         return []
-    found = [
-        path
-        for path in outdir.iterdir()
-        if path.is_dir() and (_parse_run_number(path) is not None or _has_config(path))
-    ]
+    found = [path for path in outdir.iterdir() if path.is_dir() and _is_run(path)]
     numbered = all(_parse_run_number(path) is not None for path in found)
     return sorted(
         found,
@@ -245,15 +241,30 @@ def _parse_run_number(path: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def _has_config(directory: Path) -> bool:
-    """True if a directory without a number holds the config of a run."""
-    if directory.name.startswith("."):
-        return False
+def _is_run(directory: Path) -> bool:
+    """True for the name of a run, or any other but that of one in creation with a config."""
+    if _parse_run_number(directory) is not None:
+        return True
+    return not directory.name.startswith(".") and has_config(directory)
+
+
+def has_config(directory: Path) -> bool:
+    """True if a directory holds the config of a run, not a config.json of another program."""
     try:
         values = json.loads((directory / CONFIG_FILE).read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(values, dict) and {"network", "growth"} <= set(values)
+
+
+def find_run_of_file(path: Path) -> Path | None:
+    """Return the directory of the run that a file is in, None if it is not in one.
+
+    One that has statistics is a run even if its config is damaged, which `load_config` says.
+    """
+    directory = path.parent
+    has_files = all((directory / name).is_file() for name in (CONFIG_FILE, STATISTICS_FILE))
+    return directory if has_files or has_config(directory) else None
 
 
 def get_start_time_ns(directory: Path) -> int:

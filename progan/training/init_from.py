@@ -82,7 +82,7 @@ def load_init_source(path: Path) -> InitSource:
             alpha=imported.alpha, images_seen=imported.images_seen,
         )  # fmt: skip
     snapshot = load_network_or_explain(path, torch.device("cpu"))
-    has_config = (path.parent / run_directory.CONFIG_FILE).is_file()
+    directory = run_directory.find_run_of_file(path)
     return InitSource(
         path=path,
         network=snapshot.generator.config,
@@ -90,7 +90,7 @@ def load_init_source(path: Path) -> InitSource:
         level=snapshot.level,
         alpha=snapshot.alpha,
         images_seen=snapshot.images_seen,
-        run=run_directory.load_config(path.parent) if has_config else None,
+        run=run_directory.load_config(directory) if directory else None,
     )
 
 

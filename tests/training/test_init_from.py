@@ -66,6 +66,22 @@ def labels(run: Run) -> torch.Tensor:
     return torch.zeros(4, run.network.label_size)
 
 
+def test_a_config_of_another_program_beside_a_network_is_no_run(tmp_path: Path) -> None:
+    run = tiny_run()
+    file, config = tmp_path / "network.safetensors", tmp_path / "config.json"
+    g_ema = trained(run).g_ema
+    save_network(file, Snapshot(generator=g_ema, level=4, alpha=1.0, images_seen=END))
+    config.write_text('{"model_type": "gan", "architectures": ["Generator"]}')
+    assert load_init_source(file).run is None
+    config.write_text("{")
+    assert load_init_source(file).run is None
+    (tmp_path / "stats.jsonl").touch()  # which only a run has beside it
+    with pytest.raises(UserError, match="config.json is damaged"):
+        load_init_source(file)
+    save_config(tmp_path, run)
+    assert load_init_source(file).run == run
+
+
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize(
     "overrides",
