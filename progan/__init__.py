@@ -62,7 +62,8 @@ def train(
             files are written.
         settings: Other settings by name, as in total_kimg=200, batch_at={8: 64, 16: 32} or
             augment_kinds=['flip', 'color']; `train.py --help-all` lists them. Metrics are measured
-            afterwards, and --best and --freeze-d need train.py.
+            afterwards, by `progan.measure`: those that a preset names are left out. --best and
+            --freeze-d need train.py.
 
     Raises:
         progan.errors.UserError: A setting or the dataset cannot be used.

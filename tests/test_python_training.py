@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import progan
+from progan import presets
 from progan.errors import UserError
 from progan.run_directory import list_states, load_config
 from progan.runtime.signals import SIGNALS
@@ -69,6 +70,15 @@ def test_the_network_in_the_package_is_measured_by_its_name(tmp_path: Path) -> N
     assert progan.measure("portraits", path, "ms-ssim", num_images=2)["images"].keys() == {
         "MS-SSIM"
     }
+
+
+def test_metrics_of_a_preset_are_left_to_measure(data: Path, tmp_path: Path) -> None:
+    preset = "ada-birds"
+    assert presets.preset(preset).output.best == "kid75"
+    run = load_config(progan.train(data, preset, outdir=tmp_path, **SETTINGS))
+    assert (run.preset, run.output.metrics, run.output.best) == (preset, "", "")
+    with pytest.raises(UserError, match="measured by progan.measure"):
+        progan.train(data, preset, outdir=tmp_path, **SETTINGS, metrics="kid75")
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,9 @@ def train(
     if max_hours is not None and not max_hours > 0:
         raise UserError(f"max_hours must be more than 0, not {max_hours}.")
     settings = clear_tables_of_given(convert_python_values(settings))
-    run, dataset, _ = resolve_new_run(preset, data, None, settings)
+    # Metrics that only the preset names would refuse it; those of the caller are refused below.
+    without_metrics = {"metrics": "", "best": ""}
+    run, dataset, _ = resolve_new_run(preset, data, None, without_metrics | settings)
     assert dataset is not None
     require_trained_weights_to_freeze(run)
     require_batch_split(run, 1)
