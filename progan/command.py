@@ -155,6 +155,7 @@ def describe_os_error(error: OSError) -> str:
     return f"{' -> '.join(paths)}{': ' * bool(paths)}{error.strerror or error}. {remedy}".rstrip()
 
 
+GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)  # typed, or in a --config file
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 

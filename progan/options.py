@@ -20,6 +20,7 @@ else:
 
 AUTO = "auto"  # in help and on the command line: the program chooses
 NONE = "none"  # in help and on the command line: an empty value
+_NONE_KEY = "progan.none"  # of the context, before the name of an option
 
 
 class PerResolution(Kind):
@@ -45,12 +46,21 @@ class PerResolution(Kind):
 
 
 class Text(Kind):
-    """Any text; 'none' is the empty one."""
+    """Any text; 'none' is the empty one, and noted in the context (`is_none`)."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return "" if value == NONE else value
+        if value != NONE:
+            return value
+        if ctx and param:
+            ctx.meta[f"{_NONE_KEY}.{param.name}"] = True
+        return ""
+
+
+def is_none(context: click.Context, name: str) -> bool:
+    """True if the value of an option of text was the word 'none'."""
+    return f"{_NONE_KEY}.{name}" in context.meta
 
 
 class OrAuto(Kind):

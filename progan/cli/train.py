@@ -13,11 +13,18 @@ from progan.cli.aliases import TRAIN_ALIASES, TRAIN_DIFFERENCES, explain_differe
 from progan.cli.processes import join_processes, start_processes
 from progan.cli.run_file import config_option, let_command_line_precede, note_settings_above_preset
 from progan.cli.train_help import TrainCommand, help_all_option, list_presets_option
-from progan.command import NETWORK, PATH, FiniteRange, device_option, exit_resumable_before_training
+from progan.command import (
+    GIVEN,
+    NETWORK,
+    PATH,
+    FiniteRange,
+    device_option,
+    exit_resumable_before_training,
+)
 from progan.config import Run, override, require_trained_weights_to_freeze
 from progan.errors import UserError
 from progan.invocation import command_line
-from progan.options import add_config_options, select_given_fields
+from progan.options import add_config_options, is_none, select_given_fields
 from progan.runtime.files import require_detector, require_existing, require_writable_folder
 from progan.runtime.torch_settings import set_omp_passive
 
@@ -29,6 +36,8 @@ class TrainRequest:
     """The command line of train.py.
 
     Attributes:
+        is_outdir_given: False if `outdir` is the default.
+        is_subset_none: True if --subset is the word 'none', which may be a class, too.
         options: Config fields that were given, by name.
         is_restart: torchrun has restarted the command, in a run that has a record of that.
     """
@@ -42,6 +51,8 @@ class TrainRequest:
     scale_schedule: bool
     dry_run: bool
     print_config: bool
+    is_outdir_given: bool
+    is_subset_none: bool
     options: Mapping[str, Any]
     is_restart: bool = False
 
@@ -105,8 +116,13 @@ def main(device: str, gpus: int | None, lr: float | None, **values: Any) -> None
     them exit at once, with 130, SIGUSR1 with 75.
     """
     set_omp_passive()
-    values = let_command_line_precede(click.get_current_context(), values, lr)
-    note_settings_above_preset(click.get_current_context())
+    context = click.get_current_context()
+    values = let_command_line_precede(context, values, lr)
+    note_settings_above_preset(context)
+    values |= {
+        "is_outdir_given": context.get_parameter_source("outdir") in GIVEN,
+        "is_subset_none": is_none(context, "subset"),
+    }
     names = [field.name for field in fields(TrainRequest)]
     named = {name: values[name] for name in names if name in values}
     request = TrainRequest(**named, options=select_given_fields(values))
@@ -137,6 +153,11 @@ def _require_compatible_with_resume(request: TrainRequest) -> None:
     """Raise UserError for options that begin a new run, or a --resume with an empty name."""
     if request.resume == "":
         raise UserError("--resume has an empty name. Omit the name to continue the newest run.")
+    if request.is_outdir_given and request.resume != NEWEST:
+        raise UserError(
+            f"--resume {request.resume} continues that run in its own directory: omit --outdir "
+            f"{request.outdir}, or omit the name after --resume to continue the newest run there."
+        )
     if request.init_from:
         raise UserError(
             f"--resume continues a run, and --init-from {request.init_from} begins a new one: "

@@ -8,20 +8,20 @@ from typing import NamedTuple, NoReturn
 
 import click
 import torch
-from click.core import ParameterSource
 
 from metrics.options import LOWER_IS_BETTER, parse_metrics
 from progan import __version__, run_directory
 from progan.cli.processes import TrainProcess
 from progan.cli.run_file import format_run_file
 from progan.cli.train import TrainRequest, require_metrics
-from progan.command import Interrupted, describe_os_error
+from progan.command import GIVEN, Interrupted, describe_os_error
 from progan.config import Run, list_config_changes
 from progan.data.reader import Dataset
 from progan.data.summary import describe_empty_classes
 from progan.errors import UserError
 from progan.invocation import command_line, list_command_words
 from progan.option_fields import format_option_name
+from progan.options import NONE
 from progan.runtime.devices import describe_device, set_precision
 from progan.runtime.distributed import write_exit_code
 from progan.runtime.log import Log, NullLog
@@ -63,6 +63,7 @@ def start_new_run(request: TrainRequest, members: TrainProcess) -> None:
     run, dataset, transfer = resolve_new_run(
         request.preset, request.data, request.init_from, options, scaled=scaled
     )
+    _require_no_class_named_none(request, dataset)
     require_compile_cache_or_replace(needed=run.acceleration in COMPILING)
     if not (dataset or request.is_plan):
         raise UserError(
@@ -98,6 +99,7 @@ def resume_run(request: TrainRequest, members: TrainProcess) -> None:
     path, saved = members.broadcast_run(path, saved)
     directory = path if path.is_dir() else path.parent
     run, dataset = resume_settings(saved, directory, request.data, options)
+    _require_no_class_named_none(request, dataset)
     require_compile_cache_or_replace(needed=run.acceleration in COMPILING)
     require_metrics(run)
     require_batch_split(run, members.group.size)
@@ -129,6 +131,16 @@ def _find_run_to_resume(request: TrainRequest) -> tuple[Path, Run]:
     if path.is_file():
         require_resumable(path)
     return path, run_directory.load_config(path if path.is_dir() else path.parent)
+
+
+def _require_no_class_named_none(request: TrainRequest, dataset: Dataset | None) -> None:
+    """Raise UserError if --subset none may mean all classes, or the class of that name."""
+    if request.is_subset_none and dataset and NONE in dataset.label_names:
+        raise UserError(
+            f"--subset {NONE} trains on all classes, and {dataset.path} has a class of that name. "
+            f"Pass --subset {dataset.label_names.index(NONE)} to train on that class, or --subset "
+            "'' to train on all."
+        )
 
 
 def _print_plan(
@@ -268,7 +280,7 @@ def _format_resume_command(directory: Path, members: TrainProcess) -> str:
     kept = [
         word
         for name in ("device", "max_hours")
-        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
+        if context.get_parameter_source(name) in GIVEN
         for word in (format_option_name(name), str(context.params[name]))
     ]
     return shlex.join([*words, "--resume", str(directory), *kept])

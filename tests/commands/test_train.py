@@ -207,6 +207,24 @@ def test_bare_resume_takes_the_newest_run(whole: Path, tmp_path: Path) -> None:
     assert f"{tmp_path / '00007-noise-demo'} is finished" in text and "--total-kimg" in text
 
 
+def test_an_outdir_beside_a_named_run_is_refused(whole: Path, tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps({"outdir": "elsewhere"}))
+    for words in (("--outdir", "elsewhere"), ("--config", file)):
+        text = message(train("--resume", whole, *words))
+        assert f"--resume {whole} continues that run in its own directory" in text
+        assert "omit --outdir elsewhere, or omit the name" in text
+
+
+def test_the_command_to_resume_has_what_a_file_set(data: Path, tmp_path: Path) -> None:
+    file, values = tmp_path / "run.json", {"device": "cpu", "max_hours": 1e-9}
+    file.write_text(json.dumps(values))
+    options = tiny_options(total_kimg=0.1)
+    stopped = train("--config", file, "--data", data, "--outdir", tmp_path, *options)
+    run = tmp_path / "00000-noise-v2-1gpu"
+    assert f"--resume {run} --device cpu --max-hours 1e-09" in stopped.output
+
+
 def test_runs_are_numbered(data: Path, tmp_path: Path) -> None:
     (tmp_path / "00041-other-thing").mkdir()
     result = train("--data", data, "--outdir", tmp_path, *tiny_options(total_kimg=0.1))
