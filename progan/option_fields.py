@@ -4,7 +4,7 @@ The command line and its help (`options.py`), JSON and the presets (`config/`) r
 """
 
 import dataclasses
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, TypeVar
@@ -17,6 +17,16 @@ T = TypeVar("T")
 # A table of values for single resolutions: ((256, 14), (512, 6)); others have the default.
 IntAt = tuple[tuple[int, int], ...]
 FloatAt = tuple[tuple[int, float], ...]
+
+
+_EXPECTED: Mapping[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite number",
+    str: "text",
+    IntAt: "a whole number for each of some resolutions",
+    FloatAt: "a number for each of some resolutions",
+}
 
 
 def option_field(
@@ -108,7 +118,7 @@ def require_no_unknown(unknown: set[str], kind: str) -> None:
     """Raise UserError that lists the `unknown` names of settings, if there are any."""
     if unknown:
         raise UserError(
-            f"Unknown {kind}settings: {', '.join(sorted(unknown))}; "
+            f"Unknown {kind}settings: {', '.join(sorted(map(str, unknown)))}; "
             "another version of progan may have them."
         )
 
@@ -118,7 +128,7 @@ def validate_fields(section: Any) -> None:
     for item in list_option_fields(type(section)):
         value, name = getattr(section, item.name), format_option_name(item.name)
         if not _has_annotated_type(value, item.type):
-            raise UserError(f"{name} cannot be {value!r}.")
+            raise UserError(f"{name} cannot be {value!r}: {_EXPECTED[item.type]} is expected.")
         if item.metadata["resolution"]:
             require_resolution(value, name)
         if item.metadata["choices"]:
@@ -153,7 +163,8 @@ def _has_annotated_type(value: Any, kind: Any) -> bool:
             for row in value
         )
     if kind is float:
-        return type(value) in (int, float) and math.isfinite(value)
+        # Finite; math.isfinite fails for integers that no float can hold.
+        return type(value) in (int, float) and abs(value) <= sys.float_info.max
     return type(value) is kind
 
 

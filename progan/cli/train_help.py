@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from progan import presets
+from progan.cli.run_file import name_run_file_in_errors
 from progan.command import Command
 from progan.config import (
     Augment,
@@ -48,7 +49,8 @@ class TrainCommand(Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[PRESET_KEY] = _find_preset(args)
-        return super().parse_args(ctx, args)
+        with name_run_file_in_errors(ctx):
+            return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options of --help."""

@@ -14,6 +14,7 @@ from progan.config.run import (
     convert_python_values,
     from_dict,
     list_config_changes,
+    list_named_settings,
     list_values,
     override,
     require_settable,
@@ -34,6 +35,7 @@ from progan.config.training import (
 __all__ = [
     "AUGMENT_KINDS", "AUTOENCODERS_ONLY", "SECTIONS", "Augment", "Data", "Growth", "Guard",
     "LossConfig", "Network", "Optim", "Output", "Run", "clear_tables_of_given",
-    "convert_python_values", "from_dict", "list_config_changes", "list_values", "override",
+    "convert_python_values", "from_dict", "list_config_changes", "list_named_settings",
+    "list_values", "override",
     "require_settable", "require_trained_weights_to_freeze", "to_dict",
 ]  # fmt: skip

@@ -208,6 +208,13 @@ def from_dict(values: Mapping[str, Any]) -> Run:
     return Run(**own, **nested)
 
 
+def list_named_settings(values: Mapping[str, Any]) -> set[str]:
+    """Return the names of the settings in nested dictionaries, as `from_dict` takes them."""
+    renamed = {RENAMED_FIELDS.get(name, name): value for name, value in values.items()}
+    own = renamed.keys() - SECTIONS.keys()
+    return own.union(*(renamed.get(name, ()) for name in SECTIONS))
+
+
 def _add_legacy_defaults(section: str, values: Any) -> Any:
     """Add what a section of an older file lacks, as runs did then; non-mappings are unchanged."""
     return {**LEGACY_DEFAULTS.get(section, {}), **values} if isinstance(values, Mapping) else values
