@@ -5,9 +5,9 @@ The command line and its help (`options.py`), JSON and the presets (`config/`) r
 
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from progan.errors import UserError
 from progan.sizes import require_resolution
@@ -80,12 +80,28 @@ def section_from_dict(section: type[T], values: Mapping[str, Any]) -> T:
     return section(**{name: _lists_to_tuples(value) for name, value in values.items()})
 
 
-def list_section_changes(old: Any, new: Any) -> list[str]:
-    """List the settings in which two values of one section differ, as 'name: old -> new'."""
+class Change(NamedTuple):
+    """A setting in which two configs differ; as text 'name: before -> after'."""
+
+    name: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.before} -> {self.after}"
+
+
+def format_changes(changes: Iterable[Change]) -> str:
+    """Format changes for a message: 'batch: 4 -> 8; g_lr: 0.001 -> 0.002'."""
+    return "; ".join(map(str, changes))
+
+
+def list_section_changes(old: Any, new: Any) -> list[Change]:
+    """List the settings in which two values of one section differ."""
     pairs = [
         (f.name, getattr(old, f.name), getattr(new, f.name)) for f in list_option_fields(type(new))
     ]
-    return [f"{name}: {before} -> {after}" for name, before, after in pairs if before != after]
+    return [Change(*each) for each in pairs if each[1] != each[2]]
 
 
 def format_option_name(name: str) -> str:

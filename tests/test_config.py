@@ -27,6 +27,7 @@ from progan.errors import UserError
 from progan.option_fields import (
     FloatAt,
     IntAt,
+    format_changes,
     format_option_name,
     list_section_changes,
     section_from_dict,
@@ -314,10 +315,9 @@ def test_the_lowest_resolution_of_a_discriminator_always_learns() -> None:
 
 def test_changes_are_listed_by_name() -> None:
     assert list_section_changes(Network(), Network()) == []
-    assert list_section_changes(Network(), Network(fmap_max=64, g_norm="none")) == [
-        "fmap_max: 512 -> 64",
-        "g_norm: pixel -> none",
-    ]
+    changes = list_section_changes(Network(), Network(fmap_max=64, g_norm="none"))
+    assert changes == [("fmap_max", 512, 64), ("g_norm", "pixel", "none")]
+    assert format_changes(changes) == "fmap_max: 512 -> 64; g_norm: pixel -> none"
 
 
 def test_feature_maps_are_those_of_the_paper() -> None:

@@ -20,7 +20,7 @@ from progan.data.reader import Dataset
 from progan.data.summary import describe_empty_classes
 from progan.errors import UserError
 from progan.invocation import command_line, list_command_words
-from progan.option_fields import format_option_name
+from progan.option_fields import format_changes, format_option_name
 from progan.options import NONE
 from progan.runtime.devices import describe_device, set_precision
 from progan.runtime.distributed import write_exit_code
@@ -121,7 +121,7 @@ def resume_run(request: TrainRequest, members: TrainProcess) -> None:
         notes += list_dataset_changes(saved, run)
         notes += list_startup_notes(run, options, device)
         if changed := list_config_changes(saved, run, without=("fingerprint",)):
-            notes.append(f"Changed: {'; '.join(changed)}.")
+            notes.append(f"Changed: {format_changes(changed)}.")
         _train_and_exit(Training(run, dataset, directory, state, metrics, notes), request, members)
 
 

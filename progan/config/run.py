@@ -9,6 +9,7 @@ from progan.config.network import Network
 from progan.config.training import Augment, Data, Growth, Guard, LossConfig, Optim, Output
 from progan.errors import UserError
 from progan.option_fields import (
+    Change,
     Section,
     convert_python_value,
     list_option_fields,
@@ -220,12 +221,12 @@ def _add_legacy_defaults(section: str, values: Any) -> Any:
     return {**LEGACY_DEFAULTS.get(section, {}), **values} if isinstance(values, Mapping) else values
 
 
-def list_config_changes(old: Run, new: Run, without: Container[str] = ()) -> list[str]:
-    """List the settings in which two runs differ, as 'name: old -> new'."""
+def list_config_changes(old: Run, new: Run, without: Container[str] = ()) -> list[Change]:
+    """List the settings in which two runs differ, but for those called as in `without`."""
     pairs = [(old, new), *((getattr(old, name), getattr(new, name)) for name in SECTIONS)]
     return [
         change
         for before, after in pairs
         for change in list_section_changes(before, after)
-        if change.split(":")[0] not in without
+        if change.name not in without
     ]

@@ -21,7 +21,7 @@ from progan.config import Network
 from progan.errors import UserError
 from progan.interop.imported_model import ImportedModel, Shape, require_complete, to_float_tensor
 from progan.networks.layers import resolution_name
-from progan.option_fields import list_section_changes
+from progan.option_fields import format_changes, list_section_changes
 from progan.sizes import MIN_LEVEL
 
 AnyArray = npt.NDArray[np.generic]
@@ -182,7 +182,7 @@ def require_official(network: Network, where: str, *, with_discriminator: bool) 
     if different := list_section_changes(same, network):
         raise UserError(
             f"{where} cannot be converted to official networks, which differ in "
-            f"{'; '.join(different)}."
+            f"{format_changes(different)}."
         )
 
 

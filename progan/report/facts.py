@@ -128,7 +128,9 @@ def list_changes_from_preset(run: Run) -> list[str]:
         preset = presets.preset(run.preset)
     except UserError:  # 'custom', or a preset of another version
         preset = Run()
-    return [format_option_name(each) for each in list_config_changes(preset, run, NOT_COMPARED)]
+    return [
+        format_option_name(str(each)) for each in list_config_changes(preset, run, NOT_COMPARED)
+    ]
 
 
 def _list_run_facts(run: Run) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map_only
 from progan.config import Network as NetworkConfig
 from progan.config import Run, to_dict
 from progan.errors import UserError
-from progan.option_fields import list_section_changes, section_from_dict
+from progan.option_fields import format_changes, list_section_changes, section_from_dict
 from progan.run_directory import choose_state_path
 from progan.run_directory import list_states as state_files
 from progan.runtime.devices import is_out_of_memory
@@ -119,8 +119,8 @@ def load_state(path: Path, run: Run, device: torch.device) -> TrainState:
         raise DamagedCheckpoint(path, NOT_WHOLE) from error
     if changes := list_section_changes(saved, run.network):
         raise UserError(
-            f"{path} cannot be resumed with another architecture: {'; '.join(changes)}. Take that "
-            "back, in config.json if it was edited, or start a new run."
+            f"{path} cannot be resumed with another architecture: {format_changes(changes)}. Take "
+            "that back, in config.json if it was edited, or start a new run."
         )
     # On the device before the content is read, so that its errors are not those of the file.
     state = create_state(run, device)

@@ -20,7 +20,7 @@ from progan.errors import UserError
 from progan.interop.load import import_foreign, load_network_or_explain
 from progan.networks import Discriminator, Generator
 from progan.networks.inspection import meta_networks, names_by_level, tensor_levels
-from progan.option_fields import format_option_name, list_section_changes
+from progan.option_fields import Change, format_changes, format_option_name, list_section_changes
 from progan.sampling.checkpoint_format import is_checkpoint, is_intact, load_network_weights
 from progan.sampling.find_network import find_network, find_run
 from progan.sizes import MIN_LEVEL
@@ -124,7 +124,7 @@ class Transfer:
     source: InitSource
     matches: Mapping[str, list[LayerMatch]]  # by "generator" and "discriminator"
     shares: Mapping[str, float]  # share of the weights of each that is copied, 0…1
-    changed: list[str]  # network settings that differ from the source's
+    changed: list[Change]  # network settings that differ from the source's
 
 
 def inherit_settings(source: InitSource, resolution: int) -> dict[str, Any]:
@@ -175,10 +175,10 @@ def plan_transfer(source: InitSource, run: Run) -> Transfer:
     changed = [
         change
         for change in list_section_changes(source.network, run.network)
-        if change.split(":")[0] not in DATASET_SETTINGS | {"resolution"}
+        if change.name not in DATASET_SETTINGS | {"resolution"}
     ]
     if not shares["generator"]:
-        different = f" ({'; '.join(changed)})" if changed else ""
+        different = f" ({format_changes(changed)})" if changed else ""
         raise UserError(
             f"Nothing of {source.path} fits the generator of this run{different}. "
             "Omit options of the networks, or start without --init-from."
@@ -323,7 +323,7 @@ def list_transfer_warnings(transfer: Transfer) -> list[str]:
     if transfer.changed:
         warnings.append(
             "The networks are not those of the source "
-            f"({'; '.join(transfer.changed)}): what is copied may do something else here."
+            f"({format_changes(transfer.changed)}): what is copied may do something else here."
         )
     warnings += [
         f"Less than half of the {role} is copied."

@@ -16,7 +16,7 @@ from progan.errors import UserError
 from progan.interop.describe_file import unreadable_error
 from progan.interop.load import import_foreign
 from progan.invocation import command_line
-from progan.option_fields import list_section_changes
+from progan.option_fields import format_changes, list_section_changes
 from progan.run_directory import (
     BEST_PREFIX,
     BEST_STATE_PREFIX,
@@ -69,7 +69,7 @@ def resume_settings(
     if different := list_section_changes(saved.network, run.network):
         raise UserError(
             f"A run cannot be resumed with another architecture: "
-            f"{'; '.join(different)}. Omit these options, or start a new run."
+            f"{format_changes(different)}. Omit these options, or start a new run."
         )
     return run, dataset
 
@@ -119,7 +119,7 @@ def load_resumed_state(
     if trained and (edited := list_config_changes(trained[1], saved)):
         notes.append(
             f"{CONFIG_FILE} differs from the settings of {file.name}: "
-            f"{'; '.join(edited)}. It applies from here on."
+            f"{format_changes(edited)}. It applies from here on."
         )
     return state, notes
 
