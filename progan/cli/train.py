@@ -153,11 +153,6 @@ def _require_compatible_with_resume(request: TrainRequest) -> None:
     """Raise UserError for options that begin a new run, or a --resume with an empty name."""
     if request.resume == "":
         raise UserError("--resume has an empty name. Omit the name to continue the newest run.")
-    if request.is_outdir_given and request.resume != NEWEST:
-        raise UserError(
-            f"--resume {request.resume} continues that run in its own directory: omit --outdir "
-            f"{request.outdir}, or omit the name after --resume to continue the newest run there."
-        )
     if request.init_from:
         raise UserError(
             f"--resume continues a run, and --init-from {request.init_from} begins a new one: "
@@ -172,6 +167,11 @@ def _require_compatible_with_resume(request: TrainRequest) -> None:
         raise UserError(
             f"A resumed run keeps its settings: omit --preset {request.preset}, and "
             "name what is to change, e.g. --total-kimg 20000."
+        )
+    if request.is_outdir_given and request.resume != NEWEST:
+        raise UserError(
+            f"--resume {request.resume} continues that run in its own directory: omit --outdir "
+            f"{request.outdir}, or omit the name after --resume to continue the newest run there."
         )
 
 
