@@ -42,7 +42,8 @@ def test_a_moved_dataset_is_asked_for(finished: Path, tmp_path: Path, words: str
     run, data = tmp_path / "runs" / "copy", finished / "data"
     shutil.copytree(finished / "runs" / "00000-data-demo", run)
     data.rename(tmp_path / "moved")
-    command = (f"--{words}", run, "--total-kimg", 0.08, "--outdir", tmp_path / "out")
+    outdir = ("--outdir", tmp_path / "out") if words == "init-from" else ()
+    command = (f"--{words}", run, "--total-kimg", 0.08, *outdir)
     try:
         said = message(call(train, *command))
         assert f"The dataset of the run {run} is no longer at {data}" in said and "--data" in said
