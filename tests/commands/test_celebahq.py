@@ -250,12 +250,12 @@ def test_deltas(celeba: Path, deltas: Path) -> None:
         (
             lambda folder: (folder / "Anno/list_landmarks_celeba.txt").unlink(),
             ("--deltas", "nowhere", "--resolution", 64),
-            ("no Anno/list_landmarks_celeba.txt", "no image_list.txt in --deltas nowhere"),
+            ("No Anno/list_landmarks_celeba.txt", "No image_list.txt in --deltas nowhere"),
         ),
         (
             lambda folder: (folder / "img_celeba").rename(folder / "img"),
             ("--enhance", "x.pt"),
-            ("no folder img_celeba", "--enhance x.pt is not a TorchScript"),
+            ("No folder img_celeba", "--enhance x.pt is not a TorchScript"),
         ),
         (lambda folder: None, ("--strict",), ("--strict needs --deltas",)),
         (lambda folder: None, ("--deltas", "a", "--enhance", "b"), ("exclude each other",)),

@@ -104,8 +104,8 @@ def test_a_run_that_has_just_begun(tmp_path: Path) -> None:
             path.unlink()
     page = page_of(directory)
     assert "No status yet" in page.text["status"]
-    assert "no samples yet" in page.text["samples"]
-    assert "no numbers yet" in page.text["curves"]
+    assert "No samples yet" in page.text["samples"]
+    assert "No statistics yet" in page.text["curves"]
     assert "No network yet" in page.text["best-snapshot"]
     assert "to come" in page.text["growth"]
     assert "They have not been looked up" in page.text["nearest-neighbours"]

@@ -435,7 +435,7 @@ def test_an_existing_dataset_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_a_source_without_images_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no image left to write from numbers"):
+    with pytest.raises(UserError, match="No images left to write from numbers"):
         write_dataset(source_of(0), tmp_path / "d")
 
 

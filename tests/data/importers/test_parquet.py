@@ -138,8 +138,8 @@ def test_mistakes(tmp_path: Path) -> None:
         ("unlabelled.parquet", (), ("from -1 to -1", "--label-column none")),
         ("unlabelled.parquet", ("--label-column", "caption"), ("no label in 1 row",)),
         ("cut.parquet", (), ("Cannot read", "as Parquet", "Fetch it again")),
-        ("empty.parquet", (), ("no row in",)),
-        ("none", (), ("no file *.parquet",)),
+        ("empty.parquet", (), ("No rows in",)),
+        ("none", (), ("No files *.parquet",)),
         ("missing", (), ("does not exist",)),
     ):
         result = run(tmp_path / source, tmp_path / "made", *words)

@@ -122,7 +122,7 @@ def test_a_server_of_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         stored = (tmp_path / "made" / "dataset.json").read_text() + result.output
         assert "top-secret" not in stored
         missing = run("create-from-images", "s3://bucket/nothing", tmp_path / "other")
-        assert missing.exit_code == 1 and "no file below s3:" in message(missing)
+        assert missing.exit_code == 1 and "No files below s3:" in message(missing)
         archive = run("create-from-images", "s3://bucket/a.zip", tmp_path / "other")
         assert archive.exit_code == 1 and "There is nothing" in message(archive)
     finally:
@@ -199,7 +199,7 @@ def test_secrets_are_masked() -> None:
 def test_nothing_is_there(memory: Any, tmp_path: Path) -> None:
     fill(memory, "/photos")
     for address, said in (
-        ("memory://nowhere", "no file below memory://nowhere: it is empty, or does not exist"),
+        ("memory://nowhere", "No files below memory://nowhere: it is empty, or does not exist"),
         ("memory://photos/readme.txt", "is a file, and no zip or tar file by its name"),
         ("nowhere.parquet", "nowhere.parquet does not exist"),
         ("file:///nowhere/a.zip", "There is nothing. Check the address"),

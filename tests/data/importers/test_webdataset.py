@@ -95,8 +95,8 @@ def test_mistakes(shards: Path, tmp_path: Path) -> None:
         (shards, ("--label-key", "colour"), ("has no 'colour'",)),
         (shards, ("--image-key", "jpg"), ("No sample has an image .jpg", "png (9)")),
         (tmp_path / "unlabelled", ("--label-key", "label"), ("000000.json is missing",)),
-        (tmp_path / "texts", (), ("no image in the shards",)),
-        (tmp_path / "none", (), ("no tar file in",)),
+        (tmp_path / "texts", (), ("No images in the shards",)),
+        (tmp_path / "none", (), ("No tar files in",)),
     ):
         result = run(source, tmp_path / "made", *words)
         assert result.exit_code == 1, source
