@@ -68,7 +68,7 @@ class Outcome:
 @click.command()
 @click.argument("name", type=click.Choice(tuple(EXPERIMENTS)))
 @click.option("--data", type=PATH, required=True)
-@click.option("--classifier", type=PATH, help="For table4.")
+@click.option("--classifier", type=PATH, help="For table4 and table4-faster-d.")
 @click.option("--outdir", type=PATH, default=Path("experiments"), show_default=True)
 @click.option("--results", type=click.Path(path_type=Path, file_okay=False), default=RESULTS,
     help="Folder of the outcomes.")

@@ -27,9 +27,9 @@ DIGITS = ("mnist-8", "mnist-8-collapse", "mnist-8-diverge")
 ROWS = {
     "gan": "--d-repeats 2 --g-lr 0.0005 --d-lr 0.002 --beta1 0.5",
     "wgan-gp": "--d-repeats 2 --g-lr 0.003 --d-lr 0.003",
-    "norm": "--d-repeats 1 --d-lr 0.006",
-    "stddev": "--d-repeats 1 --d-lr 0.006 --stddev-group 32",
-    "growing": "--d-repeats 1 --d-lr 0.006 --stddev-group 32",
+    "norm": "--d-repeats 1",
+    "stddev": "--d-repeats 1 --stddev-group 32",
+    "growing": "--d-repeats 1 --stddev-group 32",
 }
 SWD_AND_SSIM = {"SWD x1e3": "SWDx1e3_avg", "MS-SSIM": "MS-SSIM"}
 
@@ -77,6 +77,20 @@ def table4(settings: Settings) -> Iterator[Trial]:
     of 64. With far fewer images, one or two steps and batches of 32 give the generator enough
     steps.
     """
+    yield from _table4(settings, ROWS)
+
+
+def table4_faster_d(settings: Settings) -> Iterator[Trial]:
+    """Its last rows with a discriminator that learns six times as fast as the generator.
+
+    The small discriminators of this test cannot follow the generator at its rate: fakes get the
+    higher scores.
+    """
+    faster = {row: f"{ROWS[row]} --d-lr 0.006" for row in ("norm", "stddev", "growing")}
+    yield from _table4(settings, faster)
+
+
+def _table4(settings: Settings, rows: Mapping[str, str]) -> Iterator[Trial]:
     phase = settings.kimg / 25
     common = _options(
         f"--batch 32 --training-kimg {phase} --transition-kimg {phase} "
@@ -85,7 +99,7 @@ def table4(settings: Settings) -> Iterator[Trial]:
     detector = ("--detector", str(settings.classifier))
     for seed in settings.seeds:
         for size in ("k4", "k2"):
-            for row, own in ROWS.items():
+            for row, own in rows.items():
                 preset = f"stacked-mnist-{size}-{row}"
                 yield Trial(preset, seed, ("--preset", preset, *common, *detector, *_options(own)))
 
@@ -183,6 +197,11 @@ def recipe_cifar10(settings: Settings) -> Iterator[Trial]:
     yield from _recipe(settings, "--mirror --g-lr 0.004 --d-lr 0.004")
 
 
+def recipe_cifar10_lower_rates(settings: Settings) -> Iterator[Trial]:
+    """CIFAR-10 with half of the learning rates, which all seeds survive."""
+    yield from _recipe(settings, "--mirror --g-lr 0.002 --d-lr 0.002")
+
+
 def recipe_portraits64(settings: Settings) -> Iterator[Trial]:
     """Portraits of 64x64."""
     yield from _recipe(settings, "--mirror --g-lr 0.004 --d-lr 0.004")
@@ -207,6 +226,7 @@ class Experiment(NamedTuple):
 
 EXPERIMENTS = {
     "table4": Experiment(table4, {"modes": "modes", "KL": "KL"}),
+    "table4-faster-d": Experiment(table4_faster_d, {"modes": "modes", "KL": "KL"}),
     "zoo": Experiment(zoo, SWD_AND_SSIM),
     "digits": Experiment(
         digits,
@@ -220,6 +240,9 @@ EXPERIMENTS = {
     "penalty-cifar10": Experiment(penalty_cifar10, SWD_AND_SSIM),
     "recipe-portraits": Experiment(recipe_portraits, {"SWD x1e3": "SWDx1e3_avg"}),
     "recipe-cifar10": Experiment(recipe_cifar10, {"SWD x1e3": "SWDx1e3_avg"}),
+    "recipe-cifar10-lower-rates": Experiment(
+        recipe_cifar10_lower_rates, {"SWD x1e3": "SWDx1e3_avg"}
+    ),
     "recipe-portraits64": Experiment(recipe_portraits64, {"SWD x1e3": "SWDx1e3_avg"}),
     "augmentation": Experiment(
         augmentation,
