@@ -30,7 +30,13 @@ def command_line(name: str, *words: object, portable: bool = False) -> str:
     Args:
         portable: Omit the folder of a script, for files that other people read.
     """
-    return shlex.join([*list_command_words(name, portable=portable), *map(str, words)])
+    typed = (spell_path(word) if isinstance(word, Path) else str(word) for word in words)
+    return shlex.join([*list_command_words(name, portable=portable), *typed])
+
+
+def spell_path(path: Path) -> str:
+    """Return a path as it can be typed: './-runs', as '-runs' would be taken for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def format_own_command_line(name: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import field
 from typing import Any, NamedTuple, TypeVar
 
 from progan.errors import UserError
+from progan.runtime.text import escape_controls
 from progan.sizes import require_resolution
 
 T = TypeVar("T")
@@ -93,7 +94,7 @@ class Change(NamedTuple):
 
 def format_changes(changes: Iterable[Change]) -> str:
     """Format changes for a message: 'batch: 4 -> 8; g_lr: 0.001 -> 0.002'."""
-    return "; ".join(map(str, changes))
+    return escape_controls("; ".join(map(str, changes)))
 
 
 def list_section_changes(old: Any, new: Any) -> list[Change]:

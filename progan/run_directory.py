@@ -51,16 +51,17 @@ def create_run(outdir: Path, dataset_name: str, run: Run) -> Path:
 
 def _rename_to_next_number(directory: Path, outdir: Path, name: str) -> Path:
     """Rename the directory of a new run to OUTDIR/NNNNN-<name>, and return its path."""
+    numbers = [_parse_run_number(path) for path in list_runs(outdir)]
+    number = max((each for each in numbers if each is not None), default=-1) + 1
     while True:
-        numbers = [_parse_run_number(path) for path in list_runs(outdir)]
-        number = max((each for each in numbers if each is not None), default=-1) + 1
         path = outdir / f"{number:05d}-{name}"
         try:
             return directory.rename(path)
         except OSError:
             # Another run that started in the same moment may have taken the number.
-            if not (path / CONFIG_FILE).is_file():
+            if not path.exists():
                 raise
+            number += 1
 
 
 def save_launch(directory: Path, launch: str, resumed: Path | None = None) -> None:
@@ -138,9 +139,9 @@ def find_run_or_state(path: Path) -> Path:
 def list_runs(outdir: Path) -> list[Path]:
     """Return the directories of the runs in `outdir`, the newest last.
 
-    A run is a directory called NNNNN-…, or any other one, such as a run that was renamed, that
-    holds a config. Numbers order the runs; if one of them has none, all are ordered by the time
-    of the last start or resume, when the config was written.
+    A run is a directory called NNNNN-… that holds a file of a run, or any other one, such as a run
+    that was renamed, that holds a config. Numbers order the runs; if one of them has none, all are
+    ordered by the time of the last start or resume, when the config was written.
     """
     if not outdir.is_dir():
         return []
@@ -242,10 +243,13 @@ def _parse_run_number(path: Path) -> int | None:
 
 
 def _is_run(directory: Path) -> bool:
-    """True for the name of a run, or any other but that of one in creation with a config."""
-    if _parse_run_number(directory) is not None:
-        return True
-    return not directory.name.startswith(".") and has_config(directory)
+    """True for a directory with the config of a run, or the number of one and a file of it."""
+    if directory.name.startswith("."):  # in creation
+        return False
+    if _parse_run_number(directory) is None:
+        return has_config(directory)
+    files = CONFIG_FILE, LOG_FILE, STATISTICS_FILE
+    return any((directory / name).is_file() for name in files) or bool(list_states(directory))
 
 
 def has_config(directory: Path) -> bool:

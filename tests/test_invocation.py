@@ -98,3 +98,7 @@ def test_help_is_respelled(monkeypatch: pytest.MonkeyPatch) -> None:
     assert respell_commands(HELP) == (
         "progan train --mirror trains; progan metrics and progan train; /tmp/my_train.pyc"
     )
+
+
+def test_a_path_that_begins_with_a_hyphen_is_no_option() -> None:
+    assert command_line("train", "--resume", Path("-runs/a")).endswith(" --resume ./-runs/a")

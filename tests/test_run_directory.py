@@ -166,3 +166,15 @@ def test_files_are_in_the_order_of_their_images(tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).touch()
     assert [path.name for path in run_directory.list_states(tmp_path)] == names
+
+
+def test_a_folder_with_a_number_is_not_a_run(tmp_path: Path) -> None:
+    (tmp_path / "20261130-photos").mkdir()
+    run = run_directory.create_run(tmp_path, "x", tiny_run())
+    assert run.name == "00000-x-tiny" and run_directory.list_runs(tmp_path) == [run]
+    (run / run_directory.CONFIG_FILE).unlink()
+    (run / run_directory.STATISTICS_FILE).touch()
+    assert run_directory.list_runs(tmp_path) == [run]  # so that its lack is reported
+    (tmp_path / "00001-x-tiny").mkdir()
+    (tmp_path / "00001-x-tiny" / "mine.txt").touch()
+    assert run_directory.create_run(tmp_path, "x", tiny_run()).name == "00002-x-tiny"

@@ -19,7 +19,7 @@ from progan.config import Run, list_config_changes
 from progan.data.reader import Dataset
 from progan.data.summary import describe_empty_classes
 from progan.errors import UserError
-from progan.invocation import command_line, list_command_words
+from progan.invocation import command_line, list_command_words, spell_path
 from progan.option_fields import format_changes, format_option_name
 from progan.options import NONE
 from progan.runtime.devices import describe_device, set_precision
@@ -258,7 +258,7 @@ def _describe_training(training: Training, members: TrainProcess) -> Iterator[st
     images = format_count(len(dataset.training_rows), "image")
     yield (
         f"{training.directory}: {escape_controls(dataset.name)}, {images}{held_out}, "
-        f"{dataset.info.top_size}x{dataset.channels}; preset {run.preset}; "
+        f"{dataset.info.top_size}x{dataset.channels}; preset {escape_controls(run.preset)}; "
         f"from kimg {training.state.kimg:g} to {run.growth.total_kimg:g}"
     )
     if run.data.conditional and (untrained := dataset.untrained_classes):
@@ -283,4 +283,4 @@ def _format_resume_command(directory: Path, members: TrainProcess) -> str:
         if context.get_parameter_source(name) in GIVEN
         for word in (format_option_name(name), str(context.params[name]))
     ]
-    return shlex.join([*words, "--resume", str(directory), *kept])
+    return shlex.join([*words, "--resume", spell_path(directory), *kept])

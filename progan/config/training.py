@@ -49,8 +49,9 @@ class Growth(Section):
          (1024, 10)),
         "Other tick lengths at some resolutions.", low=0.001)
     minibatch_repeats: int = option_field(4,
-        "Iterations that share one evaluation of the schedule.", low=1)
-    d_repeats: int = option_field(1, "Discriminator steps per generator step.", low=1)
+        "Iterations that share one evaluation of the schedule.", low=1, high=10**9)
+    d_repeats: int = option_field(1, "Discriminator steps per generator step.", low=1,
+        high=10**9)
     # fmt: on
 
     def __post_init__(self) -> None:
@@ -73,7 +74,8 @@ class LossConfig(Section):
     gp_weight: float = option_field(10.0, "Weight of the gradient penalty (lambda; gamma of R1).",
         low=0)
     gp_target: float = option_field(1.0,
-        "Gradient norm that the penalty of wgan-gp and dragan asks for.", low=1e-9)
+        "Gradient norm that the penalty of wgan-gp and dragan asks for.", low=1e-9,
+        high=1e9)
     penalty_interval: int = option_field(1, "Compute the gradient penalty in every k-th step of "
         "the discriminator only, with k times its weight (lazy regularization); its learning rate "
         "is multiplied by k / (k + 1).", low=1, high=1000)

@@ -171,10 +171,22 @@ class Dataset:
         return [data[offsets[row] : offsets[row + 1]].tobytes() for row in rows]
 
     def labels(self, rows: Rows) -> npt.NDArray[np.int64]:
-        """Return class indices: rows [n] -> int64 [n]; ValueError without labels."""
+        """Return class indices: rows [n] -> int64 [n].
+
+        Raises ValueError without labels, and UserError for an index without a class.
+        """
         if not self.label_size:
             raise ValueError(f"{self.path} has no labels")
-        return self._open_memory_map(LABELS_FILE)[self._require_rows_inside(rows)].astype(np.int64)
+        stored = self._open_memory_map(LABELS_FILE)[self._require_rows_inside(rows)]
+        found = stored.astype(np.int64)
+        wrong = (found < 0) | (found >= self.label_size)
+        if wrong.any():
+            raise UserError(
+                f"{self.path / LABELS_FILE} or {INFO_FILE} is damaged: there is a label "
+                f"{found[wrong][0]}, and names of {self.label_size} classes. Copy the dataset "
+                f"again, or make it again with {command_line('dataset')}."
+            )
+        return found
 
     def landmarks(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Return five points in pixels of the top level: rows [n] -> float32 [n,5,2]."""

@@ -71,8 +71,14 @@ def final_norm_divisor(config: LossConfig, levels_to_grow: int) -> int:
 
 
 def gradient_norms(score: ScoreFn, images: Tensor, scale: GradientScale = UNSCALED) -> Tensor:
-    """Norm of the gradient of the summed scores with respect to each image: [N, ...] -> [N]."""
-    return squared_gradient_norms(score, images, scale).sqrt()
+    """Norm of the gradient of the summed scores with respect to each image: [N, ...] -> [N].
+
+    A norm of 0 has the gradient 0. That of the plain square root is infinite there: one image whose
+    score is constant, as with strong dropout, would make all weights NaN.
+    """
+    squared = squared_gradient_norms(score, images, scale)
+    zero = squared == 0
+    return squared.masked_fill(zero, 1).sqrt().masked_fill(zero, 0)
 
 
 def squared_gradient_norms(

@@ -27,6 +27,7 @@ from progan.sampling.checkpoint_format import (
     read_checkpoint,
     with_checksum,
 )
+from progan.sampling.snapshot_file import SUFFIX
 from progan.training.state import AUGMENT_P, TrainState, create_state
 
 COUNTERS = (
@@ -104,9 +105,12 @@ def load_newest(files: Sequence[Path], run: Run, device: torch.device) -> Loaded
             return LoadedState(load_state(path, run, device), path, damaged)
         except DamagedCheckpoint as error:
             damaged[path] = error
+    directory = files[-1].parent
+    has_network = any(directory.glob(f"network-*{SUFFIX}"))
+    begin = f" with its newest network: --init-from {directory}" if has_network else ""
     raise UserError(
         f"{'; '.join(error.what for error in damaged.values())}. No undamaged state is "
-        "left: start a new run."
+        f"left: start a new run{begin}."
     )
 
 

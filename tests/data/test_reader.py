@@ -242,3 +242,15 @@ def test_files_that_the_description_leaves_out_are_damage(tmp_path: Path) -> Non
     assert find_damaged_files(tmp_path / "d", info) == []
     (fault,) = find_damaged_files(tmp_path / "d", replace(info, holdout_count=0))
     assert fault == "dataset.json has a checksum of holdout.npy, but no use"
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_label_without_a_class_is_damage(tmp_path: Path, label: int) -> None:
+    dataset = noise_dataset(tmp_path / "noise", classes=3)
+    labels = np.load(dataset.path / "labels.npy")
+    labels[5] = label
+    np.save(dataset.path / "labels.npy", labels)
+    found = Dataset.open(dataset.path)
+    assert found.labels(np.arange(5)).tolist() == [0, 1, 2, 0, 1]
+    with pytest.raises(UserError, match=f"is damaged: there is a label {label}, and names of 3"):
+        found.labels(np.arange(6))

@@ -12,6 +12,7 @@ from torch import Tensor
 from progan import networks as nets
 from progan.config import AUTOENCODERS_ONLY, LossConfig, Network
 from progan.losses import LOSSES, DiscriminatorFn, LossNoise, Only, draw_loss_noise
+from progan.losses.penalties import gradient_norms
 from progan.losses.terms import add_terms
 from progan.networks import DiscriminatorOutput
 from progan.training.state import initialize
@@ -356,3 +357,13 @@ def test_two_updates_report_the_terms_of_their_own_images() -> None:
     assert {"gradient/norm", "loss/penalty"} <= real.keys()
     expected = {name: term for name, term in whole.items() if not name.startswith("accuracy")}
     torch.testing.assert_close(add_terms(real, fake), expected)
+
+
+def test_an_image_without_a_gradient_leaves_those_of_the_weights_finite() -> None:
+    """The square root of 0 has an infinite slope."""
+    weight = torch.tensor([[0.5, 0.0]], requires_grad=True)
+    alive = torch.tensor([[1.0], [0.0]])
+    norms = gradient_norms(lambda x: (x * alive * weight).sum(1), torch.ones(2, 2))
+    assert norms.tolist() == [0.5, 0]
+    ((norms - 1) ** 2).mean().backward()
+    assert weight.grad is not None and weight.grad.tolist() == [[-0.5, 0.0]]

@@ -235,3 +235,13 @@ def test_an_error_of_the_device_is_not_damage(
     with pytest.raises(RuntimeError, match="no kernel image"):
         load_resumed_state(directory, RUN, RUN, CPU)
     assert len(list_states(directory)) == 3
+
+
+def test_without_an_undamaged_state_the_newest_network_is_offered(directory: Path) -> None:
+    for path in list_states(directory):
+        damage(path)
+    with pytest.raises(UserError, match="No undamaged state is left: start a new run\\.$"):
+        load_resumed_state(directory, RUN, RUN, CPU)
+    (directory / "network-snapshot-000001.safetensors").touch()
+    with pytest.raises(UserError, match=f"with its newest network: --init-from {directory}"):
+        load_resumed_state(directory, RUN, RUN, CPU)
