@@ -134,7 +134,7 @@ def neighbours(
     python -m metrics neighbours --network runs/00000-mine-v2-1gpu --data datasets/mine
     """
     sources.require_files(None if str(sources.detector) == PIXELS else sources.detector)
-    require_writable_file(sheet, "--sheet", makes_folder=True)
+    require_writable_file(sheet, "--sheet", makes_folder=True, suffix=".png")
     set_omp_passive()
     from metrics.evaluation import append_lines
     from metrics.neighbours import find_neighbours, summarize_search, write_sheet

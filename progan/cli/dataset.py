@@ -170,7 +170,7 @@ def display(
 
     opened = Dataset.open(dataset)
     out = out or Path(f"{make_safe_file_name(opened.name, 'dataset')}-sheet.png")
-    require_writable_file(out, "--out")
+    require_writable_file(out, "--out", suffix=".png")
     level = opened.choose_level(resolution)
     page = make_contact_sheet(opened.images(level, select_display_rows(len(opened), num, seed)))
     with atomic_path(out) as temporary:

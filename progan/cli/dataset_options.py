@@ -30,7 +30,8 @@ RESUME_HINT = "The same command continues where this one stopped."
 
 # fmt: off
 dest_option = click.option("--dest", type=PATH, required=True,
-    help="Folder to create; it must be new or empty.")
+    help="Folder to create; new, empty, or with what an interrupted "
+    "import of the same command left.")
 workers_option = click.option("--workers", type=click.IntRange(min=1), default=os.cpu_count() or 1,
     help="Images that are read at the same time; as many as there are processors if not given.")
 on_error_option = click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop",

@@ -66,8 +66,8 @@ def read_journal(directory: Path, job: str, dest: Path) -> Journal:
         return Journal(job)
     if journal.job != job:
         raise UserError(
-            f"There is an unfinished dataset in {directory}, which was to become another "
-            f"one than {dest} is now. Repeat the command that began it, or remove it."
+            f"{directory} holds an unfinished dataset of other images or options than those of "
+            f"{dest} now. Repeat the command that began it with the same images, or remove it."
         )
     return journal
 

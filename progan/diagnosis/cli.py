@@ -36,7 +36,7 @@ def main(run: Path, plot: Path | None) -> None:
     training is failing.
     """
     if plot is not None:
-        require_writable_file(plot, "--plot")
+        require_writable_file(plot, "--plot", suffix=".png")
     from progan.diagnosis.diagnose import diagnose
     from progan.diagnosis.history import read_history
     from progan.diagnosis.status import format_report

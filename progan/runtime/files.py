@@ -336,13 +336,18 @@ def require_writable_folder(path: Path, option: str) -> None:
         ) from error
 
 
-def require_writable_file(path: Path, option: str, *, makes_folder: bool = False) -> None:
+def require_writable_file(
+    path: Path, option: str, *, makes_folder: bool = False, suffix: str = ""
+) -> None:
     """Raise UserError unless a file can be created or replaced.
 
     Args:
         option: The option that names it, such as '--json'.
         makes_folder: Its folder is created if it does not exist.
+        suffix: How its name must end, in any case, such as '.png'.
     """
+    if not path.name.lower().endswith(suffix):
+        raise UserError(f"{option} {path} must end in {suffix}, the only format it is written in.")
     if path.is_dir():
         raise UserError(f"Cannot write {path}: it is a folder. Name a file.")
     is_written_in_place = path.exists() and not path.is_file()  # a device or a pipe

@@ -33,7 +33,7 @@ from progan.runtime.files import PARTIAL, remove_partials
 from progan.runtime.weights_file import is_weights_file
 from progan.sampling.checkpoint_format import is_checkpoint, read_metadata
 from progan.sampling.model_card import card_path
-from progan.sampling.snapshot_file import PREFIX, SUFFIX, read_images_seen
+from progan.sampling.snapshot_file import PREFIX, SUFFIX, read_classes, read_images_seen
 from progan.training import sample_grids
 from progan.training import state as states
 from progan.training.checkpoint import LoadedState, load_newest, load_state
@@ -66,12 +66,34 @@ def resume_settings(
     )
     run = fit_to_dataset(run, dataset, ("resolution", "initial_resolution"))
     require_same_image_shape(saved, run, dataset)
+    if run.data.conditional:
+        _require_same_classes(directory, dataset)
     if different := list_section_changes(saved.network, run.network):
         raise UserError(
             f"A run cannot be resumed with another architecture: "
             f"{format_changes(different)}. Omit these options, or start a new run."
         )
     return run, dataset
+
+
+def _require_same_classes(directory: Path, dataset: Dataset) -> None:
+    """Raise UserError if classes have other names than in the newest network of a run.
+
+    Of a dataset that was made again from renamed folders, the classes have another order.
+    """
+    found = [classes for path in _list_networks(directory) if (classes := read_classes(path))]
+    names = found[-1][0] if found else ()
+    changes = [
+        f"class {index} was {was!r} and is {now!r}"
+        for index, (was, now) in enumerate(zip(names, dataset.label_names, strict=False))
+        if was != now
+    ]
+    if changes:
+        raise UserError(
+            f"The classes of {dataset.path} are not those that the run was trained with: "
+            f"{'; '.join(changes[:5])}{'; …' * (len(changes) > 5)}. Make the dataset again "
+            "with the names that they had, or start a new run."
+        )
 
 
 def load_resumed_state(

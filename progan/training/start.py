@@ -98,12 +98,13 @@ def fit_to_dataset(run: Run, dataset: Dataset, given: Container[str]) -> Run:
     begin = run.growth.initial_resolution
     if resolution > dataset.resolution:
         raise UserError(
-            f"--resolution {resolution} is higher than that of {dataset.path}: its images "
-            f"are {dataset.info.top_size}, resolution {dataset.resolution}."
+            f"The resolution of the networks, {resolution}, is higher than that of "
+            f"{dataset.path}: its images are {dataset.info.top_size}, resolution "
+            f"{dataset.resolution}."
         )
     if run.data.conditional and not dataset.label_size:
         raise UserError(
-            f"--conditional needs labels, and {dataset.path} has none. "
+            f"--conditional needs labels, and {dataset.path} has none. A new run with "
             "--no-conditional trains without."
         )
     return override(
@@ -127,6 +128,12 @@ def fit_to_dataset(run: Run, dataset: Dataset, given: Container[str]) -> Run:
 def require_same_image_shape(saved: Run, run: Run, dataset: Dataset) -> None:
     """Raise UserError if shape, channels or classes of the dataset are not those of the run."""
     was, now = saved.network, run.network
+    if run.data.conditional != saved.data.conditional:
+        option = "--conditional" if run.data.conditional else "--no-conditional"
+        raise UserError(
+            f"The networks of the run were built for {_describe_classes(was)}: {option} needs a "
+            "new run."
+        )
     if (was.base, was.channels, was.label_size) != (now.base, now.channels, now.label_size):
         raise UserError(
             f"The run was trained on images of {was.size(was.max_level)}x"

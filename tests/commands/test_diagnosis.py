@@ -155,6 +155,7 @@ def test_mistakes_are_one_message(tmp_path: Path) -> None:
     assert "No such file" in message(diagnosis(tmp_path / "nothing"))
     directory = run_of(tmp_path, history(steps(320)))
     assert "no such folder" in message(diagnosis(directory, "--plot", tmp_path / "no" / "x.png"))
+    assert "x.pdf must end in .png" in message(diagnosis(directory, "--plot", tmp_path / "x.pdf"))
     (directory / "stats.jsonl").write_text("{}\n")
     assert "line 1" in message(diagnosis(directory))
     (directory / "stats.jsonl").unlink()

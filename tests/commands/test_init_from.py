@@ -181,7 +181,7 @@ def test_a_dry_run_shows_plan_and_table_and_writes_nothing(source: Path, tmp_pat
         (("--init-from", "{data}/dataset.json"), "is a JSON file, not a network"),
         (("--init-from", ""), "the path is empty"),
         (("--init-from", "{source}", "--kind", "dcgan"), "Omit --kind"),
-        (("--init-from", "{source}", "--resolution", 64), "--resolution 64 is higher than"),
+        (("--init-from", "{source}", "--resolution", 64), "networks, 64, is higher than"),
         (
             ("--init-from", "{source}", "--resolution", 32, "--freeze-d", 1),
             "would keep random weights",

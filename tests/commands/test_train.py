@@ -227,6 +227,7 @@ def test_the_command_to_resume_has_what_a_file_set(data: Path, tmp_path: Path) -
 
 def test_runs_are_numbered(data: Path, tmp_path: Path) -> None:
     (tmp_path / "00041-other-thing").mkdir()
+    (tmp_path / "00041-other-thing" / "log.txt").touch()
     result = train("--data", data, "--outdir", tmp_path, *tiny_options(total_kimg=0.1))
     assert result.exit_code == 0, result.output
     assert (tmp_path / "00042-noise-v2-1gpu" / "config.json").is_file()
@@ -238,6 +239,16 @@ def test_with_labels(data: Path, tmp_path: Path) -> None:
     (run,) = tmp_path.iterdir()
     assert json.loads((run / "config.json").read_text())["network"]["label_size"] == 3
     assert statistics(run)[-1]["loss/label-critic"] > 0
+    assert "built for 3 classes: --no-conditional needs a new run" in message(
+        train("--resume", run, "--no-conditional", "--total-kimg", 0.2)
+    )
+    other = noise_dataset(tmp_path / "other", classes=3)
+    text = (other.path / "dataset.json").read_text()
+    (other.path / "dataset.json").write_text(
+        text.replace("class-0", "x").replace("class-1", "class-0").replace('"x"', '"class-1"')
+    )
+    said = message(train("--resume", run, "--data", other.path, "--total-kimg", 0.2))
+    assert "class 0 was 'class-0' and is 'class-1'; class 1 was 'class-1' and is 'class-0'" in said
 
 
 @pytest.mark.parametrize("subset", ["class-1", "1"])

@@ -386,7 +386,7 @@ def test_another_dataset_is_not_continued(tmp_path: Path, change: dict) -> None:
         write_dataset(failing(source_of(60), 50, KeyboardInterrupt), tmp_path / "d")
     before = files_of(tmp_path / ".d.partial")
     settings = {"source": source_of(60), **change}
-    with pytest.raises(UserError, match="unfinished dataset in .*partial.*Repeat the command"):
+    with pytest.raises(UserError, match="partial holds an unfinished dataset .*Repeat the command"):
         write_dataset(settings.pop("source"), tmp_path / "d", **settings)
     assert files_of(tmp_path / ".d.partial") == before
 
