@@ -249,7 +249,9 @@ def _is_run(directory: Path) -> bool:
     if _parse_run_number(directory) is None:
         return has_config(directory)
     files = CONFIG_FILE, LOG_FILE, STATISTICS_FILE
-    return any((directory / name).is_file() for name in files) or bool(list_states(directory))
+    if any((directory / name).is_file() for name in files):
+        return True
+    return any(any(directory.glob(f"{kind}*")) for kind in (STATE_PREFIX, "network-"))
 
 
 def has_config(directory: Path) -> bool:
