@@ -21,7 +21,8 @@ REALS_FILE = "reals.png"
 FAKES_PREFIX = "fakes-"
 FIRST_FAKES_FILE = "fakes-init.png"
 METRIC_PREFIX = "metric-"
-BEST_PREFIX = "network-best-"
+NETWORK_PREFIX = "network-"
+BEST_PREFIX = f"{NETWORK_PREFIX}best-"
 ROLLBACK_PREFIX = "rollback-"
 STATE_PREFIX = "state-"
 STATE_SUFFIX = ".pt"
@@ -251,7 +252,7 @@ def _is_run(directory: Path) -> bool:
     files = CONFIG_FILE, LOG_FILE, STATISTICS_FILE
     if any((directory / name).is_file() for name in files):
         return True
-    return any(any(directory.glob(f"{kind}*")) for kind in (STATE_PREFIX, "network-"))
+    return any(any(directory.glob(f"{kind}*")) for kind in (STATE_PREFIX, NETWORK_PREFIX))
 
 
 def has_config(directory: Path) -> bool:

@@ -24,7 +24,7 @@ NOT_IN_FILES = (
     "config", "print_config", "resume", "dry_run", "help", "help_all", "list_presets", "version",
 )  # fmt: skip
 NAMES = ("preset", "data", "init_from")  # options that are not fields of the config
-FILE_KEY = "progan.config"  # of the context: the file of --config
+FILE_KEY = "progan.config"  # the file of --config, in the context
 
 
 def read_run_file(file: Path, offered: Iterable[click.Parameter]) -> dict[str, str | bool]:
@@ -147,7 +147,7 @@ def _parse_yaml(file: Path, text: str) -> Any:
             if not tables.isdisjoint(SECTIONS):
                 loader = yaml.SafeLoader
             for table in (root, *(value for _, value in root.value)):
-                if isinstance(table, yaml.MappingNode):  # of equal names, safe_load keeps the last
+                if isinstance(table, yaml.MappingNode):  # safe_load keeps the last of equal names
                     _combine_pairs(file, ((str(key.value), None) for key, _ in table.value))
         return yaml.load(text, loader)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: no such date, too many digits

@@ -199,7 +199,7 @@ def from_dict(values: Mapping[str, Any]) -> Run:
 
     Settings younger than the file get what runs did before, mostly their default.
     """
-    renamed = {RENAMED_FIELDS.get(name, name): value for name, value in values.items()}
+    renamed = _replace_old_names(values)
     nested = {
         name: section_from_dict(section, _add_legacy_defaults(name, renamed.get(name, {})))
         for name, section in SECTIONS.items()
@@ -211,9 +211,14 @@ def from_dict(values: Mapping[str, Any]) -> Run:
 
 def list_named_settings(values: Mapping[str, Any]) -> set[str]:
     """Return the names of the settings in nested dictionaries, as `from_dict` takes them."""
-    renamed = {RENAMED_FIELDS.get(name, name): value for name, value in values.items()}
+    renamed = _replace_old_names(values)
     own = renamed.keys() - SECTIONS.keys()
     return own.union(*(renamed.get(name, ()) for name in SECTIONS))
+
+
+def _replace_old_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested dictionaries with the present names of settings and sections."""
+    return {RENAMED_FIELDS.get(name, name): value for name, value in values.items()}
 
 
 def _add_legacy_defaults(section: str, values: Any) -> Any:

@@ -14,7 +14,7 @@ from progan.config import Network as NetworkConfig
 from progan.config import Run, to_dict
 from progan.errors import UserError
 from progan.option_fields import format_changes, list_section_changes, section_from_dict
-from progan.run_directory import choose_state_path
+from progan.run_directory import NETWORK_PREFIX, choose_state_path
 from progan.run_directory import list_states as state_files
 from progan.runtime.devices import is_out_of_memory
 from progan.runtime.files import atomic_path
@@ -106,7 +106,7 @@ def load_newest(files: Sequence[Path], run: Run, device: torch.device) -> Loaded
         except DamagedCheckpoint as error:
             damaged[path] = error
     directory = files[-1].parent
-    has_network = any(directory.glob(f"network-*{SUFFIX}"))
+    has_network = any(directory.glob(f"{NETWORK_PREFIX}*{SUFFIX}"))
     begin = f" with its newest network: --init-from {directory}" if has_network else ""
     raise UserError(
         f"{'; '.join(error.what for error in damaged.values())}. No undamaged state is "

@@ -81,8 +81,8 @@ def _require_same_classes(directory: Path, dataset: Dataset) -> None:
 
     Of a dataset that was made again from renamed folders, the classes have another order.
     """
-    found = [classes for path in _list_networks(directory) if (classes := read_classes(path))]
-    names = found[-1][0] if found else ()
+    newest_first = map(read_classes, reversed(_list_networks(directory)))
+    names, _ = next(filter(None, newest_first), ((), ()))
     changes = [
         f"class {index} was {was!r} and is {now!r}"
         for index, (was, now) in enumerate(zip(names, dataset.label_names, strict=False))
@@ -252,7 +252,7 @@ def _list_networks(directory: Path) -> list[Path]:
     return [
         path
         for prefix in (BEST_PREFIX, PREFIX)
-        for path in sorted(directory.glob(f"{prefix}*{SUFFIX}"))
+        for path in run_directory.sort_by_kimg(directory.glob(f"{prefix}*{SUFFIX}"))
     ]
 
 
