@@ -28,7 +28,7 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.growing import minutes_to_reach
-from benchmarks.report import PATH, RESULTS, ROOT
+from benchmarks.report import RESULTS, ROOT
 from benchmarks.trials import EXPERIMENTS, Columns, Settings, Trial
 from metrics.evaluation import BASELINE
 from progan import run_directory
@@ -37,6 +37,7 @@ from progan.diagnosis.history import read_history
 from progan.diagnosis.status import translate_old_status_name
 from progan.runtime.files import read_json_lines, write_atomically
 
+PATH = click.Path(path_type=Path, resolve_path=True)  # trainings run in the repository
 SWD = "SWDx1e3_avg"
 HELD_OUT = "held-out.jsonl"  # metrics of all snapshots against held-out images
 

@@ -346,10 +346,10 @@ def require_writable_file(
         makes_folder: Its folder is created if it does not exist.
         suffix: How its name must end, in any case, such as '.png'.
     """
-    if not path.name.lower().endswith(suffix):
-        raise UserError(f"{option} {path} must end in {suffix}, the only format it is written in.")
     if path.is_dir():
         raise UserError(f"Cannot write {path}: it is a folder. Name a file.")
+    if not path.name.lower().endswith(suffix):
+        raise UserError(f"{option} {path} must end in {suffix}, the only format it is written in.")
     is_written_in_place = path.exists() and not path.is_file()  # a device or a pipe
     folder = path.resolve().parent
     if not is_written_in_place and not makes_folder and not folder.is_dir():

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from click.testing import CliRunner
 
 from benchmarks import experiments, growing, loader, report, step_profile, train
-from benchmarks.trials import DIGITS, Trial
+from benchmarks.trials import DIGITS, Settings, Trial
 from benchmarks.workload import ProductCounter, peer_step, step_cost
 from progan import presets, schedule
 from progan.config import override
@@ -193,6 +193,23 @@ def test_statuses_of_earlier_versions_are_read_by_their_present_names(tmp_path: 
         "ok",
         "mode collapse",
     ]
+
+
+def test_relative_paths_are_those_of_the_caller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trainings run in the repository, where a relative path would name another folder."""
+    monkeypatch.chdir(tmp_path)
+    seen: list[Path | None] = []
+
+    def see_paths(trial: Trial, settings: Settings, folder: Path, _: object) -> experiments.Outcome:
+        seen[:] = settings.data, settings.classifier, folder
+        return outcome(trial.name, (1, 1.0, 5))
+
+    monkeypatch.setattr(experiments, "run_trial", see_paths)
+    words = "digits --data data --classifier c --outdir out --results . --kimg 2 --seeds 1 --jobs 1"
+    assert CliRunner().invoke(experiments.main, words.split()).exit_code == 0
+    assert seen == [tmp_path / "data", tmp_path / "c", tmp_path / "out/digits"]
 
 
 def test_shorter_runs_stay_in_the_file_until_they_are_replaced(
