@@ -240,9 +240,7 @@ def needs_detector(name: str) -> bool:
     return METRICS[name].needs_detector
 
 
-def plan_snapshot_metric(
-    name: str, num_images: int | None, reals: SampleSource, context: MetricContext
-) -> MeasurementPlan:
+def plan_snapshot_metric(name: str, num_images: int | None, reals: SampleSource) -> MeasurementPlan:
     """Plan one metric of snapshots.
 
     Args:
@@ -250,11 +248,9 @@ def plan_snapshot_metric(
         num_images: Images, and as many reals; None: as `python -m metrics` chooses.
 
     Raises:
-        UserError: Too few reals, images too small, or no detector for the metric.
+        UserError: Too few reals, or images too small.
     """
-    plan = make_plan(replace(reals, count=None), reals, [name], num_images, repeats=1)
-    METRICS[name].require_detector(context)
-    return plan
+    return make_plan(replace(reals, count=None), reals, [name], num_images, repeats=1)
 
 
 def make_snapshot_metric(
@@ -264,8 +260,12 @@ def make_snapshot_metric(
 
     Args:
         source_of: Made by `make_shared_source_of`.
+
+    Raises:
+        UserError: No detector for the metric.
     """
     (name,) = plan.names
+    METRICS[name].require_detector(context)
 
     def measure(snapshot: Snapshot) -> tuple[Values, Values]:
         with tf32_disabled():
@@ -306,7 +306,7 @@ def _measure_missing(
     reals = flip_half_of_source(reals) if record.run.data.mirror else reals
     source_of = make_shared_source_of()
     for name, count in metrics:
-        plan = plan_snapshot_metric(name, count, reals, context)
+        plan = plan_snapshot_metric(name, count, reals)
         metric = name, plan.num_images
         if metric not in record.measured:  # with the default number of images
             measure = make_snapshot_metric(plan, reals, context, source_of)

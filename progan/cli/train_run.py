@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
 import torch
@@ -41,6 +41,9 @@ from progan.training.start import list_dataset_changes, require_batch_split, res
 from progan.training.state import TrainState, create_state
 from progan.training.state_sync import broadcast_state
 
+if TYPE_CHECKING:
+    from metrics.evaluation import MeasurementPlan
+
 
 class Training(NamedTuple):
     """A run that is ready to be trained.
@@ -73,7 +76,9 @@ def start_new_run(request: TrainRequest, members: TrainProcess) -> None:
     require_metrics(run)
     require_batch_split(run, members.group.size)
     if request.is_plan or not dataset:
-        return _print_plan(run, members, request, transfer) if members.is_main else None
+        if members.is_main:
+            _print_plan(run, dataset, members, request, transfer)
+        return
     device = members.device
     require_precision(run, device)
     metrics = prepare_metrics(run, dataset, device) if members.is_main else {}
@@ -104,7 +109,7 @@ def resume_run(request: TrainRequest, members: TrainProcess) -> None:
     require_metrics(run)
     require_batch_split(run, members.group.size)
     if request.is_plan:
-        return _print_plan(run, members, request) if members.is_main else None
+        return _print_plan(run, dataset, members, request) if members.is_main else None
     device = members.device
     require_precision(run, device)
     with members.exclusive_lock(directory):
@@ -144,8 +149,14 @@ def _require_no_class_named_none(request: TrainRequest, dataset: Dataset | None)
 
 
 def _print_plan(
-    run: Run, members: TrainProcess, request: TrainRequest, transfer: Transfer | None = None
+    run: Run,
+    dataset: Dataset | None,
+    members: TrainProcess,
+    request: TrainRequest,
+    transfer: Transfer | None = None,
 ) -> None:
+    if dataset:
+        plan_metrics(run, dataset)  # refused as the training would be
     if request.print_config:
         return click.echo(format_run_file(run))
     lines = list_dry_run_notes(
@@ -155,38 +166,53 @@ def _print_plan(
     click.echo("\n\n".join([*paragraphs, *(describe_transfer(transfer) if transfer else ())]))
 
 
-def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[str, Metric]:
-    """Return the metrics that --metrics names; raise UserError if one cannot be computed."""
+def plan_metrics(run: Run, dataset: Dataset) -> dict[str, "MeasurementPlan"]:
+    """Return what --metrics names, by word; raise UserError if the dataset is too small for it."""
     requested = parse_metrics(run.output.metrics)
     if not requested:
+        return {}
+    from metrics.measure import plan_snapshot_metric, training_source
+
+    reals = training_source(dataset, run.network.max_level, mirror=run.data.mirror)
+    plans = {}
+    for word, (name, count) in requested.items():
+        try:
+            plans[word] = plan_snapshot_metric(name, count, reals)
+        except UserError as error:
+            raise UserError(f"--metrics {word}: {error}") from error
+    return plans
+
+
+def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[str, Metric]:
+    """Return the metrics that --metrics names; raise UserError if one cannot be computed."""
+    plans = plan_metrics(run, dataset)
+    if not plans:
         return {}
     from metrics.detector import MetricContext, open_detector
     from metrics.measure import (
         make_shared_source_of,
         make_snapshot_metric,
         needs_detector,
-        plan_snapshot_metric,
         training_source,
     )
 
+    names = {word: plan.names[0] for word, plan in plans.items()}
     detector = None
-    if any(needs_detector(name) for name, _ in requested.values()):
+    if any(map(needs_detector, names.values())):
         file = Path(run.output.detector) if run.output.detector else None
         detector = open_detector(file, "inception", device)
     context = MetricContext(seed=run.seed, device=device, detector=detector)
     source_of = make_shared_source_of()
     reals = training_source(dataset, run.network.max_level, mirror=run.data.mirror)
     found = {}
-    for word, (name, count) in requested.items():
+    for word, plan in plans.items():
         try:
-            plan = plan_snapshot_metric(name, count, reals, context)
+            compute = make_snapshot_metric(plan, reals, context, source_of)
         except UserError as error:
             raise UserError(f"--metrics {word}: {error}") from error
-        found[word] = Metric(
-            compute=make_snapshot_metric(plan, reals, context, source_of),
-            num_images=plan.num_images,
-            best_column=LOWER_IS_BETTER[name] if name == run.output.best else "",
-        )
+        is_best = names[word] == run.output.best
+        best_column = LOWER_IS_BETTER[names[word]] if is_best else ""
+        found[word] = Metric(compute, best_column, plan.num_images)
     return found
 
 

@@ -526,6 +526,12 @@ def test_metrics_that_cannot_be_measured_are_refused_before_training(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("option", ["--dry-run", "--print-config"])
+def test_a_plan_that_would_be_refused_is_refused(data: Path, option: str) -> None:
+    result = train("--data", data, "--preset", "demo", "--metrics", "swd16k", option)
+    assert re.search("has 40 images, and 16384 are asked for", message(result))
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_goes_on_exactly_and_what_cannot_be_compiled_says_so(
     data: Path, tmp_path: Path, precision: str
