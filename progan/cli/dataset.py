@@ -126,7 +126,7 @@ def compare(first: Path, second: Path) -> None:
 def verify(dataset: Path, merge: bool) -> None:
     """Compare the files of a dataset with their checksums."""
     from progan.data.format import read_info
-    from progan.data.reader import find_damaged_files
+    from progan.data.reader import require_undamaged
 
     if merge:
         from progan.data import shards
@@ -138,12 +138,7 @@ def verify(dataset: Path, merge: bool) -> None:
             f"{dataset}.part-*, are not needed any more."
         )
     described = read_info(dataset)
-    faults = find_damaged_files(dataset, described)
-    if faults:
-        raise UserError(
-            f"{dataset} is damaged:\n  " + "\n  ".join(faults) + "\nCopy these files "
-            "again, or make the dataset again."
-        )
+    require_undamaged(dataset, described)
     click.echo(
         f"{dataset}: all {format_count(len(described.list_array_files()), 'file')} are as they "
         "were written."

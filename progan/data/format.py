@@ -142,9 +142,10 @@ class DatasetInfo:
             for shard, count in enumerate(counts)
         )
 
-    def list_array_files(self) -> tuple[ArrayFile, ...]:
-        """Return all array files of the dataset, from the base up."""
-        files = [file for level in self.levels for file in self.list_level_files(level)]
+    def list_array_files(self, max_level: int | None = None) -> tuple[ArrayFile, ...]:
+        """Return the array files of the dataset, from the base up to a level; None: all."""
+        levels = [level for level in self.levels if max_level is None or level <= max_level]
+        files = [file for level in levels for file in self.list_level_files(level)]
         if self.label_names:
             files.append(ArrayFile(LABELS_FILE, (self.count,), "<i4"))
         if self.has_landmarks:

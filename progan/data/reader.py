@@ -232,13 +232,29 @@ class Dataset:
         return {file.name: file for file in self.info.list_array_files()}
 
 
-def find_damaged_files(directory: Path, info: DatasetInfo) -> list[str]:
-    """Read every array file; return one sentence for each that is not what was written."""
-    faults = []
+def require_undamaged(directory: Path, info: DatasetInfo, max_level: int | None = None) -> None:
+    """Read the array files up to a level; raise UserError unless they are what was written."""
+    if faults := find_damaged_files(directory, info, max_level):
+        raise UserError(
+            f"{directory} is damaged:\n  " + "\n  ".join(faults) + "\nCopy these files "
+            "again, or make the dataset again."
+        )
+
+
+def find_damaged_files(
+    directory: Path, info: DatasetInfo, max_level: int | None = None
+) -> list[str]:
+    """Read the array files; return one sentence for each that is not what was written.
+
+    Args:
+        max_level: The highest level to read; None: all.
+    """
+    faults, files = [], info.list_array_files(max_level)
+    num_bytes = sum(file.num_bytes for file in files)
     with tqdm(
-        total=info.num_bytes, unit="B", unit_scale=True, desc="verifying", disable=None, leave=False
+        total=num_bytes, unit="B", unit_scale=True, desc="verifying", disable=None, leave=False
     ) as progress:
-        for file in info.list_array_files():
+        for file in files:
             fault = describe_size_fault(directory, file)
             if not fault and hash_file_sha256(directory / file.name) != info.checksums.get(
                 file.name

@@ -21,7 +21,7 @@ from progan.data.importers.array_datasets import (
 from progan.data.importers.hdf5 import import_hdf5
 from progan.data.importers.photo_datasets import import_celeba, import_cub200, import_lsun
 from progan.data.importers.tfrecords import import_tfrecords
-from progan.data.reader import Dataset
+from progan.data.reader import Dataset, require_undamaged
 from progan.errors import UserError
 from progan.runtime.text import format_count, pluralize
 from progan.sizes import MIN_LEVEL
@@ -37,7 +37,8 @@ def import_dataset(
     """Take the levels up to `resolution`, with labels, landmarks and what is held out.
 
     Raises:
-        UserError: No whole dataset, no such level, or only images that are held out.
+        UserError: No whole dataset, no such level, only images that are held out, or files that
+            are not what was written: the copy's checksums would hide that.
     """
     dataset = Dataset.open(source)
     level = dataset.choose_level(resolution)
@@ -49,6 +50,7 @@ def import_dataset(
             f"{pluralize(len(rows), 'is', 'are')} held out there, so that none "
             "would be left to train on. Take more of them."
         )
+    require_undamaged(dataset.path, dataset.info, level)
 
     def read(row: int) -> Sample:
         one = rows[row : row + 1]

@@ -91,3 +91,14 @@ def test_mistakes_are_named(source: Path, tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match="The 1 image taken of .* is held out there"):
         import_dataset(source, max_images=1, seed=seed)
+
+
+def test_damage_is_not_copied(source: Path) -> None:
+    """The copy would have checksums of its own, that fit the damage."""
+    with (source / "level-04.npy").open("r+b") as file:
+        file.seek(1000)
+        file.write(bytes([file.read(1)[0] ^ 1]))
+    fault = r"s is damaged:\n  level-04.npy has other content than when it was written\nCopy"
+    with pytest.raises(UserError, match=fault):
+        import_dataset(source, resolution=16)
+    assert created(source, "d", "--resolution", 8).resolution == 8  # of other files
