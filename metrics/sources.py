@@ -59,7 +59,11 @@ class SampleSource:
 
 
 def open_source(
-    path: Path, device: torch.device, size: Size | None = None, subset: str = ""
+    path: Path,
+    device: torch.device,
+    size: Size | None = None,
+    subset: str = "",
+    resize: int | None = None,
 ) -> SampleSource:
     """Open a dataset, a folder or zip file of images, or a network; raises UserError otherwise.
 
@@ -67,6 +71,8 @@ def open_source(
         device: Where a network generates.
         size: Level of a dataset to take, if it has one of that size; else its top level.
         subset: Class of a dataset that is taken alone, by name or index; '': all.
+        resize: Side in px to which the files of a folder or zip file are resized as they are
+            read, so that their sizes may differ; None: they may not.
     """
     if not path.exists():
         raise UserError(f"No such file or directory: {path}. {ADVICE}")
@@ -78,7 +84,7 @@ def open_source(
     if (path / INFO_FILE).is_file():
         return open_dataset_source(path, size, subset)
     if path.is_dir() or _is_zip_of_files(path):
-        return open_image_files(path)
+        return open_image_files(path, resize)
     raise UserError(f"{path} {describe_file(path).what}. {ADVICE}")
 
 
@@ -104,15 +110,15 @@ def open_pair(
     if is_network:
         first = open_network_source(images, device)
     else:
-        first = open_source(images, device, wanted)
-    second = open_source(reals, device, wanted or first.size, options.subset)
+        first = open_source(images, device, wanted, resize=resize)
+    second = open_source(reals, device, wanted or first.size, options.subset, resize)
     if second.count is None:
         raise UserError(
             f"{reals} is a network. Name the real images that it is compared with: a "
             "dataset, or a folder or zip file of images."
         )
     if second.size != first.size and not is_network:
-        first = open_source(images, device, wanted or second.size)
+        first = open_source(images, device, wanted or second.size, resize=resize)
     if resize is not None:
         first, second = resize_source(first, resize), resize_source(second, resize)
     require_same_size(first, second)
@@ -260,8 +266,12 @@ def dataset_source(dataset: Dataset, level: int) -> SampleSource:
     )
 
 
-def open_image_files(path: Path) -> SampleSource:
-    """Open all images of a folder or a zip file; the first one sets their size."""
+def open_image_files(path: Path, resize: int | None = None) -> SampleSource:
+    """Open all images of a folder or a zip file; the first one sets their size.
+
+    Args:
+        resize: Side in px to resize each to; None: they must be of one size.
+    """
     tree, names, _ = open_file_source(path)
 
     def pixels(row: int, size: Size | None) -> Pixels:
@@ -273,14 +283,22 @@ def open_image_files(path: Path) -> SampleSource:
             raise UserError(
                 f"Cannot read {name} in {path}: {error.reason}. Repair or remove it."
             ) from error
-        found = Size(image.height, image.width, channels)
-        if found != (size or found):
-            raise UserError(
-                f"The images in {path} are not alike: {names[0]} is {size} (width, height, "
-                f"channels), {name} is {found}. Make them alike, or make a dataset of them with "
-                f"{command_line('dataset', 'create-from-images')}."
-            )
-        return np.asarray(convert_mode(image, channels), np.uint8).reshape(found)
+        array = np.asarray(convert_mode(image, channels), np.uint8)
+        array = array.reshape(image.height, image.width, channels)
+        if resize is not None:
+            array = resize_images(array[None], resize)[0]
+        found = Size(*array.shape)
+        if size is None or found == size:
+            return array
+        remedy = (
+            "--resize SIDE makes them alike."
+            if found.channels == size.channels
+            else f"{command_line('dataset', 'create-from-images')} makes a dataset of them."
+        )
+        raise UserError(
+            f"The images in {path} are not alike: {names[0]} is {size} (width, height, "
+            f"channels), {name} is {found}. {remedy}"
+        )
 
     size = Size(*pixels(0, None).shape)
     cache = ImageCache(

@@ -271,6 +271,25 @@ def test_sizes_that_differ_can_be_made_alike(place):
     assert of_folder[1:] == of_dataset[1:]
 
 
+def test_a_folder_of_several_sizes_can_be_resized(place, tmp_path):
+    mixed = tmp_path / "mixed"
+    for name in ("reals", "small"):
+        shutil.copytree(place / name, mixed / name)
+    said = refusal("--images", place / "fakes", "--data", mixed)
+    assert "small/0.png is 16x16x3. --resize SIDE makes them alike." in said
+    images = open_source(mixed, CPU, resize=8)
+    rows = np.arange(24 + 12)
+    parts = [resize_source(open_source(place / name, CPU), 8) for name in ("reals", "small")]
+    expected = [part.sample(np.arange(part.count)).read(np.arange(part.count)) for part in parts]
+    np.testing.assert_array_equal(images.sample(rows).read(rows), np.concatenate(expected))
+    result = run("swd", "--images", mixed, "--data", mixed, "--resize 16")
+    assert result.exit_code == 0, result.output
+    shutil.copytree(place / "grey", mixed / "z")
+    assert "create-from-images makes a dataset" in refusal(
+        "--images", mixed, "--data", mixed, "--resize 16"
+    )
+
+
 def test_what_was_enlarged_is_itself_when_brought_back(place, network):
     grown = resize_source(open_network_source(next(network.iterdir()), CPU), 16).sample(
         np.arange(4)
