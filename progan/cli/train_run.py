@@ -234,12 +234,12 @@ def _train_and_exit(training: Training, request: TrainRequest, members: TrainPro
         end = train_until_stopped(
             context, state, request.max_hours, members.local_size, ends_process=True
         )
-    except (UserError, OSError) as error:
-        if isinstance(error, OSError):
-            error.filename = error.filename or str(directory)  # a failing write() names no path
-        reason = describe_os_error(error) if isinstance(error, OSError) else str(error)
-        with suppress(OSError):  # the same disk
-            log.append_to_file(f"Stopped by an error: {reason}")
+    except UserError as error:
+        _log_error(log, str(error))
+        raise
+    except OSError as error:
+        error.filename = error.filename or str(directory)  # a failing write() names no path
+        _log_error(log, describe_os_error(error))
         raise
     except KeyboardInterrupt as error:
         _exit_interrupted(error, directory, members, log)
@@ -254,6 +254,12 @@ def _train_and_exit(training: Training, request: TrainRequest, members: TrainPro
         raise click.exceptions.Exit(0 if members.launch else EXIT_RESUMABLE)
     words = ("--network", directory, "--seeds", "0-15", "--outdir", "out")
     log(f"{format_end_message(run)} Generate images: {command_line('generate', *words)}")
+
+
+def _log_error(log: Log, reason: str) -> None:
+    """Append why a training ended to its log, if the disk takes it."""
+    with suppress(OSError):
+        log.append_to_file(f"Stopped by an error: {reason}")
 
 
 def _exit_interrupted(

@@ -96,15 +96,22 @@ def set_deterministic() -> None:
 
 
 @contextmanager
-def tf32_disabled() -> Iterator[None]:
-    """Disable TF32 inside the context, and restore what was allowed after it."""
+def restore_tf32() -> Iterator[None]:
+    """Restore after the context where TF32 was allowed before it."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32
-    set_precision("fp32")
     try:
         yield
     finally:
         matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+@contextmanager
+def tf32_disabled() -> Iterator[None]:
+    """Disable TF32 inside the context, and restore what was allowed after it."""
+    with restore_tf32():
+        set_precision("fp32")
+        yield
 
 
 @contextmanager

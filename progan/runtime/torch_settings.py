@@ -45,15 +45,15 @@ def restore_process_settings() -> Iterator[None]:
     """
     import torch
 
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    tf32 = matmul.allow_tf32, cudnn.allow_tf32
+    from progan.runtime.devices import restore_tf32
+
     threads, hook = torch.get_num_threads(), threading.excepthook
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        matmul.allow_tf32, cudnn.allow_tf32 = tf32
-        threading.excepthook = hook
+    with restore_tf32():
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            threading.excepthook = hook
 
 
 def set_omp_passive() -> None:
