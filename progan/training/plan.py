@@ -66,12 +66,12 @@ def _format_phase_row(run: Run, number: int, phase: schedule.Phase) -> tuple[str
 
 
 def list_startup_notes(
-    run: Run, explicit: Mapping[str, Any], device: torch.device, *, scaled: bool = False
+    run: Run, options: Mapping[str, Any], device: torch.device, *, scaled: bool = False
 ) -> list[str]:
     """Return notes for the plan and the log.
 
     Args:
-        explicit: The options that the user passed, by the name of their setting.
+        options: The options that the user passed, by the name of their setting.
         scaled: True with --scale-schedule.
     """
     lines = [
@@ -80,14 +80,14 @@ def list_startup_notes(
         "" if scaled else suggest_shorter_total(run),
         format_precision_note(run, device),
     ]
-    return [*filter(None, lines), *list_ineffective_options(run, explicit)]
+    return [*filter(None, lines), *list_ineffective_options(run, options)]
 
 
 def list_dry_run_notes(
-    run: Run, explicit: Mapping[str, Any], device: torch.device, *, scaled: bool = False
+    run: Run, options: Mapping[str, Any], device: torch.device, *, scaled: bool = False
 ) -> list[str]:
     """Return the notes of --dry-run, with an estimate of the time on a CPU."""
-    lines = list_startup_notes(run, explicit, device, scaled=scaled)
+    lines = list_startup_notes(run, options, device, scaled=scaled)
     if not is_gpu_preset_on_cpu(run, device):
         return lines
     set_cpu_threads(run.threads)
@@ -171,41 +171,41 @@ RULES = (
 RESOLUTION_TABLES = ("batch_at", "g_lr_at", "d_lr_at", "tick_kimg_at")
 
 
-def list_ineffective_options(run: Run, explicit: Mapping[str, Any]) -> list[str]:
+def list_ineffective_options(run: Run, options: Mapping[str, Any]) -> list[str]:
     """Return a line for each option that was passed and has no effect.
 
     Args:
-        explicit: Values of the options passed, by the name of their setting. Those that the
+        options: Values of the options passed, by the name of their setting. Those that the
             preset has as well, as most of a complete --config file, are passed over.
     """
     preset = list_values(presets.preset(run.preset)) if run.preset in presets.PRESETS else {}
-    explicit = {
+    own = {
         name: value
-        for name, value in explicit.items()
+        for name, value in options.items()
         if name not in preset or value != preset[name]
     }
     return [
-        *_find_ineffective_by_rules(run, explicit),
-        *_find_ineffective_table_rows(run, explicit),
+        *_find_ineffective_by_rules(run, own),
+        *_find_ineffective_table_rows(run, own),
         *_find_ineffective_precision(run),
     ]
 
 
-def _find_ineffective_by_rules(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
-    for name in explicit:
+def _find_ineffective_by_rules(run: Run, options: Mapping[str, Any]) -> Iterator[str]:
+    for name in options:
         broken = [rule for rule in RULES if name in rule.names and not rule.is_effective(run)]
         if broken:
             yield f"{format_option_name(name)} has no effect without {broken[0].needs}."
 
 
-def _find_ineffective_table_rows(run: Run, explicit: Mapping[str, Any]) -> Iterator[str]:
+def _find_ineffective_table_rows(run: Run, options: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each table with rows for resolutions that the run does not train."""
     first = 1 << schedule.get_first_level(run.growth, run.network)
     final = run.network.resolution
     for name in RESOLUTION_TABLES:
         unused = [
             str(resolution)
-            for resolution, _ in explicit.get(name, ())
+            for resolution, _ in options.get(name, ())
             if not first <= resolution <= final
         ]
         if unused:

@@ -140,7 +140,7 @@ def _format_kimg(kimg: float) -> str:
 SHORTEST_TICK_KIMG = 0.001
 
 
-def scale_schedule(run: Run, explicit: Container[str]) -> Run:
+def scale_schedule(run: Run, options: Container[str]) -> Run:
     """Return the run with the lengths of its phases and ticks scaled to its total.
 
     Once faded in, the final resolution gets the share of the total that it has in the preset with
@@ -149,14 +149,14 @@ def scale_schedule(run: Run, explicit: Container[str]) -> Run:
     and snapshots are counted in ticks, so that a short run has as many of them.
 
     Args:
-        explicit: Names of settings that the user chose; tick lengths among them are kept.
+        options: Names of settings that the user chose; tick lengths among them are kept.
 
     Raises:
         UserError: There is nothing to scale, the user chose the lengths of phases, or the total is
             too short for every resolution to be trained.
     """
     preset = presets.preset(run.preset)
-    _require_scalable(run, preset, explicit)
+    _require_scalable(run, preset, options)
     growth, own = run.growth, preset.growth
     grown = schedule.compute_fully_grown_kimg(growth, run.network)
     share = schedule.compute_fully_grown_kimg(own, preset.network) / own.total_kimg
@@ -173,7 +173,7 @@ def scale_schedule(run: Run, explicit: Container[str]) -> Run:
         scaled |= {
             name: value
             for name, value in (("tick_kimg", tick), ("tick_kimg_at", ticks))
-            if name not in explicit
+            if name not in options
         }
     result = override(run, scaled)
     _require_all_trained(result)
@@ -201,8 +201,8 @@ def describe_scaling(run: Run) -> str:
     )
 
 
-def _require_scalable(run: Run, preset: Run, explicit: Container[str]) -> None:
-    if named := [name for name in PHASES if name in explicit]:
+def _require_scalable(run: Run, preset: Run, options: Container[str]) -> None:
+    if named := [name for name in PHASES if name in options]:
         option = f"--{named[0].replace('_', '-')}"
         raise UserError(
             f"--scale-schedule chooses the length of the phases, and {option} sets "

@@ -89,12 +89,13 @@ def _choose_base_settings(source: InitSource, preset: str | None, data: Path | N
     return override(source.run, {"subset": ""}) if other_images else source.run
 
 
-def fit_to_dataset(run: Run, dataset: Dataset, given: Container[str]) -> Run:
+def fit_to_dataset(run: Run, dataset: Dataset, options: Container[str]) -> Run:
     """Return the run with the settings that follow from the dataset.
 
-    Shape, channels and classes always do, resolution and initial resolution unless `given`.
+    Shape, channels and classes always do, resolution and initial resolution unless they are among
+    the options that the user passed.
     """
-    resolution = run.network.resolution if "resolution" in given else dataset.resolution
+    resolution = run.network.resolution if "resolution" in options else dataset.resolution
     begin = run.growth.initial_resolution
     if resolution > dataset.resolution:
         raise UserError(
@@ -112,7 +113,7 @@ def fit_to_dataset(run: Run, dataset: Dataset, given: Container[str]) -> Run:
         {
             "resolution": resolution,
             "initial_resolution": begin
-            if "initial_resolution" in given
+            if "initial_resolution" in options
             else min(begin, resolution),
             "base_height": dataset.info.base.height,
             "base_width": dataset.info.base.width,
