@@ -48,13 +48,14 @@ from metrics.sources import (
 from progan.data.reader import Dataset, select_class
 from progan.errors import UserError
 from progan.run_directory import find_run_of_file, load_config
-from progan.runtime.devices import choose_device, set_precision, tf32_disabled
+from progan.runtime.devices import choose_device, tf32_disabled
 from progan.sampling.find_network import find_networks
 from progan.sampling.snapshot_file import Snapshot, read_images_seen
 
 SINGLE_ROW = "images against reals"  # name of the row where there is only one
 
 
+@tf32_disabled()
 def measure(
     names: Sequence[str],
     sources: SourceOptions,
@@ -106,6 +107,7 @@ def measure(
     return format_table(str(measured), reals, plan, rows)
 
 
+@tf32_disabled()  # it keeps three digits
 def measure_values(
     names: Sequence[str], sources: SourceOptions, *, num_images: int | None
 ) -> dict[str, dict[str, float]]:
@@ -130,7 +132,6 @@ def _open_measured(
 ) -> tuple[torch.device, list[Path], SampleSource, SampleSource]:
     """Return the device, the files to measure, the last of them opened, and the reals."""
     device, measured = choose_device(sources.device), sources.measured
-    set_precision("fp32")  # TF32 keeps three digits
     files = find_networks(measured) if sources.network is not None else [measured]
     return device, files, *open_pair(sources, files[-1], device)
 

@@ -1,5 +1,6 @@
 """progan.train, progan.measure and progan.open_dataset."""
 
+import os
 import signal
 import threading
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from progan import presets
 from progan.errors import UserError
 from progan.run_directory import list_states, load_config
 from progan.runtime.signals import SIGNALS
+from progan.runtime.torch_settings import restore_process_settings, set_up_compiler
 from tests.builders import noise_dataset
 from tests.commands.test_train import assert_same_state, train
 
@@ -116,17 +118,33 @@ def test_signals_work_again_after_a_training(data: Path, tmp_path: Path) -> None
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
-def test_settings_of_the_process_are_as_before_a_training(data: Path, tmp_path: Path) -> None:
+def test_settings_of_the_process_are_as_before(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     threads, hook = torch.get_num_threads(), threading.excepthook
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/dev/null/no-directory")
     torch.set_num_threads(2)
     torch.backends.cudnn.allow_tf32, tf32 = True, torch.backends.cudnn.allow_tf32
     try:
-        progan.train(data, "demo", outdir=tmp_path, **SETTINGS, threads=1)
+        run = progan.train(data, "demo", outdir=tmp_path, **SETTINGS, threads=1)
         assert torch.get_num_threads() == 2 and torch.backends.cudnn.allow_tf32
         assert threading.excepthook is hook
+        assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/dev/null/no-directory"
+        progan.measure(run, data, "swd", num_images=16)
+        assert torch.backends.cudnn.allow_tf32
     finally:
         torch.set_num_threads(threads)
         torch.backends.cudnn.allow_tf32 = tf32
+
+
+def test_settings_of_the_compiler_are_as_before_a_training() -> None:
+    from torch._dynamo import config
+
+    before = config.recompile_limit
+    with restore_process_settings(compiles=True):
+        set_up_compiler()
+        assert config.recompile_limit > before
+    assert config.recompile_limit == before
 
 
 def test_files_of_a_tick_are_written_before_its_callbacks(data: Path, tmp_path: Path) -> None:

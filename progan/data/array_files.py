@@ -7,7 +7,7 @@ WebP in its fastest setting makes the smallest files at the least cost among Pil
 import hashlib
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -88,8 +88,12 @@ class ArrayWriter:
         self._directory, self._planned = directory, planned
         self._files: list[_HashedFile] = []
         self._num_flushed = 0  # full files that are on disk
-        while self.num_rows < num_rows:
-            self._open_next(num_rows - self.num_rows)
+        try:
+            while self.num_rows < num_rows:
+                self._open_next(num_rows - self.num_rows)
+        except BaseException:
+            self.close()
+            raise
 
     def append(self, rows: npt.NDArray[np.generic]) -> None:
         """Write rows, [n, …]; those that the open file has no space for go to the next files."""
@@ -189,24 +193,37 @@ class DatasetArrays:
         self._names: dict[str, ArrayWriter] = {}  # arrays of a single file, by its name
         self._levels: dict[int, ArrayWriter] = {}
         self._webp: dict[int, tuple[ArrayWriter, ArrayWriter]] = {}  # bytes, and offsets in them
+        self._writers: list[ArrayWriter] = []  # all of them
         self._thread = ThreadPoolExecutor(1)
+        try:
+            self._open_all(directory, plan, num_rows)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_all(self, directory: Path, plan: DatasetInfo, num_rows: int) -> None:
+        """Open a writer for each array of the plan."""
         files = {file.name: file for file in plan.list_array_files()}
         for name in {LABELS_FILE, LANDMARKS_FILE, HOLDOUT_FILE} & set(files):
             kept = num_rows if name == LANDMARKS_FILE else 0  # the others are written at the end
-            self._names[name] = ArrayWriter(directory, [files[name]], kept)
+            self._names[name] = self._open(directory, [files[name]], kept)
         for level in plan.levels:
             planned = plan.list_level_files(level)
             if level not in plan.webp_bytes:
-                self._levels[level] = ArrayWriter(directory, planned, num_rows)
+                self._levels[level] = self._open(directory, planned, num_rows)
                 continue
             data, offsets = planned
             num_bytes = _read_offset(directory / offsets.name, num_rows) if num_rows else 0
             self._webp[level] = (
-                ArrayWriter(directory, [data], num_bytes),
-                ArrayWriter(directory, [offsets], num_rows + 1 if num_rows else 0),
+                self._open(directory, [data], num_bytes),
+                self._open(directory, [offsets], num_rows + 1 if num_rows else 0),
             )
             if not num_rows:
                 self._webp[level][1].append(np.zeros(1, np.int64))
+
+    def _open(self, directory: Path, planned: Sequence[ArrayFile], num_rows: int) -> ArrayWriter:
+        self._writers.append(ArrayWriter(directory, planned, num_rows))
+        return self._writers[-1]
 
     def append(self, chunk: ImageChunk) -> None:
         """Write the images of a chunk, its largest level in a thread beside the others."""
@@ -234,7 +251,7 @@ class DatasetArrays:
 
     def flush(self) -> None:
         """Wait until the disk has all rows."""
-        for writer in self._iterate_writers():
+        for writer in self._writers:
             writer.flush()
 
     def count_webp_bytes(self) -> dict[int, int]:
@@ -256,14 +273,8 @@ class DatasetArrays:
 
     def close(self) -> None:
         self._thread.shutdown()
-        for writer in self._iterate_writers():
+        for writer in self._writers:
             writer.close()
-
-    def _iterate_writers(self) -> Iterator[ArrayWriter]:
-        """Yield the writers of all levels, offsets, labels and landmarks."""
-        yield from self._levels.values()
-        yield from (writer for pair in self._webp.values() for writer in pair)
-        yield from self._names.values()
 
 
 def _read_offset(path: Path, row: int) -> int:

@@ -8,11 +8,17 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from progan.errors import UserError
 
 VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+# Every level, faded in or not, is compiled by itself; torch gives up on the ninth by default.
+_MAX_VARIANTS = 1024
+_DYNAMO = {"recompile_limit": _MAX_VARIANTS, "accumulated_recompile_limit": _MAX_VARIANTS}
+# Else gradients would be compiled while they are computed, where a step can neither be stopped nor
+# be computed by eager code.
+_FUNCTORCH = {"force_non_lazy_backward_lowering": True}
 
 
 def set_cpu_threads(count: int) -> None:
@@ -38,22 +44,53 @@ def open_single_threaded_pool(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 @contextmanager
-def restore_process_settings() -> Iterator[None]:
+def restore_process_settings(*, compiles: bool) -> Iterator[None]:
     """Restore after the context what a training sets for the whole process.
 
-    These are the CPU threads of torch, TF32, and the hook for errors of threads.
+    These are the CPU threads of torch, TF32, the hook for errors of threads, the place of compiled
+    code, and the settings of the compiler.
+
+    Args:
+        compiles: The training may compile: loads the compiler, to know its settings.
     """
     import torch
 
     from progan.runtime.devices import restore_tf32
 
     threads, hook = torch.get_num_threads(), threading.excepthook
-    with restore_tf32():
+    cache = os.environ.get(VARIABLE)
+    with restore_tf32(), _restore_compiler() if compiles else nullcontext():
         try:
             yield
         finally:
             torch.set_num_threads(threads)
             threading.excepthook = hook
+            if cache is not None:
+                os.environ[VARIABLE] = cache
+
+
+@contextmanager
+def _restore_compiler() -> Iterator[None]:
+    """Restore after the context what `set_up_compiler` sets."""
+    from torch._dynamo import config as dynamo
+    from torch._functorch import config as functorch
+
+    limits, lowering = (
+        {name: getattr(config, name) for name in settings}
+        for config, settings in ((dynamo, _DYNAMO), (functorch, _FUNCTORCH))
+    )
+    with dynamo.patch(limits), functorch.patch(lowering):
+        yield
+
+
+def set_up_compiler() -> None:
+    """Set what compiling the functions of a step needs, for the whole process."""
+    from torch._dynamo import config as dynamo
+    from torch._functorch import config as functorch
+
+    for config, settings in ((dynamo, _DYNAMO), (functorch, _FUNCTORCH)):
+        for name, value in settings.items():
+            setattr(config, name, value)
 
 
 def set_omp_passive() -> None:

@@ -158,11 +158,9 @@ class DaemonThreadPool(Executor):
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                result = function()
+                future.set_result(function())
             except BaseException as error:  # noqa: B036 (the caller of result() gets it)
                 future.set_exception(error)
-            else:
-                future.set_result(result)
             del job, future, function  # an idle thread keeps no images in memory
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from progan import networks, schedule
 from progan.config import Run, from_dict
-from progan.data.reader import Dataset
+from progan.data.reader import open_dataset
 from progan.errors import UserError
 from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
 from progan.runtime.devices import is_out_of_memory
@@ -213,7 +213,7 @@ def _classes(path: Path, run: Run) -> tuple[tuple[str, ...], tuple[int, ...]]:
         if (found := read_classes(network)) and len(found[0]) == count:
             return found
     try:
-        dataset = Dataset.open(Path(run.data.data))
+        dataset = open_dataset(Path(run.data.data), run.data.subset)
         found = dataset.label_names, tuple(dataset.untrained_classes)
     except (UserError, OSError):
         found = (), ()

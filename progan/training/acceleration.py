@@ -19,6 +19,7 @@ from progan.runtime.distributed import Group
 from progan.runtime.log import Log
 from progan.runtime.signals import interrupt_at_once_on_stop, stop_requested
 from progan.runtime.text import format_duration
+from progan.runtime.torch_settings import set_up_compiler
 from progan.sizes import MIN_LEVEL, format_growing_size
 from progan.training.cuda_graph import cuda_graph_capture, cuda_graph_steps
 from progan.training.gradients import FULL_BATCH, BatchSplit, MicroBatchSizes
@@ -145,8 +146,6 @@ def format_unavailable_acceleration(requested: str, reasons: list[str], instead:
     )
 
 
-# Every level, faded in or not, is compiled by itself; torch gives up on the ninth by default.
-MAX_VARIANTS = 1024
 COMPILING = ("compile", "graph")  # values of --acceleration
 CAPTURING = ("eager-graph", "graph")
 # The fastest of them on CUDA, by resolution: the output of `python benchmarks/gpu.py --report`.
@@ -242,11 +241,7 @@ def compile_functions(report: Report) -> StepFunctions:
     Args:
         report: Receives lines about the progress of compilation, or its failure.
     """
-    torch._dynamo.config.recompile_limit = MAX_VARIANTS
-    torch._dynamo.config.accumulated_recompile_limit = MAX_VARIANTS
-    # Else gradients would be compiled while they are computed, where a step can neither be stopped
-    # nor be computed by eager code.
-    torch._functorch.config.force_non_lazy_backward_lowering = True
+    set_up_compiler()
     compilation = Compilation(report)
     return StepFunctions(
         *(

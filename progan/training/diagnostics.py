@@ -33,8 +33,7 @@ def measure_overfitting(
     equation 1). Empty if the dataset has fewer than two held-out images.
     """
     most = max(min(MAX_HELD_OUT, MAX_HELD_OUT_PIXELS // run.network.size(stage.level).pixels), 1)
-    held_out = dataset.held_out_rows[:most]
-    count, position = len(held_out), LevelAlpha.of(stage, device)
+    count, position = min(most, len(dataset.held_out_rows)), LevelAlpha.of(stage, device)
     if count < 2:  # batch normalisation needs two
         return {}
 
@@ -49,7 +48,10 @@ def measure_overfitting(
     state.discriminator.eval()
     reals = [
         _load_reals(dataset, stage.level, rows, device, position.alpha)
-        for rows in (_spread_training_rows(dataset, count), held_out)
+        for rows in (
+            spread_rows(dataset.training_rows, count),
+            spread_rows(dataset.held_out_rows, count),
+        )
     ]
     fakes = torch.cat(list(_generate_in_parts(state.g_ema, run, dataset, count, position, device)))
     seen, unseen, fake = (mean_score(images) for images in (*reals, fakes))
@@ -72,7 +74,8 @@ def measure_diversity(
     the nearest neighbour: a generator of a few modes, however different, repeats them, as two of
     its images share a mode before long (the birthday paradox; Arora and Zhang 2017). Both are
     about 1 without mode collapse, and 0 if all images are the same. The generator is the one that
-    is trained, since its moving average lags behind. Empty with fewer than 3 images.
+    is trained, since its moving average lags behind. Without those that have no reference: all
+    with fewer than 3 reals, 'diversity/nearest' if each real has a duplicate.
     """
     count = min(MAX_DIVERSITY_IMAGES, len(dataset.training_rows))
     if count < 3:
@@ -87,12 +90,16 @@ def measure_diversity(
         ]
     )
     state.generator.train()
-    rows, alpha = _spread_training_rows(dataset, count), None if halvings else position.alpha
+    rows, alpha = spread_rows(dataset.training_rows, count), None if halvings else position.alpha
     reals = _load_reals(dataset, stage.level - halvings, rows, device, alpha)
     fake, real = measure_mean_distances(fakes), measure_mean_distances(reals.flatten(1))
     return {
-        "diversity/distance": fake.pairs / real.pairs if real.pairs else 0.0,
-        "diversity/nearest": fake.nearest / real.nearest if real.nearest else 0.0,
+        name: images / reference
+        for name, images, reference in (
+            ("diversity/distance", fake.pairs, real.pairs),
+            ("diversity/nearest", fake.nearest, real.nearest),
+        )
+        if reference
     }
 
 
@@ -117,10 +124,12 @@ def measure_mean_distances(points: Tensor) -> MeanDistances:
     return MeanDistances(mean.item(), between.min(dim=1).values.mean().item())
 
 
-def _spread_training_rows(dataset: Dataset, count: int) -> np.ndarray:
-    """Return rows of `count` training images, evenly spaced, always the same."""
-    training = dataset.training_rows
-    return training[np.linspace(0, len(training) - 1, count).astype(np.int64)]
+def spread_rows(rows: np.ndarray, count: int) -> np.ndarray:
+    """Return `count` of some rows, evenly spaced, always the same.
+
+    Datasets of folders are sorted by class, so that the first rows would be of one class.
+    """
+    return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
 
 
 def _load_reals(

@@ -57,21 +57,23 @@ def train(
     if run.output.metrics or run.output.best:
         raise UserError("Metrics are measured by progan.measure, after the training.")
     device = choose_device(device_name)
-    require_compile_cache_or_replace(needed=run.acceleration in COMPILING)
-    require_precision(run, device)
-    state = create_state(run, device)
-    directory = run_directory.create_run(outdir, dataset.name, run)
-    with exclusive_lock(directory, "is being trained"), restore_process_settings():
-        set_precision(run.precision)
-        set_cpu_threads(run.threads)
-        log = Log(directory / run_directory.LOG_FILE)
-        for line in list_startup_notes(run, settings, device):
-            log(line)
-        context = TrainContext(
-            run=run, dataset=dataset, directory=directory, device=device, log=log,
-            callbacks=tuple(callbacks),
-        )  # fmt: skip
-        train_until_stopped(context, state, max_hours)
+    compiles = run.acceleration in COMPILING
+    with restore_process_settings(compiles=compiles):
+        require_compile_cache_or_replace(needed=compiles)
+        require_precision(run, device)
+        state = create_state(run, device)
+        directory = run_directory.create_run(outdir, dataset.name, run)
+        with exclusive_lock(directory, "is being trained"):
+            set_precision(run.precision)
+            set_cpu_threads(run.threads)
+            log = Log(directory / run_directory.LOG_FILE)
+            for line in list_startup_notes(run, settings, device):
+                log(line)
+            context = TrainContext(
+                run=run, dataset=dataset, directory=directory, device=device, log=log,
+                callbacks=tuple(callbacks),
+            )  # fmt: skip
+            train_until_stopped(context, state, max_hours)
     return directory
 
 

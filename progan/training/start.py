@@ -161,11 +161,23 @@ def list_dataset_changes(saved: Run, run: Run) -> list[str]:
 
 
 def require_batch_split(run: Run, count: int) -> None:
-    """Raise UserError unless every batch can be split among `count` processes, and into
-    --micro-batch."""
+    """Raise UserError unless every batch can be split among `count` processes and into
+    --micro-batch, and is large enough for --d-norm."""
     # The first round may be of a level that has no phase, with --training-kimg 0.
     first = schedule.stage_at(run.growth, run.network, 0)
     phases = schedule.iterate_phases(run.growth, run.network)
     stages = [first, *(phase.stage for phase in phases)]
     require_splittable(run, {stage.resolution: stage.batch for stage in stages}, count)
     require_micro_batch(run, {stage.level: stage.batch // count for stage in stages})
+    _require_batches_to_normalize(run, {stage.resolution: stage.batch // count for stage in stages})
+
+
+def _require_batches_to_normalize(run: Run, sizes: dict[int, int]) -> None:
+    """Raise UserError for batches of one image, by resolution, that D cannot normalize."""
+    has_single = [resolution for resolution, size in sizes.items() if size < 2]
+    if has_single and run.network.kind == "progressive" and run.network.d_norm == "batch":
+        raise UserError(
+            "--d-norm batch needs at least 2 images on each device, and resolution "
+            f"{has_single[0]} has a batch of 1. Choose a larger --batch or --batch-at, or "
+            "--d-norm layer."
+        )

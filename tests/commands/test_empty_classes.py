@@ -12,6 +12,7 @@ from progan.cli.generate import main as generate
 from progan.cli.train import main as train
 from progan.data.reader import Dataset
 from progan.images import to_pixels
+from progan.sampling.checkpoint_format import load_g_ema
 from progan.sampling.find_network import find_network
 from progan.sampling.snapshot_file import load_network
 from tests.builders import call, tiny_options
@@ -99,3 +100,21 @@ def test_classes_that_are_held_out_alone_are_not_trained(folder: Path, tmp_path:
     assert made.exit_code == 0 and "classes ha" not in made.output
     dataset = Dataset.open(tmp_path / "data")
     assert dataset.untrained_classes == tuple(dataset.held_out_rows.tolist())
+
+
+def test_a_run_of_one_class_shows_that_one_from_its_states_too(
+    folder: Path, tmp_path: Path
+) -> None:
+    trained = call(
+        train, "--data", folder / "data", "--outdir", tmp_path / "runs", "--conditional",
+        "--subset", 2, *tiny_options(**BRIEF),
+    )  # fmt: skip
+    assert trained.exit_code == 0, trained.output
+    network = find_network(tmp_path / "runs")
+    snapshots = [load_network(network, torch.device("cpu"))]
+    for each in network.parent.glob("network-*"):
+        each.unlink()
+    state = find_network(tmp_path / "runs")
+    assert state.name.startswith("state-")
+    snapshots.append(load_g_ema(state, torch.device("cpu")))
+    assert [each.untrained_classes for each in snapshots] == [(0, 1), (0, 1)]

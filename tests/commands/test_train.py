@@ -376,6 +376,14 @@ def test_networks_that_do_not_grow_are_planned_in_one_phase(
     assert [phase[:4] for phase in phases] == [["1", "32", "0", "6600"]]
 
 
+def test_a_batch_of_one_that_d_cannot_normalize_is_refused(data: Path, tmp_path: Path) -> None:
+    words = ("--data", data, "--outdir", tmp_path / "runs", "--preset", "demo", "--batch", 4)
+    said = message(train(*words, "--batch-at", "16:1", "--d-norm", "batch"))
+    assert "--d-norm batch needs at least 2 images on each device, and resolution 16" in said
+    assert not (tmp_path / "runs").exists()
+    assert train(*words, "--batch-at", "16:1", "--dry-run").exit_code == 0
+
+
 class TestMistakes:
     """Each is answered with what is wrong, where, and how to mend it."""
 

@@ -1,7 +1,9 @@
 """Datasets are written in order, in shards, whole or not at all."""
 
 import errno
+import gc
 import hashlib
+import io
 import json
 import shutil
 import tempfile
@@ -13,7 +15,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from progan.data.array_files import ArrayWriter
+from progan.data.array_files import ArrayWriter, DatasetArrays
 from progan.data.format import DatasetInfo, SkippedImage
 from progan.data.image_source import ImageSource, Sample, UnreadableImage, select_rows
 from progan.data.pyramid import build_pyramid
@@ -516,3 +518,13 @@ def test_a_complete_dataset_that_could_not_be_renamed_is_kept(
     require_consistent(tmp_path / "d", list(range(20)), 8, 3)
     assert Dataset.open(tmp_path / "d").info == info
     assert not (tmp_path / "d" / "journal.json").exists()
+
+
+def test_files_that_cannot_be_continued_are_closed(tmp_path: Path) -> None:
+    info = write_dataset(source_of(4), tmp_path / "d")
+    (tmp_path / "d" / "level-03.npy").write_bytes(b"short")
+    with pytest.raises(ValueError, match="bytes short") as error:  # keeps all objects alive
+        DatasetArrays(tmp_path / "d", info, info.count)
+    buffers = [each for each in gc.get_objects() if isinstance(each, io.BufferedIOBase)]
+    names = {str(each.name) for each in buffers if not each.closed and hasattr(each, "name")}
+    assert not any(name.startswith(str(tmp_path)) for name in names), error

@@ -4,6 +4,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from contextlib import suppress
 
 import pytest
@@ -211,3 +212,17 @@ def test_a_running_job_of_a_thread_ends_what_it_does_before_a_failure_is_told() 
 def test_errors_of_a_thread_reach_the_caller() -> None:
     with pytest.raises(ZeroDivisionError):
         call_interruptibly(lambda: 1 // 0)
+
+
+def test_an_idle_thread_keeps_no_result() -> None:
+    class Images:
+        """Stands for the pixels of a chunk."""
+
+    with worker_pool(1, in_processes=False) as pool:
+        future = pool.submit(Images)
+        kept = weakref.ref(future.result())
+        del future
+        deadline = time.monotonic() + 10
+        while kept() is not None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert kept() is None

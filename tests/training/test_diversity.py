@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from progan import schedule
+from progan.data.image_source import ImageSource, Sample
 from progan.data.reader import Dataset
+from progan.data.writer import write_dataset
 from progan.training import state
 from progan.training.diagnostics import (
     flatten_downsampled,
@@ -82,3 +84,19 @@ def test_too_few_images_tell_nothing(tmp_path: Path) -> None:
     stage = schedule.stage_at(run.growth, run.network, 0)
     few = noise_dataset(tmp_path / "few", count=2)
     assert measure_diversity(state.create_state(run, CPU), run, few, stage, CPU) == {}
+
+
+def test_reals_that_all_have_duplicates_are_no_reference(tmp_path: Path) -> None:
+    """A value of 0 would be a mode collapse, whatever the generator does."""
+    pixels = np.random.RandomState(0).randint(0, 256, (4, 16, 16, 3)).astype(np.uint8)
+    doubled = ImageSource(
+        description="each twice", resolution=16, channels=3, count=8,
+        read=lambda row: Sample(pixels[row // 2]),
+    )  # fmt: skip
+    write_dataset(doubled, tmp_path / "d")
+    run = tiny_run()
+    stage = schedule.stage_at(run.growth, run.network, 9000)
+    found = measure_diversity(
+        state.create_state(run, CPU), run, Dataset.open(tmp_path / "d"), stage, CPU
+    )
+    assert found.keys() == {"diversity/distance"} and found["diversity/distance"] > 0

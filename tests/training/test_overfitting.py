@@ -95,3 +95,20 @@ def test_one_held_out_image_says_nothing(tmp_path: Path) -> None:
     assert len(dataset.held_out_rows) == 1
     stage = schedule.stage_at(run.growth, run.network, 7500)
     assert measure_overfitting(states.create_state(run, CPU), run, dataset, stage, CPU) == {}
+
+
+def test_held_out_images_are_of_all_classes_where_they_are_sorted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of them would be compared with training images of other classes."""
+    monkeypatch.setattr(diagnostics, "MAX_HELD_OUT", 6)
+    dataset, run = noise_dataset(tmp_path / "set", holdout=0.5), tiny_run()
+    state = states.create_state(run, CPU)
+    discriminator = Brightness()
+    state.discriminator = discriminator  # type: ignore[assignment]
+    stage = schedule.stage_at(run.growth, run.network, 7500)
+    found = measure_overfitting(state, run, dataset, stage, CPU)
+    rows = dataset.held_out_rows[np.linspace(0, 19, 6).astype(int)]
+    assert rows[-1] == dataset.held_out_rows[-1]
+    mean = to_float(torch.from_numpy(dataset.images(4, rows))).mean().item()
+    assert found["overfitting/held-out"] == pytest.approx(mean, rel=1e-5)
