@@ -63,9 +63,9 @@ def select_shard_rows(run: Run, n: int, shard: Shard) -> Rows:
 
 
 def count_interleavable_blocks(run: Run, n: int) -> int:
-    """Return how many blocks of `n` reals and of `n` fakes can alternate in one batch; 0: none.
+    """Return into how many blocks `n` reals and `n` fakes are each cut to alternate in one batch.
 
-    No score changes thereby. With 0, reals and fakes need separate batches.
+    No score changes thereby. 0: reals and fakes need separate batches.
     """
     kept_apart = describe_batch_coupling(run) or run.random_layers or run.loss.separate_updates
     return (

@@ -7,6 +7,7 @@ configurations of table 1 at 128x128, stacked-mnist-… those of table 4. The ot
 papers, with the hyper-parameters given there, at 64x64.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from progan.config import Run, override
@@ -222,3 +223,17 @@ def preset(name: str) -> Run:
         guess = suggest_nearest(name, PRESETS)
         raise UserError(f"Unknown preset {name!r}.{guess} Presets: {', '.join(PRESETS)}.")
     return override(Run(preset=name), PRESETS[name])
+
+
+def change_preset(run: Run, options: Mapping[str, Any], resolution: int | None = None) -> Run:
+    """Return the run of a preset with options; raise UserError if they do not go together.
+
+    Args:
+        options: Fields of the config, by name.
+        resolution: That of the dataset, which is the default; None: that of the preset.
+    """
+    if resolution is None or "resolution" in options:
+        return override(run, options)
+    # Together with the options: --initial-resolution may be above the resolution of the preset.
+    begin = min(run.growth.initial_resolution, resolution)
+    return override(run, {"resolution": resolution, "initial_resolution": begin, **options})

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,6 +27,9 @@ from progan.invocation import command_line
 from progan.options import add_config_options, is_none, select_given_fields
 from progan.runtime.files import require_detector, require_existing, require_writable_folder
 from progan.runtime.torch_settings import set_omp_passive
+
+if TYPE_CHECKING:
+    from progan.data.reader import Dataset
 
 NEWEST = ":newest:"  # stands for a --resume without a value
 
@@ -177,16 +180,16 @@ def _require_compatible_with_resume(request: TrainRequest) -> None:
 
 def _require_startable(request: TrainRequest) -> None:
     """Raise UserError if a new run cannot begin: wrong options, missing or unwritable paths."""
+    dataset = None if request.data is None else _open_complete_dataset(request.data)
     if request.preset or not request.init_from:
         run = presets.preset(request.preset or presets.DEFAULT)
         if not request.init_from:
-            run = override(run, request.options)
+            resolution = dataset.resolution if dataset else None
+            run = presets.change_preset(run, request.options, resolution)
             require_trained_weights_to_freeze(run)
         _require_metric_files(run, request.options)
     require_existing([request.init_from], "Name the file or the run to begin with by --init-from.")
-    if request.data is not None:
-        _require_complete_dataset(request.data)
-    elif not (request.is_plan or request.init_from):
+    if not (dataset or request.is_plan or request.init_from):
         raise UserError(
             "Missing option '--data'. Name a dataset with --data DIR; "
             f"{command_line('dataset')} makes one. "
@@ -205,7 +208,7 @@ def _require_resumable(request: TrainRequest) -> None:
     run = override(run_directory.load_config(directory), request.options)
     _require_metric_files(run, request.options)
     if request.data:
-        _require_complete_dataset(request.data)
+        _open_complete_dataset(request.data)
     elif run.data.data:
         from progan.data.reader import open_dataset_of_run
 
@@ -221,11 +224,11 @@ def _require_metric_files(run: Run, options: Mapping[str, Any]) -> None:
         require_detector(Path(options["detector"]))
 
 
-def _require_complete_dataset(data: Path) -> None:
-    """Raise UserError unless `data` is a dataset with all its files."""
+def _open_complete_dataset(data: Path) -> "Dataset":
+    """Open a dataset; raise UserError unless all its files are there."""
     from progan.data.reader import Dataset
 
-    Dataset.open(data)
+    return Dataset.open(data)
 
 
 def require_metrics(run: Run) -> None:

@@ -91,7 +91,7 @@ class Network(Section):
         return self.kind in ("progressive", "stacked-mnist")
 
     @property
-    def discriminator_width(self) -> "Network":
+    def discriminator_config(self) -> "Network":
         """Return the config with `fmap_base` replaced by that of the discriminator."""
         return dataclasses.replace(self, fmap_base=self.d_fmap_base or self.fmap_base)
 

@@ -87,12 +87,14 @@ class Run(Section):
         if self.network.grows and self.growth.initial_resolution > self.network.resolution:
             raise UserError(
                 f"--initial-resolution {self.growth.initial_resolution} is larger "
-                f"than the final resolution {self.network.resolution}."
+                f"than the final resolution {self.network.resolution}. Choose "
+                f"{self.network.resolution} or less, or a higher --resolution."
             )
         if self.growth.fade_first and not self.grows:
             raise UserError(
                 "--fade-first has nothing to fade in: the run begins at its final "
-                f"resolution, {self.network.resolution}."
+                f"resolution, {self.network.resolution}. Omit it, or choose a lower "
+                "--initial-resolution."
             )
         if self.optim.freeze_d > self.network.max_level - MIN_LEVEL:
             raise UserError(

@@ -160,7 +160,7 @@ def official_arguments(network: Network) -> dict[str, dict[str, Any]]:
         },
         "discriminator": shared
         | {
-            "fmap_base": network.discriminator_width.fmap_base,
+            "fmap_base": network.discriminator_config.fmap_base,
             "mbstd_group_size": network.stddev_group,
         },
     }
@@ -182,7 +182,7 @@ def require_official(network: Network, where: str, *, with_discriminator: bool) 
     if different := list_section_changes(same, network):
         raise UserError(
             f"{where} cannot be converted to official networks, which differ in "
-            f"{format_changes(different)}."
+            f"{format_changes(different)}. Convert it to .onnx or .pt2 instead."
         )
 
 

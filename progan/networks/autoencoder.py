@@ -139,10 +139,10 @@ class AutoencoderDiscriminator(Discriminator):
 
     def __init__(self, config: Network) -> None:
         super().__init__(config)
-        width = config.discriminator_width
-        self.encoder = Encoder(width)
+        d_config = config.discriminator_config
+        self.encoder = Encoder(d_config)
         self.decoder = Decoder(
-            width, config.code_size, config.d_activation, config.d_norm, running=False
+            d_config, config.code_size, config.d_activation, config.d_norm, running=False
         )
         self.output = OUTPUTS[config.output]
         self.classes = (

@@ -90,8 +90,8 @@ class DcganDiscriminator(Discriminator):
 
     def __init__(self, config: Network) -> None:
         super().__init__(config)
-        width, last = config.discriminator_width, config.max_level
-        maps = {level: width.feature_maps(level) for level in range(MIN_LEVEL, last)}
+        d_config, last = config.discriminator_config, config.max_level
+        maps = {level: d_config.feature_maps(level) for level in range(MIN_LEVEL, last)}
         maps[last] = config.channels
         levels = range(last, MIN_LEVEL, -1)
         self.downs = nn.ModuleList(

@@ -111,22 +111,22 @@ def _make_generator_activation(config: Network, maps: int) -> NormActivation:
 class ProgressiveDiscriminator(Discriminator):
     def __init__(self, config: Network) -> None:
         super().__init__(config)
-        width = config.discriminator_width
+        d_config = config.discriminator_config
         self.act = ACTIVATIONS[config.d_activation]
         levels = range(MIN_LEVEL, config.max_level + 1)
         self.from_rgb = nn.ModuleDict(
             {
                 resolution_name(level): Conv(
-                    config.channels, width.feature_maps(level), 1, equalized=config.equalized_lr
+                    config.channels, d_config.feature_maps(level), 1, equalized=config.equalized_lr
                 )
                 for level in levels
             }
         )
         self.blocks = nn.ModuleDict(
             {
-                resolution_name(level): LastBlock(width)
+                resolution_name(level): LastBlock(d_config)
                 if level == MIN_LEVEL
-                else DownBlock(width, level)
+                else DownBlock(d_config, level)
                 for level in levels
             }
         )

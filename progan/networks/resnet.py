@@ -68,7 +68,7 @@ class ResnetDiscriminator(Discriminator):
     def __init__(self, config: Network) -> None:
         super().__init__(config)
         levels = range(config.max_level, MIN_LEVEL, -1)
-        maps = config.discriminator_width.feature_maps
+        maps = config.discriminator_config.feature_maps
         self.from_rgb = Conv(
             config.channels, maps(config.max_level), 3, gain=1, equalized=config.equalized_lr
         )

@@ -91,7 +91,7 @@ class StackedMnistDiscriminator(Discriminator):
         self.act = ACTIVATIONS[config.d_activation]
         last = config.max_level
         maps = {
-            level: config.discriminator_width.feature_maps(level)
+            level: config.discriminator_config.feature_maps(level)
             for level in range(MIN_LEVEL, last)
         } | {last: config.channels}
         self.from_rgb = nn.ModuleDict(

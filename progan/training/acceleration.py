@@ -202,7 +202,9 @@ def _choose_available(
     no_compiler = _explain_no_compiler(device) if compiles else ""
     no_graphs = _explain_no_cuda_graphs(run, device, processes) if captures else ""
     compiled, captured = compiles and not no_compiler, captures and not no_graphs
-    instead = "Compiled code" if compiled else "Recorded code" if captured else "Eager code"
+    instead = (
+        "Compiled code" if compiled else "A CUDA graph of eager code" if captured else "Eager code"
+    )
     reasons = [reason for reason in (no_graphs, no_compiler) if reason]
     report = format_unavailable_acceleration(requested, reasons, instead) if reasons else ""
     return Acceleration(compiled, captured, report)

@@ -21,7 +21,7 @@ from progan.errors import UserError
 HALF_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 CONVOLUTIONS = (torch.conv2d, torch.conv_transpose2d)
 # Controllers: log2 of the scales. The names are those in files.
-DISCRIMINATOR, GENERATOR = "loss-scale/critic", "loss-scale/generator"
+D_LOSS_SCALE, G_LOSS_SCALE = "loss-scale/critic", "loss-scale/generator"
 # The official code starts at 2^64, which overflows float16 and is halved in about 48 skipped steps;
 # from 2^16 the paper's networks skip a few.
 INITIAL_LOG2_SCALE = 16.0
@@ -87,11 +87,13 @@ def require_precision(run: Run, device: torch.device) -> None:
 
 def initial_loss_scales(run: Run) -> dict[str, float]:
     """Return the initial values of the controllers of loss scaling."""
-    scaled = (DISCRIMINATOR, GENERATOR) if run.precision == "fp16" else ()
+    scaled = (D_LOSS_SCALE, G_LOSS_SCALE) if run.precision == "fp16" else ()
     return dict.fromkeys(scaled, INITIAL_LOG2_SCALE)
 
 
-def scale_of(controllers: Mapping[str, Tensor], name: str, run: Run, level: int) -> Tensor | None:
+def get_loss_scale(
+    controllers: Mapping[str, Tensor], name: str, run: Run, level: int
+) -> Tensor | None:
     """Return the loss scale of a network at a level, 0-d; None: not scaled."""
     if name not in controllers or not uses_half_precision(run, level):
         return None
@@ -100,7 +102,7 @@ def scale_of(controllers: Mapping[str, Tensor], name: str, run: Run, level: int)
     return controllers[name].exp2()
 
 
-def update_scale(controller: Tensor, norm: Tensor) -> None:
+def update_loss_scale(controller: Tensor, norm: Tensor) -> None:
     """Update the log2 of a scale, 0-d, in place, after a step with this norm of gradients."""
     controller.add_(torch.where(norm.isfinite(), GROWTH, -SHRINKAGE))
 

@@ -50,8 +50,9 @@ def resolve_new_run(
         )
     if init_from:
         return _resolve_from_source(init_from, preset, data, options)
-    run = override(presets.preset(preset or presets.DEFAULT), options)
-    dataset = open_dataset(data, run.data.subset) if data else None
+    run = presets.preset(preset or presets.DEFAULT)
+    dataset = open_dataset(data, options.get("subset", run.data.subset)) if data else None
+    run = presets.change_preset(run, options, dataset.resolution if dataset else None)
     run = fit_to_dataset(run, dataset, options) if dataset else run
     return scale_schedule(run, options) if scaled else run, dataset, None
 
@@ -101,7 +102,8 @@ def fit_to_dataset(run: Run, dataset: Dataset, options: Container[str]) -> Run:
         raise UserError(
             f"The resolution of the networks, {resolution}, is higher than that of "
             f"{dataset.path}: its images are {dataset.info.top_size}, resolution "
-            f"{dataset.resolution}."
+            f"{dataset.resolution}. Choose --resolution {dataset.resolution} or less, or make the "
+            "dataset again with a higher one."
         )
     if run.data.conditional and not dataset.label_size:
         raise UserError(

@@ -8,13 +8,14 @@ A step never waits for its device and replaces no tensor of the state, so that i
 and replayed: what changes from step to step comes in tensors.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial, reduce
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from progan.augment import AugmentNoise, augment, compute_next_probability
@@ -36,12 +37,12 @@ from progan.training.optim import (
     update_weights,
 )
 from progan.training.precision import (
-    DISCRIMINATOR,
-    GENERATOR,
+    D_LOSS_SCALE,
+    G_LOSS_SCALE,
     autocast_for,
+    get_loss_scale,
     mask_overflow,
-    scale_of,
-    update_scale,
+    update_loss_scale,
 )
 from progan.training.state import AUGMENT_P, TrainState
 from progan.training.step_inputs import DiscriminatorInputs, GeneratorInputs, LevelAlpha
@@ -81,7 +82,7 @@ def discriminator_loss(
         controllers=state.controllers, only=only, with_penalty=batch.with_penalty,
         interleave_count=count_interleavable_blocks(run, len(batch.reals)),
         gradient_scale=GradientScale(
-            scale_of(state.controllers, DISCRIMINATOR, run, position.level),
+            get_loss_scale(state.controllers, D_LOSS_SCALE, run, position.level),
             final_norm_divisor(run.loss, run.network.max_level - position.level),
         ),
     )  # fmt: skip
@@ -151,23 +152,14 @@ def discriminator_step(
     terms: Terms = {}
     norms: list[Tensor] = []
     for only in TWO_UPDATES if run.loss.separate_updates else ONE_UPDATE:
-        second = ("fake",) if only == "fake" else ()
-        scale = scale_of(state.controllers, DISCRIMINATOR, run, position.level)
-
-        def loss_of(
-            part: DiscriminatorBatch, only: Only = only, second: tuple[str, ...] = second
-        ) -> tuple[Tensor, Terms]:
-            with _seeded_layers(run, state, "critic's layers", *second, *part.part):
-                return functions.discriminator(state, run, position, only, part)
-
+        scale = get_loss_scale(state.controllers, D_LOSS_SCALE, run, position.level)
+        loss_of = partial(_seeded_discriminator_loss, state, run, position, only, functions)
         weights = trainable_parameters(state.d_optimizer)
         gradients, found = split.gradients(run, position.level, loss_of, batch, weights, scale)
-        clip = run.optim.clip_gradients
-        norm = update_weights(state.d_optimizer, gradients, rate, clip, skips=scale is not None)
-        if scale is not None:
-            update_scale(state.controllers[DISCRIMINATOR], norm)
         terms = add_terms(terms, found)
-        norms.append(norm)
+        norms.append(
+            _update_network(state, run, state.d_optimizer, gradients, rate, scale, D_LOSS_SCALE)
+        )
     summary = summarize_terms(run.loss, terms)
     summary["gradient/critic-weights"] = reduce(torch.maximum, norms)
     statistics = mask_overflow(summary, scale)
@@ -219,21 +211,55 @@ def generator_step(
     functions: StepFunctions = EAGER_FUNCTIONS,
 ) -> Statistics:
     """Update the generator."""
-    scale = scale_of(state.controllers, GENERATOR, run, position.level)
-
-    def loss_of(part: GeneratorInputs) -> tuple[Tensor, Terms]:
-        with _seeded_layers(run, state, "generator's layers", *part.part):
-            return functions.generator(state, run, position, part)
-
+    scale = get_loss_scale(state.controllers, G_LOSS_SCALE, run, position.level)
+    loss_of = partial(_seeded_generator_loss, state, run, position, functions)
     weights = trainable_parameters(state.g_optimizer)
     with gradients_disabled(state.discriminator):
         gradients, terms = split.gradients(run, position.level, loss_of, inputs, weights, scale)
-    clip = run.optim.clip_gradients
-    norm = update_weights(state.g_optimizer, gradients, rate, clip, skips=scale is not None)
-    if scale is not None:
-        update_scale(state.controllers[GENERATOR], norm)
+    norm = _update_network(state, run, state.g_optimizer, gradients, rate, scale, G_LOSS_SCALE)
     summary = summarize_terms(run.loss, terms) | {"gradient/generator-weights": norm}
     return mask_overflow(summary, scale)
+
+
+def _update_network(
+    state: TrainState,
+    run: Run,
+    optimizer: Optimizer,
+    gradients: Sequence[Tensor | None],
+    rate: Rate,
+    scale: Tensor | None,
+    scale_name: str,
+) -> Tensor:
+    """Update the weights of an optimizer and their loss scale; return the norm of the gradients."""
+    clip = run.optim.clip_gradients
+    norm = update_weights(optimizer, gradients, rate, clip, skips=scale is not None)
+    if scale is not None:
+        update_loss_scale(state.controllers[scale_name], norm)
+    return norm
+
+
+def _seeded_discriminator_loss(
+    state: TrainState,
+    run: Run,
+    position: LevelAlpha,
+    only: Only,
+    functions: StepFunctions,
+    part: DiscriminatorBatch,
+) -> tuple[Tensor, Terms]:
+    update = ("fake",) if only == "fake" else ()  # the second one of --separate-updates
+    with _seeded_layers(run, state, "critic's layers", *update, *part.part):
+        return functions.discriminator(state, run, position, only, part)
+
+
+def _seeded_generator_loss(
+    state: TrainState,
+    run: Run,
+    position: LevelAlpha,
+    functions: StepFunctions,
+    part: GeneratorInputs,
+) -> tuple[Tensor, Terms]:
+    with _seeded_layers(run, state, "generator's layers", *part.part):
+        return functions.generator(state, run, position, part)
 
 
 def _seeded_layers(

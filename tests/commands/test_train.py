@@ -376,6 +376,15 @@ def test_networks_that_do_not_grow_are_planned_in_one_phase(
     assert [phase[:4] for phase in phases] == [["1", "32", "0", "6600"]]
 
 
+def test_the_first_resolution_may_be_above_that_of_the_preset(tmp_path: Path) -> None:
+    """The preset `demo` is for 32x32."""
+    data = noise_dataset(tmp_path / "data", resolution=64, count=4).path
+    words = ("--data", data, "--preset", "demo", "--initial-resolution")
+    assert re.search(r"1 +64 +0 +40", train(*words, 64, "--dry-run").output)
+    said = message(train(*words, 128, "--dry-run"))
+    assert "--initial-resolution 128 is larger than the final resolution 64" in said
+
+
 def test_a_batch_of_one_that_d_cannot_normalize_is_refused(data: Path, tmp_path: Path) -> None:
     words = ("--data", data, "--outdir", tmp_path / "runs", "--preset", "demo", "--batch", 4)
     said = message(train(*words, "--batch-at", "16:1", "--d-norm", "batch"))

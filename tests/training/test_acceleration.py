@@ -124,7 +124,7 @@ def test_what_is_recorded_need_not_be_compiled(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(acceleration, "_explain_no_compiler", lambda device: "there is no Triton")
     found = choose_acceleration(tiny_run(acceleration="graph"), torch.device("cuda"))
     assert (found.compiled, found.captured) == (False, True)
-    assert "there is no Triton. Recorded code takes its place" in found.report
+    assert "there is no Triton. A CUDA graph of eager code takes its place" in found.report
 
 
 @pytest.mark.parametrize(

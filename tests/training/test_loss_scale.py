@@ -18,19 +18,19 @@ from progan.training import state as states
 from progan.training.gradients import BatchSplit, Gradients, MicroBatchSizes, all_reduce
 from progan.training.guard import describe_divergence
 from progan.training.precision import (
-    DISCRIMINATOR,
-    GENERATOR,
+    D_LOSS_SCALE,
+    G_LOSS_SCALE,
     INITIAL_LOG2_SCALE,
     MIN_SCALE,
+    get_loss_scale,
     mask_overflow,
-    scale_of,
 )
 from progan.training.state import TrainState
 from tests.builders import noise_dataset, tiny_run
 from tests.training.equal_steps import COMMON, CPU, RUNS, Threads, born, iterations, tensors
 from tests.training.test_guard import RUN, once, rows, spoil, train
 
-SCALES = (DISCRIMINATOR, GENERATOR)
+SCALES = (D_LOSS_SCALE, G_LOSS_SCALE)
 OBJECTIVES = {
     name: RUNS[name]
     for name in (
@@ -138,7 +138,7 @@ def test_without_a_scale_that_could_fall_everything_is_told() -> None:
 def test_in_float32_nothing_is_scaled_and_the_controller_rests() -> None:
     run = fp16_run(low_precision_from=16)  # the networks end at 8
     state, plain = with_scales(run, 40.0), born(tiny_run(**COMMON), torch.float32)
-    assert scale_of(state.controllers, DISCRIMINATOR, run, 3) is None
+    assert get_loss_scale(state.controllers, D_LOSS_SCALE, run, 3) is None
     iterations(run, state, 2)
     iterations(tiny_run(**COMMON), plain, 2)
     assert_same(moved_by_steps(state), moved_by_steps(plain))
@@ -177,7 +177,7 @@ def test_all_processes_skip_what_overflows_in_one(monkeypatch: pytest.MonkeyPatc
 
     one, other = Threads(2).run(work)
     assert_same(one, other)
-    assert one[f"dials.{DISCRIMINATOR}"] == one[f"dials.{GENERATOR}"] == 3.0
+    assert one[f"dials.{D_LOSS_SCALE}"] == one[f"dials.{G_LOSS_SCALE}"] == 3.0
     born_with = tensors(with_scales(run, 4.0))
     assert torch.equal(
         one["generator.blocks.4x4.dense.weight"], born_with["generator.blocks.4x4.dense.weight"]

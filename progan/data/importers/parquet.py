@@ -107,7 +107,7 @@ class ParquetSource:
                 self.groups.append(_Group(number, index, row))
                 row += file.metadata.row_group(index).num_rows
         if not row:
-            raise UserError(f"No rows in {source}.")
+            raise UserError(f"No rows in {source}. Name Parquet files that have images.")
         self._group_starts = np.array([group.first_row for group in self.groups])
         self._held: OrderedDict[int, Any] = OrderedDict()  # column, or place of each row in a file
         self._lock = threading.Lock()
@@ -190,7 +190,7 @@ def _list_files(source: Path) -> list[Path]:
         raise UserError(f"--source {source} does not exist. Name a Parquet file or a folder of it.")
     found = [path for path in source.rglob(f"*{SUFFIX}") if path.is_file()]
     if not found:
-        raise UserError(f"No files *{SUFFIX} in {source}.")
+        raise UserError(f"No files *{SUFFIX} in {source}. Name a folder of Parquet files.")
     return sorted(found, key=lambda path: make_natural_sort_key(path.as_posix()))
 
 

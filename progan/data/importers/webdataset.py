@@ -116,7 +116,7 @@ def _list_shards(source: Path | Url) -> list[Path]:
     if source.is_dir():
         found = [path for path in source.rglob("*") if is_tar_name(path.name) and path.is_file()]
         if not found:
-            raise UserError(f"No tar files in {source}.")
+            raise UserError(f"No tar files in {source}. Name a folder of shards, or one.")
         return sorted(found, key=lambda path: make_natural_sort_key(str(path.relative_to(source))))
     if source.is_file():
         return [source]
@@ -162,7 +162,7 @@ def _choose_image_key(found: dict[str, list[str]], wanted: str | None, source: P
     """Return the extension of the images; raises UserError if it is not clear."""
     counts = ", ".join(f"{key} ({len(paths):,})" for key, paths in found.items())
     if not found:
-        raise UserError(f"No images in the shards of {source}.")
+        raise UserError(f"No images in the shards of {source}. Name shards of images.")
     if wanted is None and len(found) == 1:
         return next(iter(found))
     if wanted is not None and wanted.lstrip(".").lower() in found:
