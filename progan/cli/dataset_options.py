@@ -184,6 +184,8 @@ def write_and_report(
     from progan.data.summary import describe_empty_classes, find_empty_classes
     from progan.data.writer import write_dataset
 
+    if ".." in dest.parts:  # b/../c is no path where b does not exist
+        dest = dest.resolve()
     start = time.monotonic()
     recorded = {
         name: value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

@@ -34,7 +34,12 @@ from progan.training.init_from import Transfer, apply_transfer, describe_transfe
 from progan.training.loop import TrainContext
 from progan.training.plan import describe_plan, list_dry_run_notes, list_startup_notes
 from progan.training.precision import require_precision
-from progan.training.resume import load_resumed_state, require_resumable, resume_settings
+from progan.training.resume import (
+    load_resumed_state,
+    require_planned_phase,
+    require_resumable,
+    resume_settings,
+)
 from progan.training.run_length import format_end_message
 from progan.training.snapshot_metrics import Metric
 from progan.training.start import list_dataset_changes, require_batch_split, resolve_new_run
@@ -109,6 +114,7 @@ def resume_run(request: TrainRequest, members: TrainProcess) -> None:
     require_metrics(run)
     require_batch_split(run, members.group.size)
     if request.is_plan:
+        require_planned_phase(path, run)
         return _print_plan(run, dataset, members, request) if members.is_main else None
     device = members.device
     require_precision(run, device)

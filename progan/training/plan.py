@@ -9,14 +9,15 @@ from progan import networks, presets, schedule
 from progan.config import Run, list_values
 from progan.networks.inspection import multiply_adds
 from progan.option_fields import format_option_name
+from progan.runtime.devices import describe_device
 from progan.runtime.files import format_bytes
-from progan.runtime.text import format_count, format_table
+from progan.runtime.text import format_count, format_duration, format_table
 from progan.runtime.torch_settings import set_cpu_threads
 from progan.training.gradients import largest_micro_batch
 from progan.training.memory import count_parameters, estimate_step_bytes
 from progan.training.optim import compute_lazy_correction
 from progan.training.precision import format_precision_note
-from progan.training.preflight import cpu_note, estimate_seconds, is_gpu_preset_on_cpu
+from progan.training.preflight import cpu_note, estimate_seconds
 from progan.training.progress import format_resolution
 from progan.training.run_length import describe_scaling, explain_shortfall, suggest_shorter_total
 
@@ -88,10 +89,15 @@ def list_dry_run_notes(
 ) -> list[str]:
     """Return the notes of --dry-run, with an estimate of the time on a CPU."""
     lines = list_startup_notes(run, options, device, scaled=scaled)
-    if not is_gpu_preset_on_cpu(run, device):
+    if device.type != "cpu":
         return lines
     set_cpu_threads(run.threads)
-    return [*lines, *filter(None, [cpu_note(run, device, estimate_seconds(run, device))])]
+    seconds = estimate_seconds(run, device)
+    time = (
+        f"On {describe_device(device)} the whole run would take about {format_duration(seconds)} "
+        "(a rough estimate)."
+    )
+    return [*lines, cpu_note(run, device, seconds) or time]
 
 
 class Rule(NamedTuple):

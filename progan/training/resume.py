@@ -130,6 +130,8 @@ def load_resumed_state(
             "No training state was saved yet: starting from the beginning."
         ]
     require_unfinished(file.parent, state, run, metrics)
+    trained = read_metadata(file)
+    require_no_earlier_phase(trained[1] if trained else saved, run, state.images_seen)
     notes = [
         f"{error.what}. Resuming from {file.name} instead. It was renamed to "
         f"{rename_to_exclude(each, 'damaged').name}."
@@ -137,13 +139,40 @@ def load_resumed_state(
     ]
     if path.is_file():
         notes += _exclude_later_files(file, state.images_seen)
-    trained = read_metadata(file)
     if trained and (edited := list_config_changes(trained[1], saved)):
         notes.append(
             f"{CONFIG_FILE} differs from the settings of {file.name}: "
             f"{format_changes(edited)}. It applies from here on."
         )
     return state, notes
+
+
+def require_planned_phase(path: Path, run: Run) -> None:
+    """Raise UserError if a run, or the state file that was named, would go back to a phase."""
+    files = [path] if path.is_file() else state_files(path)
+    if files and (trained := read_metadata(files[-1])):
+        images_seen, saved = trained
+        require_no_earlier_phase(saved, run, images_seen)
+
+
+def require_no_earlier_phase(saved: Run, run: Run, images_seen: int) -> None:
+    """Raise UserError if other lengths of phases put a run back into one that it has behind it.
+
+    Networks that have grown would be trained at a lower resolution, or be faded in again.
+    """
+    before, after = (
+        schedule.stage_at(each.growth, each.network, images_seen) for each in (saved, run)
+    )
+    if after.phase >= before.phase:
+        return
+    size = run.network.size
+    fading = "fade in " if after.fading else "train "
+    changes = list_config_changes(saved, run, without=("fingerprint", "total_kimg"))
+    raise UserError(
+        f"At kimg {images_seen / 1000:g} the run trains {size(before.level)}, and would go back to "
+        f"{fading}{size(after.level)}: {format_changes(changes)}. Name lengths of phases that end "
+        "where it is, or start a new run."
+    )
 
 
 def require_unfinished(

@@ -47,8 +47,10 @@ def required_kimg(growth: Growth, network: Network) -> RequiredKimg:
         return kimg if late else nominal
 
     start = correct(final[0][0], grown - growth.transition_kimg)
-    faded_in = correct(next(kimg for kimg, stage in final if not stage.fading), grown)
-    return RequiredKimg(start, faded_in, faded_in + growth.training_kimg)
+    kimg, stage = next((kimg, stage) for kimg, stage in final if not stage.fading)
+    faded_in = correct(kimg, grown)
+    first_round = kimg + schedule.images_per_round(growth, stage) / 1000
+    return RequiredKimg(start, faded_in, max(faded_in + growth.training_kimg, first_round))
 
 
 def is_complete(run: Run) -> bool:

@@ -636,3 +636,11 @@ def test_names_that_are_no_text_are_printed_as_escapes(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     said = result.stdout.decode()
     assert "such as \\x1b[31m\\udce90.jpg." in said and "out\\udce9: 2 images" in said
+
+
+def test_a_destination_may_pass_through_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    words = ("create-demo", "--num-images", 4, "--resolution", 8, "--dest")
+    result = run(*words, f"{tmp_path}/absent/../made")
+    assert result.exit_code == 0, result.output
+    assert len(Dataset.open(tmp_path / "made")) == 4
+    assert not (tmp_path / "absent").exists()

@@ -116,7 +116,9 @@ def test_a_plan_for_gpus_says_how_long_it_takes_here(monkeypatch: pytest.MonkeyP
         r"12d 00h \(a rough estimate\)\. For a CPU: --preset cpu --resolution 32\.",
         dry_run(*words),
     )
-    assert "made for GPUs" not in dry_run("--preset", "cpu")
+    plan = dry_run("--preset", "cpu")
+    assert "made for GPUs" not in plan
+    assert re.search(r"On cpu \(1 thread\) the whole run would take about 12d 00h", plan)
     elsewhere = train(*words, "--dry-run", "--device", "cuda")
     assert elsewhere.exit_code == 0 and "made for GPUs" not in elsewhere.output
 
@@ -200,3 +202,18 @@ def test_the_log_of_a_run_tells_them_too(data: Path, tmp_path: Path) -> None:
     assert "--kernel has no effect" in (run / "log.txt").read_text()
     again = train("--resume", run, "--total-kimg", 0.3, "--margin", 2)
     assert "--margin has no effect" in again.output
+
+
+def test_a_total_that_is_recommended_trains_the_final_resolution(
+    data: Path, tmp_path: Path
+) -> None:
+    """The first round, of 0.5 kimg, is longer than all phases before the last one."""
+    options = tiny_options(
+        batch=500, training_kimg=0.02, transition_kimg=0.02, total_kimg=0.13, tick_kimg=0.5
+    )
+    words = ("--data", data, "--outdir", tmp_path)
+    said = train(*words, *options, "--dry-run").output
+    total = float(re.findall(r"--total-kimg (\S+) trains it fully", said)[0])
+    assert total > 0.5
+    longer = train(*words, *options, "--total-kimg", total, "--dry-run").output
+    assert "trains it fully" not in longer

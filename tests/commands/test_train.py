@@ -385,6 +385,19 @@ def test_the_first_resolution_may_be_above_that_of_the_preset(tmp_path: Path) ->
     assert "--initial-resolution 128 is larger than the final resolution 64" in said
 
 
+def test_a_run_is_not_put_back_into_a_phase_that_it_has_behind_it(
+    data: Path, tmp_path: Path
+) -> None:
+    words = tiny_options(total_kimg=0.9, training_kimg=0.1, transition_kimg=0.1, tick_kimg=0.3)
+    result = train("--data", data, "--outdir", tmp_path, "--preset", "demo", *words)
+    assert result.exit_code == 0, result.output
+    resume = ("--resume", "--outdir", tmp_path, "--total-kimg", 4, "--training-kimg")
+    for more in ((), ("--dry-run",)):
+        said = message(train(*resume, 2, *more))
+        assert "the run trains 16x16, and would go back to train 4x4: training_kimg" in said
+    assert train(*resume, 0.15, "--dry-run").exit_code == 0
+
+
 def test_a_batch_of_one_that_d_cannot_normalize_is_refused(data: Path, tmp_path: Path) -> None:
     words = ("--data", data, "--outdir", tmp_path / "runs", "--preset", "demo", "--batch", 4)
     said = message(train(*words, "--batch-at", "16:1", "--d-norm", "batch"))
