@@ -35,7 +35,8 @@ MOST_SEEDS = 64
     help="The column, or the metric, by which the best run comes first; the order of RUN... if "
     "not given.")
 @click.option("--metrics", default="", metavar="LIST",
-    help="Measure these first where a run lacks them, as train.py --metrics does: swd16k,ms-ssim.")
+    help="Measure these first where a run lacks them against --data, as train.py --metrics does: "
+    "swd16k,ms-ssim.")
 @click.option("--data", type=PATH, metavar="DIR", help="Real images for --metrics.")
 @detector_option
 @device_option

@@ -29,6 +29,7 @@ from metrics.run_record import (
     Values,
     add_network_name,
     add_results,
+    is_measured_against,
     list_metric_files,
     store_and_replace_rows,
 )
@@ -282,13 +283,18 @@ def measure_missing(
 ) -> RunRecord:
     """Measure the metrics that a record lacks, as `train.py --metrics` does; return the record.
 
+    It lacks those that were measured against other reals too; their values are replaced in the
+    record, and not in the files of the run.
+
     Args:
         data: The reals: a dataset, or a folder or zip file of images.
 
     Raises:
         UserError: They cannot be measured of this network and these reals.
     """
-    missing = [metric for metric in metrics.values() if metric not in record.measured]
+    missing = [
+        metric for metric in metrics.values() if not is_measured_against(record, metric, data)
+    ]
     if not missing:
         return record
     return add_results(record, _measure_missing(record, missing, data, context))
@@ -309,6 +315,6 @@ def _measure_missing(
     for name, count in metrics:
         plan = plan_snapshot_metric(name, count, reals)
         metric = name, plan.num_images
-        if metric not in record.measured:  # with the default number of images
+        if not is_measured_against(record, metric, data):  # with the default number of images
             measure = make_snapshot_metric(plan, reals, context, source_of)
             yield MetricResult(metric, *measure(record.snapshot), reals.description)

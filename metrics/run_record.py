@@ -13,8 +13,9 @@ import torch
 from metrics.detector import default_weights_name
 from metrics.evaluation import BASELINE, METRICS
 from metrics.options import parse_metrics
-from metrics.sources import describe_reals
+from metrics.sources import describe_reals, split_reals
 from progan.config import Run
+from progan.data.format import read_info
 from progan.errors import UserError
 from progan.interop.load import load_snapshot
 from progan.run_directory import BEST_PREFIX, METRIC_PREFIX, STATISTICS_FILE, load_config
@@ -48,7 +49,7 @@ class RunRecord:
 
     Attributes:
         path: The network file.
-        measured: The metrics among the values.
+        measured: The metrics among the values, and the reals that each was measured against last.
         values: Results of metrics, and statistics of the training when it was saved, by column.
         reals: Results of the real-vs-real baseline, by column.
         against: The reals that a metric was measured against, by column: path, class, mirrored.
@@ -58,7 +59,7 @@ class RunRecord:
     path: Path
     run: Run
     snapshot: Snapshot
-    measured: frozenset[Metric] = frozenset()
+    measured: Mapping[Metric, str] = field(default_factory=dict)
     values: Values = field(default_factory=dict)
     reals: Values = field(default_factory=dict)
     against: Mapping[str, str] = field(default_factory=dict)
@@ -93,7 +94,7 @@ def read_record(path: Path, *, best: bool, device: torch.device) -> RunRecord:
 
 def add_results(record: RunRecord, found: Iterable[MetricResult]) -> RunRecord:
     """Return the record with more results; a later value of a column replaces an earlier one."""
-    values, reals, measured = dict(record.values), dict(record.reals), set(record.measured)
+    values, reals, measured = dict(record.values), dict(record.reals), dict(record.measured)
     against, detectors = dict(record.against), dict(record.detectors)
     reals_against = {column: against[column] for column in reals if column in against}
     for finding in found:
@@ -102,7 +103,7 @@ def add_results(record: RunRecord, found: Iterable[MetricResult]) -> RunRecord:
         values |= columns
         reals |= _label_columns(finding.reals, finding.metric)
         reals_against |= dict.fromkeys(_label_columns(finding.reals, finding.metric), source)
-        measured |= {finding.metric} if finding.values else set()
+        measured |= {finding.metric: source} if finding.values else {}
         against |= dict.fromkeys(columns, source)
         if _uses_detector(finding.metric):
             name = finding.detector or get_training_detector_name(record.run)
@@ -113,7 +114,7 @@ def add_results(record: RunRecord, found: Iterable[MetricResult]) -> RunRecord:
         if are_same_reals(against.get(column), reals_against.get(column))
     }
     return replace(
-        record, values=values, reals=comparable, measured=frozenset(measured), against=against,
+        record, values=values, reals=comparable, measured=measured, against=against,
         detectors=detectors,
     )  # fmt: skip
 
@@ -131,6 +132,36 @@ def get_training_detector_name(run: Run) -> str:
 def are_same_reals(one: str | None, other: str | None) -> bool:
     """Return True if two descriptions of reals name the same, or one of them is unknown."""
     return one is None or other is None or Path(one).resolve() == Path(other).resolve()
+
+
+def is_measured_against(record: RunRecord, metric: Metric, data: Path) -> bool:
+    """Return True if a record has values of a metric against `data`, selected as in training.
+
+    Datasets are known by their fingerprints, so that they may be moved, and all else by its path.
+    """
+    if metric not in record.measured:
+        return False
+    run, stored = record.run, record.measured[metric]
+    wanted = describe_reals(str(data), run.data.subset, mirror=run.data.mirror)
+    (path, selection), (_, wanted_selection) = split_reals(stored), split_reals(wanted)
+    if selection != wanted_selection:
+        return False
+    if are_same_reals(stored, describe_training_reals(run)) and run.data.fingerprint:
+        fingerprint = run.data.fingerprint.partition("-")[0]  # without that of the class
+    else:
+        fingerprint = _read_fingerprint(path)
+    now = _read_fingerprint(data)
+    if fingerprint and now:
+        return fingerprint == now
+    return path.resolve() == data.resolve()
+
+
+def _read_fingerprint(path: Path) -> str:
+    """Return the fingerprint of a dataset; '' of anything else, or if it cannot be read."""
+    try:
+        return read_info(path).fingerprint
+    except UserError:
+        return ""
 
 
 def describe_training_reals(run: Run) -> str:

@@ -1,5 +1,6 @@
 """Sources of images to be measured: a dataset, a folder, a zip file, or a network."""
 
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,11 @@ from progan.sampling.snapshot_file import PREFIX, SUFFIX, Snapshot
 
 ADVICE = "Name a dataset, a folder or zip file of images, or a network."
 MIRRORED = " (half of them mirrored)"
+HELD_OUT = "held-out images of "
+DESCRIBED_REALS = re.compile(
+    rf"(?P<before>{HELD_OUT})?(?P<path>.*?)(?P<after>( \(class .*\))?({re.escape(MIRRORED)})?)",
+    re.DOTALL,
+)
 NO_ROWS = np.empty(0, np.int64)
 
 
@@ -163,6 +169,13 @@ def describe_reals(path: str, class_name: str, *, mirror: bool) -> str:
     return f"{path}{f' (class {class_name})' if class_name else ''}{MIRRORED if mirror else ''}"
 
 
+def split_reals(description: str) -> tuple[Path, str]:
+    """Split the description of reals into their path and all else, how they were selected."""
+    found = DESCRIBED_REALS.fullmatch(description)
+    assert found, "it matches any text"
+    return Path(found["path"]), f"{found['before'] or ''}…{found['after']}"
+
+
 def flip_half_of_source(source: SampleSource) -> SampleSource:
     """Flip half of the images of a source left to right, as --mirror does in training."""
     assert source.count is not None, "networks mirror by themselves"
@@ -192,7 +205,7 @@ def swap_held_out(reals: SampleSource) -> SampleSource:
             f"{command_line('dataset')} holds some out with --holdout 0.1."
         )
     return replace(
-        reals, description=f"held-out images of {reals.description}", held_out=reals.training_rows
+        reals, description=f"{HELD_OUT}{reals.description}", held_out=reals.training_rows
     )
 
 

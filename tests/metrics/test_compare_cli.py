@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,26 @@ def test_what_is_missing_is_measured_and_the_best_comes_first(place, runs, tmp_p
         "--sort SWDx1e3_avg",
     )
     assert best.stdout.splitlines()[2:4] == result.stdout.splitlines()[2:4]
+
+
+def test_stored_values_against_other_images_are_not_shown_for_data(place, runs, tmp_path):
+    """The first run has values of its training; a copy of its dataset has the same images."""
+    other, copy = tmp_path / "other", tmp_path / "copy"
+    noise_dataset(other, count=48)
+    shutil.copytree(place / "data", copy)
+    stored = (runs[0] / "metric-swd8.jsonl").read_text()
+
+    def measured(data: Path) -> str:
+        result = run(runs[0], "--outdir", tmp_path, "--metrics swd8 --data", data, "--seeds 0")
+        assert result.exit_code == 0, result.output
+        return table(tmp_path)[0]["SWDx1e3_avg @8"]
+
+    trained_value = measured(place / "data")
+    lines = [json.loads(line)["values"]["SWDx1e3_avg"] for line in stored.splitlines()]
+    assert float(trained_value) == pytest.approx(lines[-1], 0.001)
+    assert measured(copy) == trained_value
+    assert measured(other) != trained_value
+    assert (runs[0] / "metric-swd8.jsonl").read_text() == stored
 
 
 def test_a_run_that_is_broken_is_named_and_the_others_go_on(place, runs, tmp_path):
