@@ -6,13 +6,13 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from metrics.options import DESCRIPTIONS, GOALS, LOWER_IS_BETTER
 from metrics.run_record import RunRecord
+from metrics.sources import resolve_reals
 from progan import __version__
 from progan.config import Run
 from progan.errors import UserError
@@ -248,7 +248,7 @@ def _best_rank(column: str, ranks: Sequence[float | None]) -> float | None:
 def _reals_of_column(column: str, records: Sequence[RunRecord]) -> tuple[str, ...]:
     """Return the different reals that a column was measured against, by resolved path."""
     found = {
-        Path(reals).resolve(): reals
+        resolve_reals(reals): reals
         for record in reversed(records)
         if (reals := record.against.get(column))
     }

@@ -19,7 +19,7 @@ import numpy as np
 from metrics import discrete_modes, fidelity, ms_ssim, swd
 from metrics.detector import MetricContext
 from metrics.samples import ImageSample, Rows, Size
-from metrics.sources import SampleSource, require_same_size
+from metrics.sources import SampleSource, require_same_size, resolve_reals
 from progan import __version__
 from progan.errors import UserError
 from progan.runtime.seeding import derive_seed, numpy_generator
@@ -252,13 +252,16 @@ def format_table(
 def to_records(
     row: Row, images: str, reals: SampleSource, plan: MeasurementPlan, context: MetricContext
 ) -> list[dict[str, Any]]:
-    """Return one JSON object for each metric of a row; 'std' is null without repeats."""
+    """Return one JSON object for each metric of a row; 'std' is null without repeats.
+
+    Paths are absolute, as the lines are read from other folders too.
+    """
     return [
         {
             "metric": name,
             "row": row.name,
-            "images": images,
-            "reals": reals.description,
+            "images": str(Path(images).resolve()),
+            "reals": resolve_reals(reals.description),
             "size": list(reals.size),
             "num_images": row.num_images,
             "seed": context.seed,

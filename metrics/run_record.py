@@ -13,7 +13,7 @@ import torch
 from metrics.detector import default_weights_name
 from metrics.evaluation import BASELINE, METRICS
 from metrics.options import parse_metrics
-from metrics.sources import describe_reals, split_reals
+from metrics.sources import describe_reals, resolve_reals, split_reals
 from progan.config import Run
 from progan.data.format import read_info
 from progan.errors import UserError
@@ -131,7 +131,7 @@ def get_training_detector_name(run: Run) -> str:
 
 def are_same_reals(one: str | None, other: str | None) -> bool:
     """Return True if two descriptions of reals name the same, or one of them is unknown."""
-    return one is None or other is None or Path(one).resolve() == Path(other).resolve()
+    return one is None or other is None or resolve_reals(one) == resolve_reals(other)
 
 
 def is_measured_against(record: RunRecord, metric: Metric, data: Path) -> bool:

@@ -176,6 +176,13 @@ def split_reals(description: str) -> tuple[Path, str]:
     return Path(found["path"]), f"{found['before'] or ''}…{found['after']}"
 
 
+def resolve_reals(description: str) -> str:
+    """Return the description of reals with their absolute path, which holds in any folder."""
+    found = DESCRIBED_REALS.fullmatch(description)
+    assert found, "it matches any text"
+    return f"{found['before'] or ''}{Path(found['path']).resolve()}{found['after']}"
+
+
 def flip_half_of_source(source: SampleSource) -> SampleSource:
     """Flip half of the images of a source left to right, as --mirror does in training."""
     assert source.count is not None, "networks mirror by themselves"

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from metrics.cli import main
+from metrics.run_record import are_same_reals
 from progan.cli.train import main as train
 from progan.sampling.snapshot_file import read_images_seen
 from tests.builders import message, noise_dataset, split_words, tiny_options
@@ -72,6 +73,28 @@ def test_measuring_twice_makes_no_doubles(place: Path) -> None:
     assert rows_file(place).read_text() == first
     run(*words, "--num-images 8")
     assert len(rows(rows_file(place))) == 2 * len(first.splitlines())
+
+
+def test_a_measurement_from_another_folder_is_the_same(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows with relative paths, as earlier versions stored them, are read all the same."""
+    monkeypatch.chdir(place)
+    network = the_run(Path("."))
+    run("ms-ssim --network", network, "--data data")
+    first = rows_file(place).read_text()
+    for line in map(json.loads, first.splitlines()):
+        assert line["images"] == str(the_run(place)) and line["reals"] == str(place / "data")
+    monkeypatch.chdir(place / "data")
+    run("ms-ssim --network", Path("..") / network, "--data .")
+    assert rows_file(place).read_text() == first
+    monkeypatch.chdir(place)
+    rows_file(place).write_text(first.replace(str(place), "."))
+    assert "MS-SSIM @20" in compared(place)
+    (place / "link").symlink_to("data")
+    mirrored = "data (half of them mirrored)"
+    assert are_same_reals(mirrored, str(place / "link (half of them mirrored)"))
+    assert not are_same_reals(mirrored, "data")
 
 
 def test_a_single_network_is_known_by_its_name(place: Path) -> None:
