@@ -42,7 +42,7 @@ from metrics.sources import (
     open_network_source,
     open_pair,
     open_source,
-    require_same_size,
+    require_size_of_network,
     resize_source,
     swap_held_out,
 )
@@ -304,12 +304,13 @@ def _measure_missing(
     record: RunRecord, metrics: list[Metric], data: Path, context: MetricContext
 ) -> Iterator[MetricResult]:
     network = network_source(record.snapshot, str(record.path))
-    reals = open_source(data, context.device, network.size, record.run.data.subset)
+    subset = record.run.data.subset
+    reals = open_source(data, context.device, network.size, subset, can_resize=False)
     if reals.count is None:
         raise UserError(
             f"{data} is a network. Name the real images that the runs are compared with."
         )
-    require_same_size(network, reals)
+    require_size_of_network(network, reals)
     reals = flip_half_of_source(reals) if record.run.data.mirror else reals
     source_of = make_shared_source_of()
     for name, count in metrics:

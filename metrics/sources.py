@@ -70,6 +70,8 @@ def open_source(
     size: Size | None = None,
     subset: str = "",
     resize: int | None = None,
+    *,
+    can_resize: bool = True,
 ) -> SampleSource:
     """Open a dataset, a folder or zip file of images, or a network; raises UserError otherwise.
 
@@ -79,6 +81,7 @@ def open_source(
         subset: Class of a dataset that is taken alone, by name or index; '': all.
         resize: Side in px to which the files of a folder or zip file are resized as they are
             read, so that their sizes may differ; None: they may not.
+        can_resize: The command has --resize, so that messages may name it.
     """
     if not path.exists():
         raise UserError(f"No such file or directory: {path}. {ADVICE}")
@@ -90,7 +93,7 @@ def open_source(
     if (path / INFO_FILE).is_file():
         return open_dataset_source(path, size, subset)
     if path.is_dir() or _is_zip_of_files(path):
-        return open_image_files(path, resize)
+        return open_image_files(path, resize, can_resize=can_resize)
     raise UserError(f"{path} {describe_file(path).what}. {ADVICE}")
 
 
@@ -147,6 +150,22 @@ def require_same_size(images: SampleSource, reals: SampleSource) -> None:
         )
     side = min(*images.size[:2], *reals.size[:2])
     raise UserError(both + f"Compare images of one size: --resize {side} makes them alike.")
+
+
+def require_size_of_network(network: SampleSource, reals: SampleSource) -> None:
+    """Raise UserError unless reals have the size of a network, for commands without --resize."""
+    size = network.size
+    if reals.size == size:
+        return
+    side = ("--resolution", size.width) if size.width == size.height else (
+        "--size", f"{size.width}x{size.height}"
+    )  # fmt: skip
+    creation = command_line("dataset", "create-from-images", *side, "--channels", size.channels)
+    raise UserError(
+        f"{network.description} makes images of {size} (width, height, channels) and "
+        f"{reals.description} has images of {reals.size}. Make a dataset of them in the size of "
+        f"the network with {creation} and name it with --data."
+    )
 
 
 def resize_source(source: SampleSource, side: int) -> SampleSource:
@@ -286,11 +305,14 @@ def dataset_source(dataset: Dataset, level: int) -> SampleSource:
     )
 
 
-def open_image_files(path: Path, resize: int | None = None) -> SampleSource:
+def open_image_files(
+    path: Path, resize: int | None = None, *, can_resize: bool = True
+) -> SampleSource:
     """Open all images of a folder or a zip file; the first one sets their size.
 
     Args:
         resize: Side in px to resize each to; None: they must be of one size.
+        can_resize: The command has --resize, so that messages may name it.
     """
     tree, names, _ = open_file_source(path)
 
@@ -312,7 +334,7 @@ def open_image_files(path: Path, resize: int | None = None) -> SampleSource:
             return array
         remedy = (
             "--resize SIDE makes them alike."
-            if found.channels == size.channels
+            if can_resize and found.channels == size.channels
             else f"{command_line('dataset', 'create-from-images')} makes a dataset of them."
         )
         raise UserError(

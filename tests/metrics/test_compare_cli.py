@@ -5,11 +5,13 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from metrics.cli import main
+from progan.cli.dataset import main as dataset_tool
 from progan.cli.train import main as train
 from tests.builders import message, noise_dataset, split_words, tiny_options
 
@@ -129,6 +131,37 @@ def test_stored_values_against_other_images_are_not_shown_for_data(place, runs, 
     assert (runs[0] / "metric-swd8.jsonl").read_text() == stored
 
 
+def test_photos_of_another_size_are_made_a_dataset(runs, tmp_path):
+    """The remedy of the message works, also of photos of several sizes, the first as networks'."""
+    for folder, sizes in (("one", [(20, 30)] * 16), ("several", [(16, 16)] + [(20, 30)] * 16)):
+        photos = tmp_path / folder
+        photos.mkdir()
+        for number, size in enumerate(sizes):
+            pixels = np.random.RandomState(number).randint(0, 256, (*size, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(photos / f"{number:02}.png")
+        words = (runs[1], "--outdir", tmp_path / "out", "--seeds 0 --metrics ms-ssim --data")
+        said = message(run(*words, photos))
+        assert "--resize" not in said and "create-from-images" in said
+    assert "create-from-images --resolution 16 --channels 3" in message(
+        run(*words, tmp_path / "one")
+    )
+    made = CliRunner().invoke(
+        dataset_tool,
+        split_words(
+            (
+                "create-from-images --source",
+                tmp_path / "one",
+                "--dest",
+                tmp_path / "made",
+                "--resolution 16 --channels 3",
+            )
+        ),
+    )
+    assert made.exit_code == 0, made.output
+    result = run(*words, tmp_path / "made")
+    assert result.exit_code == 0, result.output
+
+
 def test_a_run_that_is_broken_is_named_and_the_others_go_on(place, runs, tmp_path):
     (tmp_path / "empty").mkdir()
     broken = tmp_path / "broken"
@@ -167,5 +200,5 @@ def test_what_cannot_be_done_is_refused(place, runs, tmp_path):
     assert "Missing argument" in message(run(*out))
     noise_dataset(tmp_path / "small", resolution=8)
     said = message(run(*runs, *out, "--metrics ms-ssim --data", tmp_path / "small"))
-    assert "16x16x3" in said and "8x8x3" in said
+    assert "16x16x3" in said and "8x8x3" in said and "--resize" not in said
     assert not list((tmp_path / "out").glob("*"))
