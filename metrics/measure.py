@@ -46,6 +46,7 @@ from metrics.sources import (
     resize_source,
     swap_held_out,
 )
+from progan.data.format import INFO_FILE, read_info
 from progan.data.reader import Dataset, select_class
 from progan.errors import UserError
 from progan.run_directory import find_run_of_file, load_config
@@ -305,6 +306,8 @@ def _measure_missing(
 ) -> Iterator[MetricResult]:
     network = network_source(record.snapshot, str(record.path))
     subset = record.run.data.subset
+    if subset:
+        _require_class_of_run(record, subset, data)
     reals = open_source(data, context.device, network.size, subset, can_resize=False)
     if reals.count is None:
         raise UserError(
@@ -319,3 +322,17 @@ def _measure_missing(
         if not is_measured_against(record, metric, data):  # with the default number of images
             measure = make_snapshot_metric(plan, reals, context, source_of)
             yield MetricResult(metric, *measure(record.snapshot), reals.description)
+
+
+def _require_class_of_run(record: RunRecord, subset: str, data: Path) -> None:
+    """Raise UserError unless the reals have the class that a run was trained on alone."""
+    is_dataset = (data / INFO_FILE).is_file()
+    names = read_info(data).label_names if is_dataset else ()
+    if subset in names or (subset.isdecimal() and int(subset) < len(names)):
+        return
+    fault = "does not have it" if names else "has no classes" if is_dataset else "is not a dataset"
+    raise UserError(
+        f"{record.directory} was trained on the class {subset} alone, and {data} {fault}. Name a "
+        "dataset that has this class with --data, such as the one that it was trained on, "
+        f"{record.run.data.data}."
+    )

@@ -2,18 +2,23 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from metrics.cli import main
+from metrics.measure import create_context, measure_missing
+from metrics.run_record import RunRecord, read_record
 from progan.cli.dataset import main as dataset_tool
 from progan.cli.train import main as train
-from tests.builders import message, noise_dataset, split_words, tiny_options
+from progan.errors import UserError
+from tests.builders import message, noise_dataset, split_words, tiny_options, tiny_run
 
 
 def run(*words: object) -> Result:
@@ -129,6 +134,28 @@ def test_stored_values_against_other_images_are_not_shown_for_data(place, runs, 
     assert measured(copy) == trained_value
     assert measured(other) != trained_value
     assert (runs[0] / "metric-swd8.jsonl").read_text() == stored
+
+
+def test_a_run_of_one_class_is_compared_with_this_class(runs, tmp_path):
+    plain, photos, other = (tmp_path / name for name in ("plain", "photos", "other"))
+    noise_dataset(plain)
+    noise_dataset(other, classes=1)
+    photos.mkdir()
+    snapshot = read_record(runs[1], best=False, device=torch.device("cpu")).snapshot
+    of_cats = tiny_run(data="/cats", subset="cats")
+    record = RunRecord(path=runs[1] / "n.safetensors", run=of_cats, snapshot=snapshot)
+    context = create_context(["swd"], None, 0, torch.device("cpu"))
+    for data, fault in (
+        (plain, "has no classes"),
+        (photos, "is not a dataset"),
+        (other, "does not have it"),
+    ):
+        said = (
+            f"{runs[1]} was trained on the class cats alone, and {data} {fault}. Name a dataset "
+            "that has this class with --data, such as the one that it was trained on, /cats."
+        )
+        with pytest.raises(UserError, match=f"^{re.escape(said)}$"):
+            measure_missing(record, {"swd8": ("swd", 8)}, data, context)
 
 
 def test_photos_of_another_size_are_made_a_dataset(runs, tmp_path):
