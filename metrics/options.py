@@ -49,6 +49,7 @@ DEFAULT = ("swd", "ms-ssim")  # need no detector
 PIXELS = "pixels"  # in place of a detector's file
 NEIGHBOURS_FILE = "neighbours.png"
 COUNT = click.IntRange(min=1)
+MOST_RESIZE = 4096  # px
 
 # fmt: off
 detector_option = click.option("--detector", type=PATH, metavar="FILE",
@@ -68,7 +69,7 @@ _SOURCE_OPTIONS = (
     click.option("--subset", default="", metavar="CLASS",
         help="Use only this class of the real images, by name or index: what train.py --subset "
         "trains on."),
-    click.option("--resize", type=click.IntRange(1, 4096), metavar="SIDE",
+    click.option("--resize", type=click.IntRange(1, MOST_RESIZE), metavar="SIDE",
         help="Resize all images to SIDE x SIDE px first."),
     detector_option,
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from metrics.options import SourceOptions
+from metrics.options import MOST_RESIZE, SourceOptions
 from metrics.samples import CACHE_FOLDER, NO_CACHE, Cache, ImageCache, ImageSample, Rows, Size
 from progan.data.format import INFO_FILE
 from progan.data.image_source import UnreadableImage
@@ -33,6 +33,7 @@ from progan.sampling.snapshot_file import PREFIX, SUFFIX, Snapshot
 
 ADVICE = "Name a dataset, a folder or zip file of images, or a network."
 MIRRORED = " (half of them mirrored)"
+RGB = 3  # channels that images of any kind can be converted to
 HELD_OUT = "held-out images of "
 DESCRIBED_REALS = re.compile(
     rf"(?P<before>{HELD_OUT})?(?P<path>.*?)(?P<after>( \(class .*\))?({re.escape(MIRRORED)})?)",
@@ -143,12 +144,13 @@ def require_same_size(images: SampleSource, reals: SampleSource) -> None:
         f"{reals.description} of {reals.size}. "
     )
     if images.size.channels != reals.size.channels:
+        channels = images.size.channels if images.count is None else RGB
+        creation = command_line("dataset", "create-from-images", "--channels", channels)
         raise UserError(
-            both + "Compare images of one kind; "
-            f"{command_line('dataset', 'create-from-images')} makes them alike with "
-            "--channels."
+            both + f"Compare images of one kind: {creation} makes a dataset of each that has "
+            "other channels."
         )
-    side = min(*images.size[:2], *reals.size[:2])
+    side = min(*images.size[:2], *reals.size[:2], MOST_RESIZE)
     raise UserError(both + f"Compare images of one size: --resize {side} makes them alike.")
 
 
@@ -332,11 +334,13 @@ def open_image_files(
         found = Size(*array.shape)
         if size is None or found == size:
             return array
-        remedy = (
-            "--resize SIDE makes them alike."
-            if can_resize and found.channels == size.channels
-            else f"{command_line('dataset', 'create-from-images')} makes a dataset of them."
-        )
+        is_one_kind = found.channels == size.channels
+        if can_resize and is_one_kind:
+            remedy = "--resize SIDE makes them alike."
+        else:
+            words = () if is_one_kind else ("--channels", RGB)
+            creation = command_line("dataset", "create-from-images", *words)
+            remedy = f"{creation} makes a dataset of them."
         raise UserError(
             f"The images in {path} are not alike: {names[0]} is {size} (width, height, "
             f"channels), {name} is {found}. {remedy}"

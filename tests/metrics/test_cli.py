@@ -285,7 +285,7 @@ def test_a_folder_of_several_sizes_can_be_resized(place, tmp_path):
     result = run("swd", "--images", mixed, "--data", mixed, "--resize 16")
     assert result.exit_code == 0, result.output
     shutil.copytree(place / "grey", mixed / "z")
-    assert "create-from-images makes a dataset" in refusal(
+    assert "create-from-images --channels 3 makes a dataset" in refusal(
         "--images", mixed, "--data", mixed, "--resize 16"
     )
 

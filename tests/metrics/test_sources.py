@@ -1,13 +1,17 @@
 """Images brought to one size."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from metrics.sources import resize_images
+from metrics.samples import Size
+from metrics.sources import open_image_files, require_same_size, resize_images
 from progan.data.pyramid import build_pyramid
+from progan.errors import UserError
 
 CHANNELS = st.sampled_from([1, 3, 4])
 SEEDS = st.integers(0, 2**32 - 1)
@@ -59,3 +63,28 @@ def test_all_else_is_lanczos(height, width, side):
         for image in images
     ]
     np.testing.assert_array_equal(resize_images(images, side), expected)
+
+
+def test_images_of_several_kinds_are_made_one_kind_by_a_whole_command(tmp_path):
+    for name, modes in (("mixed", "L RGB"), ("grey", "L"), ("rgb", "RGB")):
+        (tmp_path / name).mkdir()
+        for number, mode in enumerate(modes.split()):
+            Image.new(mode, (16, 16), "red").save(tmp_path / name / f"{number}.png")
+    remedy = "create-from-images --channels 3 makes a dataset of"
+    with pytest.raises(UserError, match=remedy):
+        open_image_files(tmp_path / "mixed").sample(np.arange(2))
+    grey, rgb = (open_image_files(tmp_path / name) for name in ("grey", "rgb"))
+    with pytest.raises(UserError, match=remedy):
+        require_same_size(grey, rgb)
+    with pytest.raises(UserError, match="create-from-images --channels 1 makes"):
+        require_same_size(replace(grey, count=None), rgb)  # a network
+
+
+def test_the_side_to_resize_to_is_one_that_the_option_takes(tmp_path):
+    Image.new("L", (16, 16)).save(tmp_path / "0.png")
+    small = open_image_files(tmp_path)
+    large, larger = (replace(small, size=Size(side, side, 1)) for side in (5000, 6000))
+    with pytest.raises(UserError, match="--resize 16 makes them alike"):
+        require_same_size(small, large)
+    with pytest.raises(UserError, match="--resize 4096 makes them alike"):
+        require_same_size(large, larger)
