@@ -12,6 +12,7 @@ from metrics.options import (
     COUNT,
     DEFAULT,
     DESCRIPTIONS,
+    MODES,
     NEIGHBOURS_FILE,
     PIXELS,
     SourceOptions,
@@ -27,7 +28,6 @@ from progan.runtime.files import require_writable_file
 from progan.runtime.text import format_duration
 from progan.runtime.torch_settings import set_omp_passive
 
-MODES = "discrete-modes"
 FOR_COUNTING = (  # options that --train-classifier ignores
     "--network", "--images", "--subset", "--resize", "--json", "--num-images", "--repeats",
     "--no-record",

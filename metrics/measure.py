@@ -20,7 +20,7 @@ from metrics.evaluation import (
     make_plan,
     to_records,
 )
-from metrics.options import SourceOptions
+from metrics.options import MODES, SourceOptions
 from metrics.run_record import (
     ROWS_FILE,
     Metric,
@@ -49,6 +49,7 @@ from metrics.sources import (
 from progan.data.format import INFO_FILE, read_info
 from progan.data.reader import Dataset, select_class
 from progan.errors import UserError
+from progan.invocation import command_line
 from progan.run_directory import find_run_of_file, load_config
 from progan.runtime.devices import choose_device, tf32_disabled
 from progan.sampling.find_network import find_networks
@@ -114,9 +115,13 @@ def measure_values(
     names: Sequence[str], sources: SourceOptions, *, num_images: int | None
 ) -> dict[str, dict[str, float]]:
     """Measure once; return values by column: of the images, and the real-vs-real baseline."""
+    known = [name for name in METRICS if name != MODES]  # that needs a classifier of digits
     for name in names:
-        if name not in METRICS:
-            raise UserError(f"Unknown metric {name!r}. Metrics: {', '.join(METRICS)}.")
+        if name == MODES:
+            words = ("--network", "NETWORK", "--data", "DATASET", "--classifier", "FILE")
+            raise UserError(f"{MODES} is measured by {command_line('metrics', MODES, *words)}.")
+        if name not in known:
+            raise UserError(f"Unknown metric {name!r}. Metrics: {', '.join(known)}.")
     device, _, images, reals = _open_measured(sources)
     plan = make_plan(images, reals, names, num_images, repeats=1)
     context = create_context(names, sources.detector, sources.seed, device)

@@ -14,6 +14,7 @@ from progan.errors import UserError
 from progan.invocation import command_line
 from progan.runtime.files import require_detector, require_existing, require_writable_file
 
+MODES = "discrete-modes"  # needs a classifier of digits
 DESCRIPTIONS = {
     "swd": "sliced Wasserstein distance of patches x1e3, per pyramid level (section 5)",
     "ms-ssim": "similarity of pairs of images: 1 means that all are equal (section 5)",
@@ -22,14 +23,14 @@ DESCRIPTIONS = {
     "kid75": "KID of images of 75x75, batch by batch: fast",
     "is": "Inception score",
     "pr": "precision and recall of Inception features",
-    "discrete-modes": "modes of 1000 that images of MNIST-RGB show, and KL from uniform",
+    MODES: "modes of 1000 that images of MNIST-RGB show, and KL from uniform",
 }
 LOWER_IS_BETTER = {  # the column that ranks networks
     "swd": "SWDx1e3_avg",
     "fid": "FID",
     "kid": "KIDx1e3",
     "kid75": "KID75x1e3",
-    "discrete-modes": "KL",
+    MODES: "KL",
 }
 GOALS = {  # best value of a column; a key is its name up to '_'
     "SWDx1e3": "least",

@@ -99,7 +99,8 @@ def measure(
 
     Args:
         network: Whatever `load` takes, but hf://; of a run, the newest network.
-        metrics: Names such as 'swd' or ['ms-ssim', 'swd']; `python -m metrics --help` lists them.
+        metrics: Names such as 'swd' or ['ms-ssim', 'swd']; `python -m metrics --help` lists them;
+            discrete-modes is only measured by `python -m metrics discrete-modes`.
         num_images: On each side; half of the images of the dataset, at most the paper's 16,384, if
             not given.
         device: 'auto', 'cpu', 'cuda' or 'mps'.

@@ -108,8 +108,15 @@ def test_mistakes(
 
 
 def test_an_unknown_metric(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="Unknown metric 'swdd'"):
+    with pytest.raises(UserError, match="Unknown metric 'swdd'") as caught:
         progan.measure(tmp_path, data, "swdd")
+    assert "discrete-modes" not in str(caught.value)
+
+
+def test_modes_are_counted_by_their_command(data: Path, tmp_path: Path) -> None:
+    said = "discrete-modes is measured by .*metrics discrete-modes --network NETWORK --data DATASET"
+    with pytest.raises(UserError, match=said):
+        progan.measure(tmp_path, data, ["swd", "discrete-modes"])
 
 
 def test_signals_work_again_after_a_training(data: Path, tmp_path: Path) -> None:
