@@ -55,6 +55,7 @@ from progan.runtime.devices import choose_device, tf32_disabled
 from progan.sampling.find_network import find_networks
 from progan.sampling.snapshot_file import Snapshot, read_images_seen
 
+MIRROR = "--mirror"
 SINGLE_ROW = "images against reals"  # name of the row where there is only one
 
 
@@ -65,7 +66,7 @@ def measure(
     *,
     num_images: int | None,
     repeats: int,
-    mirror: bool = False,
+    mirror: bool | None = None,
     held_out: bool = False,
     record: bool,
 ) -> str:
@@ -74,6 +75,7 @@ def measure(
     Args:
         names: Keys of METRICS.
         num_images: On each side; None: as `make_plan` chooses.
+        mirror: Flip half of the reals; None: not, as the command has no --mirror.
         record: Store the rows of a run's networks with the run.
     """
     device, files, newest, reals = _open_measured(sources)
@@ -149,7 +151,7 @@ def _open_measured_source(path: Path, sources: SourceOptions, device: torch.devi
 
 
 def _find_recording_run_and_report(
-    sources: SourceOptions, network: Path, *, mirror: bool, held_out: bool
+    sources: SourceOptions, network: Path, *, mirror: bool | None, held_out: bool
 ) -> Path | None:
     """Return the run that stores the rows of a network, None if none does; print what happens."""
     run = find_run_of_file(network)
@@ -159,17 +161,19 @@ def _find_recording_run_and_report(
         Path.resolve, list_metric_files(run)
     ):
         return None  # --json appends to a file of the run
-    obstacle = ""
+    obstacle = remedy = ""
     if sources.resize is not None:
         obstacle = "--resize compares other images than its own"
     elif held_out:
         obstacle = "--held-out compares with other images than its metrics"
-    elif difference := _describe_other_reals(run, sources, mirror):
+    elif difference := _describe_other_reals(run, sources, mirror=bool(mirror)):
         obstacle = f"it was trained {difference}"
+        if mirror is not None or MIRROR not in difference:
+            remedy = f" {_advise_on_reals(difference)}"
     elif not os.access(run, os.W_OK):
         obstacle = f"{run} cannot be written"
     click.echo(
-        f"These rows are not stored with the run: {obstacle}."
+        f"These rows are not stored with the run: {obstacle}.{remedy}"
         if obstacle
         else f"These rows are stored with the run, in {run / ROWS_FILE} "
         "(--no-record turns this off).",
@@ -178,11 +182,11 @@ def _find_recording_run_and_report(
     return None if obstacle else run
 
 
-def _describe_other_reals(run: Path, sources: SourceOptions, mirror: bool) -> str:
+def _describe_other_reals(run: Path, sources: SourceOptions, *, mirror: bool) -> str:
     """Return how a run's images were selected in training, if not as here; '' if they were."""
     trained = load_config(run).data
     if trained.mirror != mirror:
-        return f"{'with' if trained.mirror else 'without'} --mirror"
+        return f"{'with' if trained.mirror else 'without'} {MIRROR}"
     if trained.subset == sources.subset:
         return ""
     if trained.subset and sources.subset:  # a class may be given by name and by index
@@ -191,6 +195,21 @@ def _describe_other_reals(run: Path, sources: SourceOptions, mirror: bool) -> st
         if names[0] == names[1]:
             return ""
     return f"with --subset {trained.subset}" if trained.subset else "without --subset"
+
+
+def _advise_on_reals(difference: str) -> str:
+    """Return how to compare with the reals of the training.
+
+    Args:
+        difference: 'with' or 'without' an option, as `_describe_other_reals` returns it.
+    """
+    how, _, option = difference.partition(" ")
+    is_mirrored = option == MIRROR
+    if how == "with":
+        images = "mirrored images" if is_mirrored else "this class alone"
+        return f"Add {option} to compare with {images} and store them."
+    images = "images that are not mirrored" if is_mirrored else "all classes"
+    return f"Omit {option} to compare with {images} and store them."
 
 
 def create_context(

@@ -1,6 +1,7 @@
 """Rows that are stored with the run that was measured, as its users find them again."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from click.testing import CliRunner, Result
 from metrics.cli import main
 from metrics.run_record import are_same_reals
 from progan.cli.train import main as train
+from progan.config import override
+from progan.run_directory import load_config, save_config
 from progan.sampling.snapshot_file import read_images_seen
 from tests.builders import message, noise_dataset, split_words, tiny_options
 
@@ -113,8 +116,16 @@ def test_a_single_network_is_known_by_its_name(place: Path) -> None:
         (("--no-record",), ""),
         (("--resize", 32), "--resize compares other images"),
         (("--json", "RUN/metric-later.jsonl"), ""),
-        (("--mirror",), "not stored with the run: it was trained without --mirror."),
-        (("--subset", 1), "not stored with the run: it was trained without --subset."),
+        (
+            ("--mirror",),
+            "not stored with the run: it was trained without --mirror. Omit --mirror to compare "
+            "with images that are not mirrored and store them.",
+        ),
+        (
+            ("--subset", 1),
+            "not stored with the run: it was trained without --subset. Omit --subset to compare "
+            "with all classes and store them.",
+        ),
     ],
 )
 def test_rows_that_are_not_kept(place: Path, words: tuple[object, ...], said: str) -> None:
@@ -123,6 +134,19 @@ def test_rows_that_are_not_kept(place: Path, words: tuple[object, ...], said: st
     result = run("ms-ssim --network", the_run(place), "--data", place / "data", *words)
     assert said in result.stderr and "are stored" not in result.stderr
     assert not rows_file(place).exists()
+
+
+def test_how_to_store_rows_of_a_run_that_was_trained_on_other_images(place: Path) -> None:
+    run_as_trained = load_config(the_run(place))
+    words = ("ms-ssim --network", the_run(place), "--data", place / "data")
+    for settings, advice in (
+        ({"mirror": True}, "Add --mirror to compare with mirrored images"),
+        ({"subset": "class-1"}, "Add --subset class-1 to compare with this class alone"),
+    ):
+        save_config(the_run(place), override(run_as_trained, settings))
+        assert f". {advice} and store them." in run(*words).stderr
+        (option,) = re.findall(r"Add (--.*?) to", advice)
+        assert "are stored with the run" in run(*words, option).stderr
 
 
 def test_resuming_keeps_rows_and_takes_those_of_networks_back_that_are_made_anew(
