@@ -9,7 +9,7 @@ images = G.render(range(16))  # uint8 [16, H, W, C]
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 if TYPE_CHECKING:
     from progan.api import TrainedGenerator
@@ -73,11 +73,11 @@ def train(
     return train(Path(data), preset, Path(outdir), device, tuple(callbacks), max_hours, settings)
 
 
-def open_dataset(path: PathLike, subset: str = "") -> "Dataset":
+def open_dataset(path: PathLike, subset: str | SupportsIndex = "") -> "Dataset":
     """Open a dataset made by dataset_tool.py.
 
     Args:
-        subset: A class, by name or index, that is taken alone.
+        subset: A class, by name or index, that is taken alone; '': all.
 
     Raises:
         progan.errors.UserError: It is not a dataset, or a damaged one.

@@ -1,9 +1,11 @@
 """Read a dataset, or its images of one class, through memory maps; verify checksums."""
 
+import operator
 import threading
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -335,24 +337,44 @@ class ClassSubset(Dataset):
         return self.rows[self._require_rows_inside(rows)]
 
 
-def select_class(dataset: Dataset, name: str) -> Dataset:
-    """Return the images of a class, given by name or index; UserError for an unknown one."""
-    names = list(dataset.label_names)
-    if name not in names and not (name.isdecimal() and int(name) < len(names)):
+def select_class(dataset: Dataset, name: str | SupportsIndex) -> Dataset:
+    """Return the images of a class, given by name or index; UserError for an unknown one.
+
+    Args:
+        name: A text is a name, or else the digits of an index; an integer is an index.
+    """
+    names = dataset.label_names
+    index = _find_class_index(names, name)
+    if index is None:
         known = ", ".join(f"{index} {known}" for index, known in enumerate(names[:20]))
         more = " …" if len(names) > 20 else ""
         fault = f"no such class. Classes: {known}{more}." if names else "no classes."
         raise UserError(f"--subset {name}: {dataset.path} has {fault}")
-    chosen = ClassSubset(dataset, names.index(name) if name in names else int(name))
+    chosen = ClassSubset(dataset, index)
     if not len(chosen.training_rows):
         raise UserError(f"--subset {name}: {dataset.path} has no image of it to train on.")
     return chosen
 
 
-def open_dataset(data: Path, class_name: str) -> Dataset:
-    """Open a dataset, or its images of one class, '' for all; raises UserError."""
+def _find_class_index(names: Sequence[str], name: str | SupportsIndex) -> int | None:
+    """Return the index of a class that is given by name or index, None if there is no such one."""
+    if isinstance(name, str):
+        if name in names:
+            return names.index(name)
+        index = int(name) if name.isdecimal() else -1
+    else:
+        try:
+            index = operator.index(name)
+        except TypeError:  # such as 1.5
+            return None
+    return index if 0 <= index < len(names) else None
+
+
+def open_dataset(data: Path, class_name: str | SupportsIndex) -> Dataset:
+    """Open a dataset, or its images of one class (see `select_class`), '' for all; UserError."""
     dataset = Dataset.open(data)
-    return select_class(dataset, class_name) if class_name else dataset
+    is_all = isinstance(class_name, str) and not class_name
+    return dataset if is_all else select_class(dataset, class_name)
 
 
 def open_dataset_of_run(directory: Path, stored: str, class_name: str) -> Dataset:

@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import SupportsIndex
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from progan.data.reader import (
     Dataset,
     compute_holdout_size,
     draw_holdout_rows,
+    open_dataset,
     select_class,
 )
 from progan.data.writer import write_dataset
@@ -196,8 +198,18 @@ def test_training_sees_the_class_alone_and_each_image_as_often(birds: Dataset) -
     assert set(seen) == training and max(seen.values()) - min(seen.values()) <= 1
 
 
-@pytest.mark.parametrize("name", ["bird", "4", "-1", "", "1.0"])
-def test_an_unknown_class_is_answered_with_the_known_ones(whole: Dataset, name: str) -> None:
+def test_an_integer_is_the_index_of_a_class(whole: Dataset, tmp_path: Path) -> None:
+    for index in (1, np.int64(1)):
+        assert select_class(whole, index).fingerprint == select_class(whole, "1").fingerprint
+    assert open_dataset(whole.path, 0).name == select_class(whole, "cat").name
+    digits = written(tmp_path / "digits", names=("1", "0", "2", "3"))
+    assert select_class(digits, 1).fingerprint == select_class(digits, "0").fingerprint
+
+
+@pytest.mark.parametrize("name", ["bird", "4", "-1", "", "1.0", 4, -1])
+def test_an_unknown_class_is_answered_with_the_known_ones(
+    whole: Dataset, name: str | SupportsIndex
+) -> None:
     with pytest.raises(UserError) as caught:
         select_class(whole, name)
     assert str(caught.value) == (
