@@ -1,5 +1,6 @@
 """Measure networks or images of a command line, and snapshots of a run."""
 
+import operator
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -7,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import click
+import numpy as np
 import torch
 
 from metrics.detector import MetricContext, open_detector
@@ -114,18 +116,29 @@ def measure(
 
 @tf32_disabled()  # it keeps three digits
 def measure_values(
-    names: Sequence[str], sources: SourceOptions, *, num_images: int | None
+    names: Sequence[str], sources: SourceOptions, *, num_images: float | None
 ) -> dict[str, dict[str, float]]:
-    """Measure once; return values by column: of the images, and the real-vs-real baseline."""
-    known = [name for name in METRICS if name != MODES]  # that needs a classifier of digits
+    """Measure once; return values by column: of the images, and the real-vs-real baseline.
+
+    Args:
+        names: Keys of METRICS, but discrete-modes, which needs a classifier of digits.
+        num_images: A whole number, on each side; None: as `make_plan` chooses.
+
+    Raises:
+        UserError: Unknown metrics or none, or they cannot be measured.
+    """
+    known = [name for name in METRICS if name != MODES]
+    if not names:
+        raise UserError(f"No metrics were given: name at least one of {', '.join(known)}.")
     for name in names:
         if name == MODES:
             words = ("--network", "NETWORK", "--data", "DATASET", "--classifier", "FILE")
             raise UserError(f"{MODES} is measured by {command_line('metrics', MODES, *words)}.")
         if name not in known:
             raise UserError(f"Unknown metric {name!r}. Metrics: {', '.join(known)}.")
+    count = None if num_images is None else _parse_num_images(num_images)
     device, _, images, reals = _open_measured(sources)
-    plan = make_plan(images, reals, names, num_images, repeats=1)
+    plan = make_plan(images, reals, names, count, repeats=1)
     context = create_context(names, sources.detector, sources.seed, device)
     measured, baseline = evaluate({SINGLE_ROW: lambda: images}, reals, plan, context)
     return {
@@ -134,6 +147,20 @@ def measure_values(
         }
         for key, row in (("images", measured), ("reals", baseline))
     }
+
+
+def _parse_num_images(number: float) -> int:
+    """Return a number of images as int, 1e4 as 10000; UserError unless it is whole, at least 2."""
+    is_whole_float = isinstance(number, (float, np.floating)) and number.is_integer()
+    try:
+        found = int(number) if is_whole_float else operator.index(number)  # type: ignore[arg-type]
+    except TypeError:  # such as 2.5 or '10'
+        found = 0
+    if found < 2:
+        raise UserError(
+            f"num_images cannot be {number!r}: a whole number of at least 2 is expected."
+        )
+    return found
 
 
 def _open_measured(

@@ -92,7 +92,7 @@ def measure(
     data: PathLike,
     metrics: str | Iterable[str] = "swd",
     *,
-    num_images: int | None = None,
+    num_images: float | None = None,
     device: str = "auto",
 ) -> dict[str, dict[str, float]]:
     """Measure generated images against those of a dataset.
@@ -101,8 +101,8 @@ def measure(
         network: Whatever `load` takes, but hf://; of a run, the newest network.
         metrics: Names such as 'swd' or ['ms-ssim', 'swd']; `python -m metrics --help` lists them;
             discrete-modes is only measured by `python -m metrics discrete-modes`.
-        num_images: On each side; half of the images of the dataset, at most the paper's 16,384, if
-            not given.
+        num_images: A whole number of at least 2, on each side; half of the images of the dataset,
+            at most the paper's 16,384, if not given.
         device: 'auto', 'cpu', 'cuda' or 'mps'.
 
     Returns:
@@ -110,7 +110,7 @@ def measure(
             baseline.
 
     Raises:
-        progan.errors.UserError: Unknown metrics, too few images, or other sizes.
+        progan.errors.UserError: Unknown metrics or none, too few images, or other sizes.
     """
     from metrics.measure import measure_values  # brings torch
     from metrics.options import SourceOptions

@@ -119,6 +119,23 @@ def test_modes_are_counted_by_their_command(data: Path, tmp_path: Path) -> None:
         progan.measure(tmp_path, data, ["swd", "discrete-modes"])
 
 
+def test_metrics_are_needed(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="No metrics were given: name at least one of swd, "):
+        progan.measure(tmp_path, data, [])
+
+
+@pytest.mark.parametrize("number", [2.5, "10", 1, True, float("nan"), float("inf"), -4.0])
+def test_a_number_of_images_is_whole(number: float, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="num_images cannot be .*: a whole number of at least 2"):
+        progan.measure(tmp_path, data, num_images=number)
+
+
+def test_a_number_of_images_may_be_a_whole_float(tmp_path: Path) -> None:
+    path = noise_dataset(tmp_path / "data", resolution=64).path
+    for number in (2e0, np.float32(2), np.int64(2)):
+        assert progan.measure("portraits", path, "ms-ssim", num_images=number)["images"]
+
+
 def test_signals_work_again_after_a_training(data: Path, tmp_path: Path) -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
     progan.train(data, "demo", outdir=tmp_path, **SETTINGS)
