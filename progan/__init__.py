@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 if TYPE_CHECKING:
+    import torch
+
     from progan.api import TrainedGenerator
     from progan.data.reader import Dataset
 
@@ -20,7 +22,7 @@ __version__ = "0.1.0"
 PathLike = str | os.PathLike[str]
 
 
-def load(path: PathLike, device: str = "auto") -> "TrainedGenerator":
+def load(path: PathLike, device: "str | torch.device" = "auto") -> "TrainedGenerator":
     """Load a trained generator.
 
     Args:
@@ -28,7 +30,7 @@ def load(path: PathLike, device: str = "auto") -> "TrainedGenerator":
             network), a pickle of the official TensorFlow code, a .pth of pytorch_GAN_zoo's PGAN,
             an .npz of `progan interop`, hf://organisation/name, a repository of the Hugging Face
             Hub that `progan push` made, or 'portraits', the network in the package.
-        device: 'auto', 'cpu', 'cuda' or 'mps'.
+        device: 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps', or a torch.device.
 
     Raises:
         progan.errors.UserError: The network does not exist or cannot be used.
@@ -43,7 +45,7 @@ def train(
     preset: str = "v2-1gpu",
     *,
     outdir: PathLike = "runs",
-    device: str = "auto",
+    device: "str | torch.device" = "auto",
     max_hours: float | None = None,
     callbacks: Iterable[Callable[[Mapping[str, float]], object]] = (),
     **settings: Any,
@@ -56,7 +58,7 @@ def train(
         data: A dataset made by dataset_tool.py.
         preset: The settings to start from; `train.py --list-presets` lists them.
         outdir: Where the directory of the run is made.
-        device: 'auto', 'cpu', 'cuda' or 'mps'.
+        device: 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps', or a torch.device.
         max_hours: Stop after this time, with everything saved.
         callbacks: Called with the statistics of each tick, {'progress/kimg': 1.0, ...}, once its
             files are written.
@@ -93,7 +95,7 @@ def measure(
     metrics: str | Iterable[str] = "swd",
     *,
     num_images: float | None = None,
-    device: str = "auto",
+    device: "str | torch.device" = "auto",
 ) -> dict[str, dict[str, float]]:
     """Measure generated images against those of a dataset.
 
@@ -103,7 +105,7 @@ def measure(
             discrete-modes is only measured by `python -m metrics discrete-modes`.
         num_images: A whole number of at least 2, on each side; half of the images of the dataset,
             at most the paper's 16,384, if not given.
-        device: 'auto', 'cpu', 'cuda' or 'mps'.
+        device: 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps', or a torch.device.
 
     Returns:
         {'images': {'SWDx1e3_avg': 7.1, ...}, 'reals': {...}}: the second are the real-vs-real
@@ -115,7 +117,10 @@ def measure(
     from metrics.measure import measure_values  # brings torch
     from metrics.options import SourceOptions
     from progan.pretrained import resolve_network
+    from progan.runtime.devices import format_device_name
 
     names = [metrics] if isinstance(metrics, str) else list(metrics)
-    sources = SourceOptions(network=resolve_network(Path(network)), data=Path(data), device=device)
+    sources = SourceOptions(
+        network=resolve_network(Path(network)), data=Path(data), device=format_device_name(device)
+    )
     return measure_values(names, sources, num_images=num_images)

@@ -39,7 +39,7 @@ Labels = Tensor | Array | str | int | None
 T = TypeVar("T")
 
 
-def load(path: str | os.PathLike[str], device: str = "auto") -> "TrainedGenerator":
+def load(path: str | os.PathLike[str], device: str | torch.device = "auto") -> "TrainedGenerator":
     """Load a generator from whatever generate.py takes for --network; raises UserError.
 
     It warns where the newest run in a directory has no network yet.

@@ -96,6 +96,8 @@ def test_metrics_of_a_preset_are_left_to_measure(data: Path, tmp_path: Path) -> 
         ("demo", {"init_from": "runs"}, "init_from cannot be set"),
         ("demo", {"label_size": 3, "channels": 1}, "channels, label_size cannot be set"),
         ("demo", {"max_hours": 0}, "max_hours must be more than 0"),
+        ("demo", {"max_hours": "1"}, "max_hours must be more than 0, a number of hours such as"),
+        ("demo", {"max_hours": float("nan")}, "max_hours must be more than 0"),
     ],
 )
 def test_mistakes(
@@ -134,6 +136,14 @@ def test_a_number_of_images_may_be_a_whole_float(tmp_path: Path) -> None:
     path = noise_dataset(tmp_path / "data", resolution=64).path
     for number in (2e0, np.float32(2), np.int64(2)):
         assert progan.measure("portraits", path, "ms-ssim", num_images=number)["images"]
+
+
+def test_devices_may_be_those_of_torch(data: Path, tmp_path: Path) -> None:
+    device = torch.device("cpu")
+    run = progan.train(data, "demo", outdir=tmp_path, device=device, max_hours=np.float32(1),
+                       **SETTINGS)  # fmt: skip
+    assert progan.load(run, device).render([0]).shape == (1, 16, 16, 3)
+    assert progan.measure(run, data, num_images=16, device=device)["images"]
 
 
 def test_signals_work_again_after_a_training(data: Path, tmp_path: Path) -> None:

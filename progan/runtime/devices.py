@@ -27,12 +27,24 @@ OUT_OF_MEMORY = (
 )
 
 
-def choose_device(name: str, number: int | None = None) -> torch.device:
+def format_device_name(device: str | torch.device) -> str:
+    """Return the name that `choose_device` takes for a device: 'cuda:1' for torch's cuda:1."""
+    if isinstance(device, torch.device) and device.type in ("cpu", "mps"):
+        return device.type  # there is one of them, with or without the index 0
+    return str(device)
+
+
+def choose_device(device: str | torch.device, number: int | None = None) -> torch.device:
     """Return the device of a name; 'auto' prefers CUDA, then MPS, then the CPU.
 
     Args:
+        device: Its name, or what torch made of it.
         number: Rank of this process on this machine; each process gets a GPU of its own.
+
+    Raises:
+        UserError: An unknown name, or a device that this machine does not have.
     """
+    name = format_device_name(device)
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name not in ("auto", "cpu", *available):
         return _parse_gpu(name)

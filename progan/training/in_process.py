@@ -3,8 +3,11 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from progan import run_directory
 from progan.config import (
@@ -38,15 +41,14 @@ def train(
     data: Path,
     preset: str,
     outdir: Path,
-    device_name: str,
+    device_name: str | torch.device,
     callbacks: Sequence[Callback],
     max_hours: float | None,
     settings: Mapping[str, Any],
 ) -> Path:
     """Train a new run, and return its directory; see `progan.train`."""
     require_settable(settings)
-    if max_hours is not None and not max_hours > 0:
-        raise UserError(f"max_hours must be more than 0, not {max_hours}.")
+    _require_hours(max_hours)
     settings = clear_tables_of_given(convert_python_values(settings))
     # Metrics that only the preset names would refuse it; those of the caller are refused below.
     without_metrics = {"metrics": "", "best": ""}
@@ -75,6 +77,15 @@ def train(
             )  # fmt: skip
             train_until_stopped(context, state, max_hours)
     return directory
+
+
+def _require_hours(max_hours: float | None) -> None:
+    """Raise UserError unless a time limit is None or a number above 0."""
+    is_number = isinstance(max_hours, Real) and not isinstance(max_hours, bool)
+    if max_hours is not None and not (is_number and max_hours > 0):
+        raise UserError(
+            f"max_hours must be more than 0, a number of hours such as 1.5, not {max_hours!r}."
+        )
 
 
 def train_until_stopped(

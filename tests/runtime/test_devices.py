@@ -49,6 +49,14 @@ def test_auto_prefers_cuda_then_mps(
     assert choose_device("cpu") == CPU
 
 
+def test_devices_of_torch_are_taken_and_others_refused_by_name() -> None:
+    assert choose_device(CPU) == choose_device(torch.device("cpu", 0)) == CPU
+    with pytest.raises(UserError, match="Unknown device 'meta': choose auto, cpu, cuda, mps"):
+        choose_device(torch.device("meta"))
+    with pytest.raises(UserError, match="Unknown device 'None'"):
+        choose_device(None)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", ["cuda", "mps"])
 def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     pretend(monkeypatch, cuda=False, mps=False)
