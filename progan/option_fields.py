@@ -113,14 +113,30 @@ def format_option_name(name: str) -> str:
 def convert_python_value(item: dataclasses.Field[Any], value: Any) -> Any:
     """Convert a value that reads well in Python to that of its field.
 
-    {8: 64, 16: 32} -> ((8, 64), (16, 32)), 'auto' -> its number, ['flip', 'color'] -> 'flip,color'.
+    {8: 64, 16: 32} -> ((8, 64), (16, 32)), 'auto' -> its number, ['flip', 'color'] -> 'flip,color',
+    np.int64(8) -> 8, also in tables.
     """
+    value = _numpy_scalars_to_python(value)
     if item.type in (IntAt, FloatAt):
         return _lists_to_tuples(list(value.items()) if isinstance(value, Mapping) else value)
     if value == "auto" and item.metadata["auto"] is not None:
         return item.type(item.metadata["auto"])  # type: ignore[operator]
     if item.metadata["several"] and isinstance(value, (list, tuple)):
         return ",".join(map(str, value))
+    return value
+
+
+def _numpy_scalars_to_python(value: Any) -> Any:
+    """Convert scalars of NumPy, also in lists and mappings; return other values unchanged."""
+    import numpy as np  # here, since commands that only print help must not load it
+
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (list, tuple)):
+        return [_numpy_scalars_to_python(item) for item in value]
+    if isinstance(value, Mapping):
+        pairs = value.items()
+        return {_numpy_scalars_to_python(key): _numpy_scalars_to_python(of) for key, of in pairs}
     return value
 
 

@@ -5,6 +5,7 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from progan.config import (
     Network,
     Optim,
     Run,
+    convert_python_values,
     from_dict,
     override,
     to_dict,
@@ -188,6 +190,19 @@ def test_unknown_settings_are_named() -> None:
 def test_values_of_another_kind_are_refused(name: str, value: Any) -> None:
     with pytest.raises(UserError, match=f"{format_option_name(name)} cannot be"):
         override(Run(), {name: value})
+
+
+def test_scalars_of_numpy_are_those_of_python() -> None:
+    values = {
+        "batch": np.int32(8), "g_lr": np.float64(0.5), "mirror": np.bool_(True),
+        "augment_kinds": [np.str_("flip"), "color"], "batch_at": {np.int64(8): np.int16(4)},
+        "g_lr_at": [(np.int64(8), np.float64(0.25))],
+    }  # fmt: skip
+    growth = override(Run(), convert_python_values(values)).growth
+    assert (growth.batch, growth.g_lr, growth.batch_at) == (8, 0.5, ((8, 4),))
+    assert growth.g_lr_at == ((8, 0.25),)
+    with pytest.raises(UserError, match="--batch cannot be 8.0: a whole number is expected"):
+        override(Run(), convert_python_values({"batch": np.float32(8)}))
 
 
 def test_a_table_names_each_resolution_once() -> None:
