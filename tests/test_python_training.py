@@ -87,7 +87,12 @@ def test_metrics_of_a_preset_are_left_to_measure(data: Path, tmp_path: Path) -> 
     ("preset", "settings", "words"),
     [
         ("dmo", {}, "Did you mean demo"),
-        ("demo", {"total_kimgs": 3}, "total_kimgs"),
+        ("demo", {"total_kimgs": 3}, "Unknown setting: total_kimgs. Did you mean total_kimg?"),
+        ("demo", {"kimg": 3}, "Unknown setting: kimg. Did you mean total_kimg?"),
+        ("demo", {"batch_size": 8, "lr": 1}, "batch?\nUnknown setting: lr. Did you mean g_lr and"),
+        ("demo", {"out": "runs"}, "Unknown setting: out. Did you mean outdir?"),
+        ("demo", {"n_epochs": 3}, "Unknown setting: n_epochs. Lengths are in thousands of images"),
+        ("demo", {"zzz": 3}, "Unknown setting: zzz. train.py --help-all lists the settings."),
         ("demo", {"batch": -1}, "--batch must be at least 1"),
         ("demo", {"metrics": "swd"}, "progan.measure"),
         ("demo", {"best": "swd"}, "progan.measure"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from progan.cli.aliases import GENERATE_ALIASES, GENERATE_DIFFERENCES, explain_differences
+from progan.aliases import GENERATE_ALIASES, GENERATE_DIFFERENCES, explain_differences
 from progan.command import NETWORK, PATH, Command, FiniteRange, device_option, list_given_options
 from progan.errors import UserError
 from progan.invocation import format_own_command_line

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from progan import presets
-from progan.cli.aliases import TRAIN_ALIASES, TRAIN_DIFFERENCES
+from progan.aliases import TRAIN_ALIASES, TRAIN_DIFFERENCES
 from progan.command import PATH, hyphenate, report_user_errors
 from progan.config import SECTIONS, Run, from_dict, list_named_settings, list_values
 from progan.errors import UserError

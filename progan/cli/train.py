@@ -9,7 +9,7 @@ import click
 
 from metrics.options import LOWER_IS_BETTER, parse_metrics
 from progan import presets, run_directory
-from progan.cli.aliases import TRAIN_ALIASES, TRAIN_DIFFERENCES, explain_differences
+from progan.aliases import TRAIN_ALIASES, TRAIN_DIFFERENCES, explain_differences
 from progan.cli.processes import join_processes, start_processes
 from progan.cli.run_file import config_option, let_command_line_precede, note_settings_above_preset
 from progan.cli.train_help import TrainCommand, help_all_option, list_presets_option

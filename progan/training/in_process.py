@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 from progan import run_directory
+from progan.aliases import TRAIN_ALIASES, TRAIN_DIFFERENCES
+from progan.command import hyphenate
 from progan.config import (
     clear_tables_of_given,
     convert_python_values,
@@ -18,10 +20,12 @@ from progan.config import (
 )
 from progan.data.loader import compute_cache_budget_bytes
 from progan.errors import UserError
+from progan.options import group_offered_fields
 from progan.runtime.devices import choose_device, set_precision, use_device
 from progan.runtime.lock import exclusive_lock
 from progan.runtime.log import Log
 from progan.runtime.signals import StopSignal
+from progan.runtime.text import suggest_nearest
 from progan.runtime.torch_settings import (
     require_compile_cache_or_replace,
     restore_process_settings,
@@ -36,6 +40,8 @@ from progan.training.precision import require_precision
 from progan.training.start import require_batch_split, resolve_new_run
 from progan.training.state import TrainState, create_state
 
+PARAMETERS = ("data", "preset", "outdir", "device", "max_hours", "callbacks")  # no settings
+
 
 def train(
     data: Path,
@@ -48,6 +54,7 @@ def train(
 ) -> Path:
     """Train a new run, and return its directory; see `progan.train`."""
     require_settable(settings)
+    _require_known_names(settings)
     _require_hours(max_hours)
     settings = clear_tables_of_given(convert_python_values(settings))
     # Metrics that only the preset names would refuse it; those of the caller are refused below.
@@ -77,6 +84,31 @@ def train(
             )  # fmt: skip
             train_until_stopped(context, state, max_hours)
     return directory
+
+
+def _require_known_names(settings: Iterable[str]) -> None:
+    """Raise UserError for names that are no settings, each with the one that it may stand for."""
+    known = {field.name for fields in group_offered_fields().values() for field in fields}
+    if unknown := sorted(set(settings) - known):
+        raise UserError(
+            "\n".join(
+                f"Unknown setting: {name}."
+                f"{_suggest_name(name, known) or ' train.py --help-all lists the settings.'}"
+                for name in unknown
+            )
+        )
+
+
+def _suggest_name(name: str, known: set[str]) -> str:
+    """Return which name stands for one of other projects or is near, with a blank before it."""
+    names, option = {*known, *PARAMETERS}, hyphenate(name)
+    alias = TRAIN_ALIASES.get(option, "").replace("-", "_")
+    if alias in names:
+        return f" Did you mean {alias}?"
+    if option == "lr":
+        return " Did you mean g_lr and d_lr?"
+    difference = TRAIN_DIFFERENCES.get(option)
+    return f" {difference}" if difference else suggest_nearest(name, names)
 
 
 def _require_hours(max_hours: float | None) -> None:

@@ -23,6 +23,7 @@ LAYERS = {
         "sizes",
         "presets",
         "options",
+        "aliases",
         "schedule",
         "run_directory",
         "images",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from progan.cli import aliases
+from progan import aliases
 from progan.cli.generate import main as generate
 from progan.cli.train import main as train
 from tests.builders import message
