@@ -1,7 +1,7 @@
 """Options of train.py in a file: --config run.yaml, or the config.json of a run."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -52,6 +52,7 @@ def read_run_file(file: Path, offered: Iterable[click.Parameter]) -> dict[str, s
 def _read_options(file: Path, offered: Mapping[str, click.Parameter]) -> dict[str, str | bool]:
     values = _parse(file)
     if _has_sections(values):
+        _require_sections(file, values, offered)
         values = _list_changes_from_preset(file, values)
     named = _combine_pairs(file, ((_normalize_name(str(key)), values[key]) for key in values))
     known = offered.keys() - {
@@ -73,6 +74,22 @@ def _read_options(file: Path, offered: Mapping[str, click.Parameter]) -> dict[st
 
 def _has_sections(values: Mapping[Any, Any]) -> bool:
     return any(isinstance(values.get(name), Mapping) for name in SECTIONS)
+
+
+def _require_sections(file: Path, values: Mapping[Any, Any], offered: Container[str]) -> None:
+    """Raise UserError if a file with sections has an option by the name of one, such as data.
+
+    Args:
+        offered: Names of the options of the command.
+    """
+    sections = [str(name) for name, value in values.items() if isinstance(value, Mapping)]
+    for name, value in values.items():
+        if name in SECTIONS and not isinstance(value, Mapping):
+            advice = f", or give --{name} on the command line" if name in offered else ""
+            raise UserError(
+                f"{file} has sections ({', '.join(sections)}), in which {name} is a section, too, "
+                f"and cannot be {value!r}. Write all options without sections{advice}."
+            )
 
 
 def _combine_pairs(file: Path, pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:

@@ -95,6 +95,21 @@ def test_a_table_of_the_preset_stays_beside_another_value(tmp_path: Path) -> Non
         ("a.json", f'{{"growth": {{"g_lr": 1{"0" * 400}}}}}', ("--g-lr cannot be 1000", "finite")),
         ("a.json", '{"growth": {}, "1": 2}', ("a.json: Unknown settings: 1;",)),
         ("a.yaml", "growth: {}\n3: 4\nzz: 5", ("a.yaml: Unknown settings: 3, zz;",)),
+        (
+            "a.yaml",
+            "network: {}\ngrowth: {}\ndata: datasets/two",
+            (
+                "a.yaml has sections (network, growth)",
+                "data is a section, too, and cannot be 'datasets/two'. Write all options without "
+                "sections, or give --data on the command line.",
+            ),
+        ),
+        ("a.json", '{"data": {}, "augment": "fixed"}', ("or give --augment on the command",)),
+        (
+            "a.json",
+            '{"data": {}, "optim": 3}',
+            ("cannot be 3. Write all options without sections.",),
+        ),
         ("a.yaml", "batch: 8.9", ("'--batch': ", "a.yaml: '8.9' is not a valid integer")),
         ("a.json", '{"batch": 8.9}', ("'--batch': ", "a.json: '8.9' is not a valid integer")),
         ("a.yaml", "batch: true", ("a.yaml: batch cannot be true",)),
