@@ -315,10 +315,16 @@ def list_transfer_warnings(transfer: Transfer) -> list[str]:
     """Return warnings about a source that is a poor start."""
     warnings = []
     if "discriminator" not in transfer.source.weights:
+        path = transfer.source.path
+        # Networks of the package, of the Hub and of other programs have no states beside them.
+        advice = (
+            " A training state (state-*.pt) of the same run holds both, and is the better start."
+            if run_directory.find_run_of_file(path)
+            else ""
+        )
         warnings.append(
-            f"{transfer.source.path} holds no discriminator: it begins with random weights, whose "
-            "gradients can make the generator worse at first. A training state (state-*.pt) of "
-            "the same run holds both, and is the better start."
+            f"{path} holds no discriminator: it begins with random weights, whose gradients can "
+            f"make the generator worse at first.{advice}"
         )
     if transfer.changed:
         warnings.append(

@@ -220,7 +220,11 @@ def test_a_network_file_gives_the_average_to_generator_and_average(tmp_path: Pat
         assert torch.equal(state.discriminator.state_dict()[name], weight)
     assert found.shares == {"generator": 1, "discriminator": 0}
     (warning,) = list_transfer_warnings(found)
-    assert "holds no discriminator" in warning and "state-*.pt" in warning
+    assert "holds no discriminator" in warning
+    assert "state-*.pt" not in warning  # a network outside of a run has no states beside it
+    save_config(tmp_path, run)
+    (warning,) = list_transfer_warnings(found)
+    assert "holds no discriminator" in warning and "A training state (state-*.pt) of" in warning
     assert not any(weight.requires_grad for weight in state.g_ema.parameters())
     assert all(weight.requires_grad for weight in state.generator.parameters())
 
