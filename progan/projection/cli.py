@@ -15,6 +15,7 @@ from progan.runtime.files import (
     require_writable_file,
     require_writable_folder,
 )
+from progan.runtime.text import escape_controls
 from progan.runtime.torch_settings import set_omp_passive
 from progan.sampling.options import VideoTiming, require_video_format
 
@@ -87,7 +88,7 @@ def main(
 
     path = find_network(network)
     if path != network:
-        click.echo(f"network: {click.format_filename(path)}", err=True)
+        click.echo(f"network: {escape_controls(click.format_filename(path))}", err=True)
     request = ProjectionRequest(
         images=images,
         network=path,
@@ -99,4 +100,4 @@ def main(
         **values,
     )
     for line in run_request(request):
-        tqdm.write(click.format_filename(line))  # above the progress bar
+        tqdm.write(escape_controls(click.format_filename(line)))  # above the progress bar

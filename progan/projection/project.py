@@ -28,7 +28,12 @@ from progan.projection.search import (
 )
 from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import make_folder
-from progan.runtime.text import format_count, make_caseless_key, sanitize_and_truncate_line
+from progan.runtime.text import (
+    escape_controls,
+    format_count,
+    make_caseless_key,
+    sanitize_and_truncate_line,
+)
 from progan.sampling.image_files import provenance, replace_undecodable, save_array
 from progan.sampling.latents import class_index, select_resolution
 from progan.sampling.options import MAX_SECONDS, VideoTiming
@@ -92,7 +97,7 @@ class Projection:
 
 
 def run_request(request: ProjectionRequest) -> Iterator[str]:
-    """Find and write the latents; yield a line for each written result.
+    """Find and write the latents; yield a line for each written result, with paths as they are.
 
     Results of one image are written before the search for the next one.
     """
@@ -108,7 +113,7 @@ def run_request(request: ProjectionRequest) -> Iterator[str]:
     compared = count_compared_seeds(snapshot, request.starts, request.class_name)
     for target in tqdm(targets, unit="image", disable=None, leave=False):
         tqdm.write(
-            f"{target.name}: the best of {format_count(compared, 'seed')}, and "
+            f"{escape_controls(target.name)}: the best of {format_count(compared, 'seed')}, and "
             f"from there {format_count(request.steps, 'step')}",
             sys.stderr,
         )
@@ -223,7 +228,8 @@ def write_search_video(
 ) -> None:
     """Write a video of the searches, a row for each: the target, and the image of each step."""
     frames = _render_video_frames(snapshot, results, timing)
-    bar = tqdm(frames, total=timing.frames, unit="frame", desc=path.name, disable=None, leave=False)
+    name = escape_controls(path.name)
+    bar = tqdm(frames, total=timing.frames, unit="frame", desc=name, disable=None, leave=False)
     write_video(path, bar, timing, text)
 
 
@@ -290,5 +296,5 @@ def _open_features_or_report(
     if found is None:
         tqdm.write(NO_FEATURES, sys.stderr)
         return None
-    tqdm.write(f"features: the discriminator of {found.path}", sys.stderr)
+    tqdm.write(f"features: the discriminator of {escape_controls(str(found.path))}", sys.stderr)
     return discriminator_features(found.discriminator.to(device), snapshot)

@@ -116,6 +116,21 @@ def test_names_may_be_any_bytes(network: Path, pictures: list[Path], tmp_path: P
     assert Image.open(tmp_path / "out\udcff" / "me\udcff-projected.png").text["Target"] == "me?"
 
 
+def test_names_with_control_characters_are_escaped(
+    network: Path, pictures: list[Path], tmp_path: Path
+) -> None:
+    picture = tmp_path / "new\nli\x1bne.png"
+    picture.write_bytes(pictures[0].read_bytes())
+    folder = tmp_path / "o\tut"
+    result = project(picture, "--network", network, "--outdir", folder, *QUICK)
+    assert result.exit_code == 0, result.output
+    assert (folder / "new\nli\x1bne-projected.png").is_file()
+    assert "new\\nli\\x1bne: the best of 8 seeds" in result.stderr
+    first, last = result.stdout.splitlines()
+    assert first.startswith(str(tmp_path / "o\\tut" / "new\\nli\\x1bne-projected.png"))
+    assert last == str(tmp_path / "o\\tut" / "projected.npy")
+
+
 def test_more_steps_come_nearer(network: Path, tmp_path: Path) -> None:
     CliRunner().invoke(
         generate, ["--network", str(network), "--seeds", "77", "--outdir", str(tmp_path)]
