@@ -1,7 +1,7 @@
 """Create a dataset in shards, on many machines, and merge them."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -135,21 +135,37 @@ def merge_shards(dest: Path) -> DatasetInfo:
 def _find_shards(dest: Path) -> list[Path]:
     """Return the folders of all parts in order; UserError unless all exist and are finished."""
     name = re.compile(rf"{re.escape(dest.name)}\.part-\d+-of-(\d+)")
-    totals = {match[1] for path in dest.parent.iterdir() if (match := name.fullmatch(path.name))}
-    if len(totals) != 1:
+    divisions: dict[int, list[str]] = {}  # folders by the number of parts
+    for path in dest.parent.iterdir():
+        if match := name.fullmatch(path.name):
+            divisions.setdefault(int(match[1]), []).append(path.name)
+    if not divisions:
+        raise UserError(f"No parts beside {dest}. Make it with --shard 1/N … N/N, one N for all.")
+    if len(divisions) > 1:
+        lines = [
+            f"  of {format_count(total, 'part')}: {_list_first(sorted(divisions[total]))}"
+            for total in sorted(divisions)
+        ]
         raise UserError(
-            f"{'Parts of several divisions' if totals else 'No parts'} beside {dest}. Make it with "
-            "--shard 1/N … N/N, one N for all."
+            f"Parts of several divisions are beside {dest}:\n"
+            + "\n".join(lines)
+            + "\nKeep the folders of one division, and remove those of the others."
         )
-    wanted = [DatasetShard(number + 1, int(*totals)).folder(dest) for number in range(int(*totals))]
+    (total,) = divisions
+    wanted = [DatasetShard(number + 1, total).folder(dest) for number in range(total)]
     missing = [path.name for path in wanted if not (path / INFO_FILE).is_file()]
     if missing:
         raise UserError(
             f"{len(missing)} of the {format_count(len(wanted), 'part')} of {dest} "
             f"{pluralize(len(missing), 'is', 'are')} missing or unfinished: "
-            f"{', '.join(missing[:10])}{' …' * (len(missing) > 10)}. Make them first."
+            f"{_list_first(missing)}. Make them first."
         )
     return wanted
+
+
+def _list_first(names: Sequence[str]) -> str:
+    """Return the first ten names with commas between them, and '…' if there are more."""
+    return f"{', '.join(names[:10])}{' …' * (len(names) > 10)}"
 
 
 def _plan_merged_dataset(dest: Path, parts: list[Dataset]) -> DatasetInfo:

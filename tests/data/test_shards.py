@@ -115,6 +115,20 @@ def test_any_name_has_parts_and_other_files_are_none(tmp_path: Path) -> None:
     assert merge_shards(dest).count == 10
 
 
+def test_parts_of_several_divisions_are_named(tmp_path: Path) -> None:
+    dest = tmp_path / "c"
+    make_parts(source_of(10), dest, 3)
+    (tmp_path / "c.part-1-of-1").mkdir()
+    with pytest.raises(UserError) as caught:
+        merge_shards(dest)
+    assert str(caught.value) == (
+        f"Parts of several divisions are beside {dest}:\n"
+        "  of 1 part: c.part-1-of-1\n"
+        "  of 3 parts: c.part-1-of-3, c.part-2-of-3, c.part-3-of-3\n"
+        "Keep the folders of one division, and remove those of the others."
+    )
+
+
 def test_more_parts_than_images_are_refused() -> None:
     with pytest.raises(UserError, match="noise has 12 images, too few for 13 parts. Ask for 12"):
         select_shard(source_of(12, frozenset()), DatasetShard(1, 13))
