@@ -111,10 +111,10 @@ def _suggest_name(name: str, known: set[str]) -> str:
     return f" {difference}" if difference else suggest_nearest(name, names)
 
 
-def _require_hours(max_hours: float | None) -> None:
+def _require_hours(max_hours: object) -> None:
     """Raise UserError unless a time limit is None or a number above 0."""
-    is_number = isinstance(max_hours, Real) and not isinstance(max_hours, bool)
-    if max_hours is not None and not (is_number and max_hours > 0):
+    is_positive = isinstance(max_hours, Real) and float(max_hours) > 0
+    if max_hours is not None and not is_positive:
         raise UserError(
             f"max_hours must be more than 0, a number of hours such as 1.5, not {max_hours!r}."
         )
