@@ -7,8 +7,9 @@
     python benchmarks/growing.py growing=runs/growing/00000-… whole=runs/whole/00000-…
 
 Other load disturbs runs of an hour. So the time of a snapshot is computed from its images and the
-speeds of their resolutions, equal for all runs: the median of the ticks in the fastest run. Results
-go to benchmarks/results/growing.json and docs/images/growing.png.
+speeds of their resolutions, equal for all runs: the median of the ticks in the fastest run, which
+may be a short one on a quiet machine (`--speeds`). Results go to benchmarks/results/growing.json
+and docs/images/growing.png.
 """
 
 import statistics
@@ -39,16 +40,24 @@ Point = dict[str, float]  # kimg, minutes, value
 
 @click.command(cls=Command)
 @click.argument("runs", nargs=-1, required=True, metavar="NAME=RUN...")
+@click.option(
+    "--speeds",
+    "quiet",
+    type=PATH,
+    multiple=True,
+    metavar="RUN",
+    help="Another run, without a curve, whose ticks count for the speeds.",
+)
 @click.option("--output", type=PATH, default=RESULTS / "growing.json", help="Result file to write.")
 @click.option(
     "--plot", type=PATH, default=ROOT / "docs/images/growing.png", help="Figure to write."
 )
-def main(runs: tuple[str, ...], output: Path, plot: Path) -> None:
+def main(runs: tuple[str, ...], quiet: tuple[Path, ...], output: Path, plot: Path) -> None:
     """Compare the time that runs take to reach values of the metric; the last is the reference."""
     named = dict(each.split("=", 1) for each in runs if "=" in each)
     if len(named) != len(runs):
         raise UserError("Name each run, as in growing=runs/00000-portraits-cpu.")
-    speeds = common_speeds([ticks_of(Path(run)) for run in named.values()])
+    speeds = common_speeds([ticks_of(Path(run)) for run in (*named.values(), *quiet)])
     curves = {name: metric_points(Path(run), speeds) for name, run in named.items()}
     *others, measure = curves
     result = {
