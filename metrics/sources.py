@@ -106,7 +106,7 @@ def _is_zip_of_files(path: Path) -> bool:
 
 
 def open_pair(
-    options: SourceOptions, images: Path, device: torch.device
+    options: SourceOptions, images: Path, device: torch.device, *, can_resize: bool = True
 ) -> tuple[SampleSource, SampleSource]:
     """Open images and the reals that the options compare them with; raises UserError.
 
@@ -114,6 +114,7 @@ def open_pair(
 
     Args:
         images: A network if the options name one, whatever its file is called.
+        can_resize: The caller has --resize, so that messages may name it.
     """
     is_network, resize, reals = options.network is not None, options.resize, options.reals
     wanted = None if resize is None else Size(resize, resize, 0)
@@ -121,7 +122,9 @@ def open_pair(
         first = open_network_source(images, device)
     else:
         first = open_source(images, device, wanted, resize=resize)
-    second = open_source(reals, device, wanted or first.size, options.subset, resize)
+    second = open_source(
+        reals, device, wanted or first.size, options.subset, resize, can_resize=can_resize
+    )
     if second.count is None:
         raise UserError(
             f"{reals} is a network. Name the real images that it is compared with: a "
@@ -131,7 +134,10 @@ def open_pair(
         first = open_source(images, device, wanted or second.size, resize=resize)
     if resize is not None:
         first, second = resize_source(first, resize), resize_source(second, resize)
-    require_same_size(first, second)
+    if can_resize:
+        require_same_size(first, second)
+    else:
+        require_size_of_network(first, second)
     return first, second
 
 

@@ -74,6 +74,13 @@ def test_the_network_in_the_package_is_measured_by_its_name(tmp_path: Path) -> N
     }
 
 
+def test_reals_of_another_size_have_a_remedy_in_python(tmp_path: Path) -> None:
+    path = noise_dataset(tmp_path / "data", resolution=16).path
+    with pytest.raises(UserError, match="create-from-images --resolution 64") as error:
+        progan.measure("portraits", path, "swd", num_images=2)
+    assert "--resize" not in str(error.value)
+
+
 def test_metrics_of_a_preset_are_left_to_measure(data: Path, tmp_path: Path) -> None:
     preset = "ada-birds"
     assert presets.preset(preset).output.best == "kid75"
