@@ -21,7 +21,7 @@ from progan.interop.load import load_snapshot
 from progan.run_directory import BEST_PREFIX, METRIC_PREFIX, STATISTICS_FILE, load_config
 from progan.runtime.files import read_json_lines, write_atomically
 from progan.sampling.find_network import find_network
-from progan.sampling.snapshot_file import SUFFIX, Snapshot, read_images_seen
+from progan.sampling.snapshot_file import NETWORK_SUFFIX, Snapshot, read_images_seen
 
 STATISTICS = re.compile(
     r"loss/(critic|generator)|.*accuracy.*|progress/hours|speed/images-per-second"
@@ -282,10 +282,12 @@ def _parse_metric(word: str) -> Metric | None:
 
 
 def _find_newest_best_network(directory: Path) -> Path:
-    saved = sorted(directory.glob(f"{BEST_PREFIX}*{SUFFIX}"), key=lambda file: file.stat().st_mtime)
+    saved = sorted(
+        directory.glob(f"{BEST_PREFIX}*{NETWORK_SUFFIX}"), key=lambda file: file.stat().st_mtime
+    )
     if not saved:
         raise UserError(
-            f"{directory} has no {BEST_PREFIX}*{SUFFIX}: it was trained without "
+            f"{directory} has no {BEST_PREFIX}*{NETWORK_SUFFIX}: it was trained without "
             "--best. Compare the newest snapshots."
         )
     return saved[-1]

@@ -29,7 +29,7 @@ from progan.sampling.checkpoint_format import PICKLE_NAME
 from progan.sampling.find_network import find_network
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import render
-from progan.sampling.snapshot_file import PREFIX, SUFFIX, Snapshot
+from progan.sampling.snapshot_file import NETWORK_SUFFIX, Snapshot, list_snapshots
 
 ADVICE = "Name a dataset, a folder or zip file of images, or a network."
 MIRRORED = " (half of them mirrored)"
@@ -88,8 +88,8 @@ def open_source(
         raise UserError(f"No such file or directory: {path}. {ADVICE}")
     if subset and not (path / INFO_FILE).is_file():
         raise UserError(f"--subset {subset}: {path} is not a dataset and has no classes.")
-    is_run = path.is_dir() and (any(path.glob(f"{PREFIX}*{SUFFIX}")) or bool(list_states(path)))
-    if path.suffix == SUFFIX or is_run or is_loadable_network(path):
+    is_run = path.is_dir() and bool(list_snapshots(path) or list_states(path))
+    if path.suffix == NETWORK_SUFFIX or is_run or is_loadable_network(path):
         return open_network_source(find_network(path), device)
     if (path / INFO_FILE).is_file():
         return open_dataset_source(path, size, subset)

@@ -73,9 +73,9 @@ def read_card(network: Path, name: str) -> str:
     Raises UserError without a card.
     """
     from progan.errors import UserError
-    from progan.sampling.model_card import SUFFIX, remove_card_hash
+    from progan.sampling.model_card import CARD_SUFFIX, remove_card_hash
 
-    file = network.with_suffix(SUFFIX)
+    file = network.with_suffix(CARD_SUFFIX)
     if not file.is_file():
         raise UserError(
             f"{file} is missing, the model card. Name a network of a run, which has one."

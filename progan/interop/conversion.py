@@ -25,7 +25,7 @@ from progan.sampling.model_card import (
     render_card,
     write_card,
 )
-from progan.sampling.snapshot_file import SUFFIX, Snapshot, save_network
+from progan.sampling.snapshot_file import NETWORK_SUFFIX, Snapshot, save_network
 from progan.sizes import format_level
 
 CPU = torch.device("cpu")
@@ -59,7 +59,7 @@ def convert(
             "networks. Omit the option, or name another kind of file."
         )
     snapshot = _build_snapshot_at_resolution(model, resolution)
-    if target.suffix == SUFFIX:
+    if target.suffix == NETWORK_SUFFIX:
         if half:
             _require_range_of_half(snapshot)
         save_network(target, snapshot, dtype=torch.float16 if half else torch.float32)
@@ -95,7 +95,7 @@ def _write_card(target: Path, snapshot: Snapshot, source: Path) -> None:
     card = ModelCard(
         file=target.name, sha256=hash_file_sha256(target), snapshot=snapshot, source=original
     )
-    path = card_path(target) if target.suffix == SUFFIX else export_card_path(target)
+    path = card_path(target) if target.suffix == NETWORK_SUFFIX else export_card_path(target)
     write_card(path, render_card(card))
 
 

@@ -14,7 +14,7 @@ from progan.interop.zoo import is_zoo, read_zoo
 from progan.runtime.safe_pickle import BrokenPickle, RefusedPickle
 from progan.runtime.weights_file import is_weights_file
 from progan.sampling.checkpoint_format import is_checkpoint, load_g_ema
-from progan.sampling.snapshot_file import PREFIX, NotANetwork, Snapshot, load_network
+from progan.sampling.snapshot_file import SNAPSHOT_PREFIX, NotANetwork, Snapshot, load_network
 
 
 def import_foreign(path: Path) -> ImportedModel | None:
@@ -94,5 +94,5 @@ def to_snapshot(model: ImportedModel, device: torch.device) -> Snapshot:
 
 def _parse_images_seen(path: Path) -> int:
     """Return the images seen by the name network-snapshot-<kimg>; 0 for other names."""
-    match = re.match(rf"{PREFIX}(\d{{6,}})", path.name)
+    match = re.match(rf"{SNAPSHOT_PREFIX}(\d{{6,}})", path.name)
     return int(match[1]) * 1000 if match else 0

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-SUFFIX = ".safetensors"
+NETWORK_SUFFIX = ".safetensors"
 
 
 def list_pretrained() -> list[str]:
     """Return the names of the networks in the package."""
-    return sorted(file.stem for file in Path(__file__).parent.glob(f"*{SUFFIX}"))
+    return sorted(file.stem for file in Path(__file__).parent.glob(f"*{NETWORK_SUFFIX}"))
 
 
 def resolve_network(path: Path) -> Path:
@@ -17,4 +17,4 @@ def resolve_network(path: Path) -> Path:
     """
     if path.exists() or str(path) not in list_pretrained():
         return path
-    return Path(__file__).parent / f"{path}{SUFFIX}"
+    return Path(__file__).parent / f"{path}{NETWORK_SUFFIX}"

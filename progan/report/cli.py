@@ -85,7 +85,7 @@ def _choose_neighbours_section(
 ) -> "BuildSection":
     """Search neighbours now if asked to, so that errors end the command; else read stored ones."""
     from progan.report import metrics, neighbours
-    from progan.sampling.snapshot_file import SUFFIX
+    from progan.sampling.snapshot_file import NETWORK_SUFFIX
 
     if not count:
         return lambda: neighbours.build_stored_section(run_data)
@@ -94,7 +94,7 @@ def _choose_neighbours_section(
     measurements = metrics.read_measurements(directory, run_data.settings)
     network, _ = metrics.choose_best_network(images_seen, measurements, run_data.settings)
     sources = SourceOptions(
-        network=directory / f"{network}{SUFFIX}",
+        network=directory / f"{network}{NETWORK_SUFFIX}",
         data=data or neighbours.find_dataset(run_data),
         subset=run_data.run.data.subset,
         detector=detector,

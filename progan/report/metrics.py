@@ -21,7 +21,12 @@ from progan.errors import UserError
 from progan.invocation import command_line
 from progan.report.run_data import RunData
 from progan.run_directory import BEST_PREFIX
-from progan.sampling.snapshot_file import PREFIX, SUFFIX, read_images_seen
+from progan.sampling.snapshot_file import (
+    NETWORK_SUFFIX,
+    SNAPSHOT_PREFIX,
+    list_snapshots,
+    read_images_seen,
+)
 
 HEADINGS = ("metric", "best", "reals", "kimg", "network")
 
@@ -94,7 +99,7 @@ class Choice(NamedTuple):
 
 def read_images_seen_by_network(directory: Path) -> dict[str, int]:
     """Return the images seen of each network file of a run, by stem, without damaged files."""
-    paths = [*directory.glob(f"{PREFIX}*{SUFFIX}"), *directory.glob(f"{BEST_PREFIX}*{SUFFIX}")]
+    paths = [*list_snapshots(directory), *directory.glob(f"{BEST_PREFIX}*{NETWORK_SUFFIX}")]
     networks = {path.stem: read_images_seen(path) for path in sorted(paths)}
     return {name: images_seen for name, images_seen in networks.items() if images_seen is not None}
 
@@ -141,7 +146,7 @@ def build_section(data: RunData, measurements: Measurements) -> dict[str, Any]:
     """Return the network to use, the command that generates with it, and a table of best values."""
     networks = read_images_seen_by_network(data.directory)
     choice = choose_best_network(networks, measurements, data.settings)
-    network = data.directory / f"{choice.name}{SUFFIX}"
+    network = data.directory / f"{choice.name}{NETWORK_SUFFIX}"
     return {
         "file": network.name,
         "reason": choice.reason,
@@ -176,7 +181,7 @@ def choose_best_network(
             images_seen, value = best
             name = find_network_at(images_seen, networks)
             return Choice(name, f"the best {series.label}, {value:.4g}")
-    snapshots = [name for name in networks if name.startswith(PREFIX)]
+    snapshots = [name for name in networks if name.startswith(SNAPSHOT_PREFIX)]
     newest = max(snapshots or networks, key=lambda name: networks[name])
     why = (
         "none of the measured networks is left"

@@ -16,7 +16,7 @@ from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
 from progan.runtime.devices import is_out_of_memory
 from progan.runtime.weights_file import hash_content
 from progan.runtime.zip_files import list_zip_members, read_uncompressed_zip_member
-from progan.sampling.snapshot_file import PREFIX, SUFFIX, Snapshot, read_classes
+from progan.sampling.snapshot_file import Snapshot, list_snapshots, read_classes
 
 Content = dict[str, Any]
 FORMAT_VERSION = 2
@@ -209,7 +209,7 @@ def _classes(path: Path, run: Run) -> tuple[tuple[str, ...], tuple[int, ...]]:
     count = run.network.label_size
     if not count:
         return (), ()
-    for network in sorted(path.parent.glob(f"{PREFIX}*{SUFFIX}"), reverse=True):
+    for network in reversed(list_snapshots(path.parent)):
         if (found := read_classes(network)) and len(found[0]) == count:
             return found
     try:

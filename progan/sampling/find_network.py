@@ -12,9 +12,14 @@ from progan.data.format import INFO_FILE
 from progan.errors import UserError
 from progan.pretrained import list_pretrained
 from progan.runtime.text import sanitize_and_truncate_line
-from progan.sampling.snapshot_file import PREFIX, SUFFIX, is_interim
+from progan.sampling.snapshot_file import (
+    NETWORK_SUFFIX,
+    SNAPSHOT_PREFIX,
+    is_interim,
+    list_snapshots,
+)
 
-PATTERN = f"{PREFIX}*{SUFFIX}"
+PATTERN = f"{SNAPSHOT_PREFIX}*{NETWORK_SUFFIX}"
 OTHER_NETWORKS = (".safetensors", ".pkl", ".pth", ".pt", ".ckpt", ".npz", ".onnx")
 # Files that identify directories of other programs.
 OTHER_DIRECTORIES = {
@@ -68,7 +73,7 @@ def _list_network_files(path: Path, note: Note) -> list[Path]:
     if path.is_file():
         return [path]
     run = find_run(path, note)
-    if snapshots := _list_snapshots(run):
+    if snapshots := list_snapshots(run):
         return snapshots
     state = run_directory.list_states(run)[-1]
     note(f"{run} has no {PATTERN} yet: its newest training state, {state.name}, is used.")
@@ -104,12 +109,8 @@ def find_run(path: Path, note: Note = print_to_stderr) -> Path:
     return found
 
 
-def _list_snapshots(run: Path) -> list[Path]:
-    return run_directory.sort_by_kimg(run.glob(PATTERN))
-
-
 def _has_network_or_state(run: Path) -> bool:
-    return bool(_list_snapshots(run) or run_directory.list_states(run))
+    return bool(list_snapshots(run) or run_directory.list_states(run))
 
 
 def _explain_no_network(path: Path, runs: list[Path]) -> str:

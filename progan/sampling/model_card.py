@@ -18,8 +18,7 @@ from progan.config import LossConfig, Run
 from progan.invocation import command_line
 from progan.runtime.files import write_atomically
 from progan.runtime.text import MAX_LINE_LENGTH, format_duration, sanitize_and_truncate_line
-from progan.sampling.snapshot_file import SUFFIX as NETWORK_SUFFIX
-from progan.sampling.snapshot_file import Snapshot, describe_inputs_and_outputs
+from progan.sampling.snapshot_file import NETWORK_SUFFIX, Snapshot, describe_inputs_and_outputs
 from progan.sizes import Size
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 N = TypeVar("N", int, float)
 
-SUFFIX = ".md"
+CARD_SUFFIX = ".md"
 TEMPLATE = "model_card.md.jinja"
 MAX_CLASSES = 50  # named in a card
 MEASURABLE = (NETWORK_SUFFIX, ".pkl", ".pth", ".npz")  # what `metrics` reads; not exports
@@ -184,12 +183,12 @@ def extract_training_section(text: str) -> str:
 
 def card_path(network: Path) -> Path:
     """Return the path of the card of a network file: network-snapshot-000012.md."""
-    return network.with_suffix(SUFFIX)
+    return network.with_suffix(CARD_SUFFIX)
 
 
 def export_card_path(export: Path) -> Path:
     """Return the path of an export's card: mine.onnx.md, beside mine.md of mine.safetensors."""
-    return export.with_name(export.name + SUFFIX)
+    return export.with_name(export.name + CARD_SUFFIX)
 
 
 def write_card(path: Path, text: str) -> bool:

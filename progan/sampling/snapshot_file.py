@@ -18,6 +18,7 @@ from progan.run_directory import (
     STATE_SUFFIX,
     add_images_to_file_name,
     format_kimg_file_name,
+    sort_by_kimg,
 )
 from progan.runtime.devices import is_out_of_memory
 from progan.runtime.files import hash_file_sha256
@@ -27,8 +28,8 @@ from progan.sizes import MIN_LEVEL
 SOFTWARE = f"progan {__version__}"
 FORMAT = "progan network"
 FORMAT_VERSION = 1
-SUFFIX = ".safetensors"
-PREFIX = "network-snapshot-"
+NETWORK_SUFFIX = ".safetensors"
+SNAPSHOT_PREFIX = "network-snapshot-"
 _INTERIM = "-interim"  # suffix of networks that are deleted when the next one is saved
 EXPORTS = (".onnx", ".pt2", ".ts", ".torchscript")
 _REMEDY = "Copy it again, or take another snapshot of the run."
@@ -191,18 +192,23 @@ def _build_snapshot(
 def interim_path(directory: Path, images_seen: int) -> Path:
     """Return the path of a network that is saved between two snapshots."""
     path = add_images_to_file_name(
-        directory / format_kimg_file_name(PREFIX, images_seen, SUFFIX), images_seen
+        directory / format_kimg_file_name(SNAPSHOT_PREFIX, images_seen, NETWORK_SUFFIX), images_seen
     )
     return path.with_stem(path.stem + _INTERIM)
 
 
+def list_snapshots(directory: Path) -> list[Path]:
+    """List the network files of a run, oldest first, with those saved between two snapshots."""
+    return sort_by_kimg(directory.glob(f"{SNAPSHOT_PREFIX}*{NETWORK_SUFFIX}"))
+
+
 def find_interim_networks(directory: Path) -> list[Path]:
     """Return the networks of a run that were saved between two snapshots, usually one."""
-    return sorted(directory.glob(f"{PREFIX}*{_INTERIM}{SUFFIX}"))
+    return [path for path in list_snapshots(directory) if is_interim(path)]
 
 
 def is_interim(path: Path) -> bool:
-    return path.stem.startswith(PREFIX) and path.stem.endswith(_INTERIM)
+    return path.stem.startswith(SNAPSHOT_PREFIX) and path.stem.endswith(_INTERIM)
 
 
 def compute_fingerprint(path: Path) -> str:
@@ -239,6 +245,6 @@ def _hint_by_name(path: Path) -> str:
             f"{path.parent}, or a network file there."
         )
     return (
-        f", or it is badly damaged. Network files are called {PREFIX}<kimg>{SUFFIX} and are in "
-        "the directory of a run."
+        f", or it is badly damaged. Network files are called {SNAPSHOT_PREFIX}<kimg>"
+        f"{NETWORK_SUFFIX} and are in the directory of a run."
     )

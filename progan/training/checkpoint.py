@@ -27,7 +27,7 @@ from progan.sampling.checkpoint_format import (
     read_checkpoint,
     with_checksum,
 )
-from progan.sampling.snapshot_file import SUFFIX
+from progan.sampling.snapshot_file import NETWORK_SUFFIX
 from progan.training.state import AUGMENT_P, TrainState, create_state
 
 COUNTERS = (
@@ -106,7 +106,7 @@ def load_newest(files: Sequence[Path], run: Run, device: torch.device) -> Loaded
         except DamagedCheckpoint as error:
             damaged[path] = error
     directory = files[-1].parent
-    has_network = any(directory.glob(f"{NETWORK_PREFIX}*{SUFFIX}"))
+    has_network = any(directory.glob(f"{NETWORK_PREFIX}*{NETWORK_SUFFIX}"))
     begin = f" with its newest network: --init-from {directory}" if has_network else ""
     raise UserError(
         f"{'; '.join(error.what for error in damaged.values())}. No undamaged state is "

@@ -26,11 +26,12 @@ from progan.runtime.workers import BackgroundJob
 from progan.sampling.checkpoint_format import Content, read_metadata
 from progan.sampling.model_card import card_path, is_unedited
 from progan.sampling.snapshot_file import (
-    PREFIX,
-    SUFFIX,
+    NETWORK_SUFFIX,
+    SNAPSHOT_PREFIX,
     Snapshot,
     find_interim_networks,
     interim_path,
+    list_snapshots,
     read_images_seen,
     save_network,
 )
@@ -145,7 +146,7 @@ class CheckpointWriter:
         here = [path for path, moment in states_on_disk.items() if moment == images_seen]
         networks = [
             path
-            for path in sorted(self._directory.glob(f"{PREFIX}*{SUFFIX}"))
+            for path in list_snapshots(self._directory)
             if read_images_seen(path) == images_seen
         ]
         return SavedFiles(here[-1], networks[0]) if here and networks else None
@@ -205,17 +206,17 @@ class CheckpointWriter:
         try:
             yield
         finally:
-            if list_states(self._directory) or not any(self._directory.glob(f"{PREFIX}*{SUFFIX}")):
+            if list_states(self._directory) or not list_snapshots(self._directory):
                 marker.unlink(missing_ok=True)
 
     def _network_path(self, snapshot: Snapshot) -> Path:
         return choose_snapshot_path(
-            self._directory, PREFIX, snapshot.images_seen, SUFFIX, read_images_seen
+            self._directory, SNAPSHOT_PREFIX, snapshot.images_seen, NETWORK_SUFFIX, read_images_seen
         )
 
     def _rewrite_cards(self, snapshot: Snapshot) -> None:
         """Write the cards of a snapshot's network file, and of its copies as the best one."""
-        best = sorted(self._directory.glob(f"{BEST_PREFIX}*{SUFFIX}"))
+        best = sorted(self._directory.glob(f"{BEST_PREFIX}*{NETWORK_SUFFIX}"))
         for path in (self._network_path(snapshot), *best):
             if self._write_card and read_images_seen(path) == snapshot.images_seen:
                 self._write_card(path, snapshot)

@@ -33,7 +33,12 @@ from progan.runtime.files import PARTIAL, remove_partials
 from progan.runtime.weights_file import is_weights_file
 from progan.sampling.checkpoint_format import is_checkpoint, read_metadata
 from progan.sampling.model_card import card_path
-from progan.sampling.snapshot_file import PREFIX, SUFFIX, read_classes, read_images_seen
+from progan.sampling.snapshot_file import (
+    NETWORK_SUFFIX,
+    SNAPSHOT_PREFIX,
+    read_classes,
+    read_images_seen,
+)
 from progan.training import sample_grids
 from progan.training import state as states
 from progan.training.checkpoint import LoadedState, load_newest, load_state
@@ -280,8 +285,8 @@ def require_untrained(directory: Path, run: Run) -> None:
 def _list_networks(directory: Path) -> list[Path]:
     return [
         path
-        for prefix in (BEST_PREFIX, PREFIX)
-        for path in run_directory.sort_by_kimg(directory.glob(f"{prefix}*{SUFFIX}"))
+        for prefix in (BEST_PREFIX, SNAPSHOT_PREFIX)
+        for path in run_directory.sort_by_kimg(directory.glob(f"{prefix}*{NETWORK_SUFFIX}"))
     ]
 
 

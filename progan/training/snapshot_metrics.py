@@ -15,9 +15,10 @@ from progan.runtime.log import Log
 from progan.runtime.signals import StopSignal
 from progan.runtime.text import format_duration
 from progan.sampling.snapshot_file import (
-    PREFIX,
-    SUFFIX,
+    NETWORK_SUFFIX,
     Snapshot,
+    is_interim,
+    list_snapshots,
     load_network,
     read_images_seen,
     save_network,
@@ -71,8 +72,8 @@ class SnapshotMetrics:
         for name, metric in self.metrics.items():
             self._keep_earlier_best(name, metric, state)
         missing = list_unmeasured_metrics(self.directory, self.metrics, state.images_seen)
-        for path in self.directory.glob(f"{PREFIX}*[0-9]{SUFFIX}") if self.metrics else ():
-            if read_images_seen(path) == state.images_seen:
+        for path in list_snapshots(self.directory) if self.metrics else ():
+            if not is_interim(path) and read_images_seen(path) == state.images_seen:
                 snapshot = load_network(path, next(state.g_ema.parameters()).device)
                 self._compute_all({name: self.metrics[name] for name in missing}, snapshot, state)
                 return
@@ -110,7 +111,7 @@ class SnapshotMetrics:
         }  # fmt: skip
         column = metric.best_column
         if column and line is min([*earlier, line], key=lambda line: line["values"][column]):
-            best = self.directory / f"{BEST_PREFIX}{name}{SUFFIX}"
+            best = self.directory / f"{BEST_PREFIX}{name}{NETWORK_SUFFIX}"
             save_network(best, snapshot)
             self.writer.keep_best(name, snapshot.images_seen)
             self.log(f"The best {column} so far: {best.name}")
@@ -120,13 +121,13 @@ class SnapshotMetrics:
 
     def _keep_earlier_best(self, name: str, metric: Metric, state: TrainState) -> None:
         """Keep the best snapshot of a run that was measured before --best was given."""
-        best = self.directory / f"{BEST_PREFIX}{name}{SUFFIX}"
+        best = self.directory / f"{BEST_PREFIX}{name}{NETWORK_SUFFIX}"
         earlier = _read_training_lines(_metric_path(self.directory, name))
         if not metric.best_column or best.is_file() or not earlier:
             return
         moment = min(earlier, key=lambda line: line["values"][metric.best_column])["images_seen"]
-        for path in self.directory.glob(f"{PREFIX}*[0-9]{SUFFIX}"):
-            if read_images_seen(path) == moment:
+        for path in list_snapshots(self.directory):
+            if not is_interim(path) and read_images_seen(path) == moment:
                 save_network(best, load_network(path, next(state.g_ema.parameters()).device))
                 self.writer.keep_best(name, moment)
                 self.log(f"The best {metric.best_column} so far: {best.name}, of {path.name}")

@@ -8,7 +8,7 @@ import numpy as np
 from progan import run_directory
 from progan.config import Run
 from progan.images import save_png
-from progan.sampling.snapshot_file import PREFIX, SUFFIX, Snapshot, save_network
+from progan.sampling.snapshot_file import NETWORK_SUFFIX, SNAPSHOT_PREFIX, Snapshot, save_network
 from progan.training.sample_grids import IMAGES_SEEN, choose_layout
 from tests.builders import tiny_run, tiny_snapshot
 from tests.diagnosis.synthetic import history, steps
@@ -72,7 +72,7 @@ def write_picture(path: Path, run: Run, text: dict[str, str] | None = None, seed
 def write_network(directory: Path, images_seen: int) -> None:
     snapshot = tiny_snapshot()
     save_network(
-        directory / f"{PREFIX}{images_seen // 1000:06d}{SUFFIX}",
+        directory / f"{SNAPSHOT_PREFIX}{images_seen // 1000:06d}{NETWORK_SUFFIX}",
         Snapshot(generator=snapshot.generator, level=4, alpha=1.0, images_seen=images_seen),
     )
 
