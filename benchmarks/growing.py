@@ -162,6 +162,7 @@ def minutes_to_reach(curve: list[Point], value: float) -> float | None:
 def plot_curves(path: Path, curves: dict[str, list[Point]]) -> None:
     """Plot one curve for each run, against minutes and against images."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import ScalarFormatter
 
     page = Figure(figsize=(9, 3.6), layout="constrained")
     panels: Any = page.subplots(1, 2, sharey=True)
@@ -176,6 +177,8 @@ def plot_curves(path: Path, curves: dict[str, list[Point]]) -> None:
                 label=name,
             )
         axes.set(xlabel=label, yscale="log")
+        axes.yaxis.set_major_formatter(ScalarFormatter())
+        axes.yaxis.set_minor_formatter(ScalarFormatter())
         axes.grid(alpha=0.3, which="both")
     panels[0].set(ylabel="SWD × 1e3, average of the scales")
     panels[1].legend()
