@@ -49,7 +49,7 @@ from metrics.sources import (
     swap_held_out,
 )
 from progan.data.format import INFO_FILE, read_info
-from progan.data.reader import Dataset, select_class
+from progan.data.reader import Dataset, find_class_index, select_class
 from progan.errors import UserError
 from progan.invocation import command_line
 from progan.run_directory import find_run_of_file, load_config
@@ -379,7 +379,7 @@ def _require_class_of_run(record: RunRecord, subset: str, data: Path) -> None:
     """Raise UserError unless the reals have the class that a run was trained on alone."""
     is_dataset = (data / INFO_FILE).is_file()
     names = read_info(data).label_names if is_dataset else ()
-    if subset in names or (subset.isdecimal() and int(subset) < len(names)):
+    if find_class_index(names, subset) is not None:
         return
     fault = "does not have it" if names else "has no classes" if is_dataset else "is not a dataset"
     raise UserError(

@@ -344,7 +344,7 @@ def select_class(dataset: Dataset, name: str | SupportsIndex) -> Dataset:
         name: A text is a name, or else the digits of an index; an integer is an index.
     """
     names = dataset.label_names
-    index = _find_class_index(names, name)
+    index = find_class_index(names, name)
     if index is None:
         known = ", ".join(f"{index} {known}" for index, known in enumerate(names[:20]))
         more = " …" if len(names) > 20 else ""
@@ -356,8 +356,8 @@ def select_class(dataset: Dataset, name: str | SupportsIndex) -> Dataset:
     return chosen
 
 
-def _find_class_index(names: Sequence[str], name: str | SupportsIndex) -> int | None:
-    """Return the index of a class that is given by name or index, None if there is no such one."""
+def find_class_index(names: Sequence[str], name: str | SupportsIndex) -> int | None:
+    """Return the index of a class given by name or index; None: no such class."""
     if isinstance(name, str):
         if name in names:
             return names.index(name)
