@@ -107,7 +107,8 @@ def multiply(beside: Callable[[], object] | None) -> float:
 def measure_hooks(preset: str, data: Path, total_kimg: float | None) -> None:
     """Train, and print the share of each hook."""
     dataset = Dataset.open(data)
-    run = fit_to_dataset(presets.preset(preset), dataset, ())
+    run = presets.change_preset(presets.preset(preset), {}, dataset.resolution)
+    run = fit_to_dataset(run, dataset)
     run = override(run, {"total_kimg": total_kimg} if total_kimg else {})
     set_cpu_threads(run.threads)
     clock: dict[str, float] = defaultdict(float)

@@ -69,7 +69,7 @@ def resume_settings(
         if data
         else open_dataset_of_run(directory, saved.data.data, subset)
     )
-    run = fit_to_dataset(run, dataset, ("resolution", "initial_resolution"))
+    run = fit_to_dataset(run, dataset)
     require_same_image_shape(saved, run, dataset)
     if run.data.conditional:
         _require_same_classes(directory, dataset)

@@ -1,6 +1,5 @@
 """Settings of a new run: from a preset or --init-from, and from the dataset."""
 
-from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,7 @@ def resolve_new_run(
     run = presets.preset(preset or presets.DEFAULT)
     dataset = open_dataset(data, options.get("subset", run.data.subset)) if data else None
     run = presets.change_preset(run, options, dataset.resolution if dataset else None)
-    run = fit_to_dataset(run, dataset, options) if dataset else run
+    run = fit_to_dataset(run, dataset) if dataset else run
     return scale_schedule(run, options) if scaled else run, dataset, None
 
 
@@ -68,7 +67,7 @@ def _resolve_from_source(
     resolution = options.get("resolution", own)
     run = override(base, inherit_settings(source, resolution) | options)
     if dataset:
-        run = fit_to_dataset(run, dataset, ("resolution", "initial_resolution"))
+        run = fit_to_dataset(run, dataset)
     run = override(run, {"fade_first": options.get("fade_first", can_fade_first(source, run))})
     return run, dataset, plan_transfer(source, run)
 
@@ -90,14 +89,9 @@ def _choose_base_settings(source: InitSource, preset: str | None, data: Path | N
     return override(source.run, {"subset": ""}) if other_images else source.run
 
 
-def fit_to_dataset(run: Run, dataset: Dataset, options: Container[str]) -> Run:
-    """Return the run with the settings that follow from the dataset.
-
-    Shape, channels and classes always do, resolution and initial resolution unless they are among
-    the options that the user passed.
-    """
-    resolution = run.network.resolution if "resolution" in options else dataset.resolution
-    begin = run.growth.initial_resolution
+def fit_to_dataset(run: Run, dataset: Dataset) -> Run:
+    """Return the run with the shape, channels and classes of the dataset; raises UserError."""
+    resolution = run.network.resolution
     if resolution > dataset.resolution:
         raise UserError(
             f"The resolution of the networks, {resolution}, is higher than that of "
@@ -113,10 +107,6 @@ def fit_to_dataset(run: Run, dataset: Dataset, options: Container[str]) -> Run:
     return override(
         run,
         {
-            "resolution": resolution,
-            "initial_resolution": begin
-            if "initial_resolution" in options
-            else min(begin, resolution),
             "base_height": dataset.info.base.height,
             "base_width": dataset.info.base.width,
             "channels": dataset.channels,
