@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -304,13 +304,13 @@ def cpu_note(run: Run, device: torch.device, seconds: float | None) -> str:
 
 
 def estimate_seconds(run: Run, device: torch.device) -> float:
-    """Estimate the seconds of a whole run from an iteration that takes a few seconds at most.
+    """Estimate the seconds of a whole run from iterations that take a few seconds.
 
-    It uses the run's networks at a low resolution and a small batch; time is assumed to be
-    proportional to the multiplications.
+    They are of the run's networks up to the highest resolution, and of the largest batches, that
+    are affordable; of other resolutions, the time is assumed to be proportional to the
+    multiplications.
     """
     small = _shrink_to_affordable(run)
-    stage = schedule.stage_at(small.growth, small.network, 0)
     micro_batches = MicroBatchSizes(small, lambda line: None)
     preflight = Preflight(
         run=small,
@@ -319,26 +319,41 @@ def estimate_seconds(run: Run, device: torch.device) -> float:
         micro_batches=micro_batches,
         steps=make_steps(BatchSplit(micro_batches)),
     )
-    seconds = preflight.measure_seconds_per_image(stage, tries=1)
-    first = schedule.get_first_level(run.growth, run.network)
-    seconds *= multiply_adds(run.network, first) / multiply_adds(small.network, stage.level)
-    return remaining_seconds(run.growth, run.network, 0, {first: seconds}).run
+    measured = {}
+    for level, stage in demanding_stages(small, 0).items():
+        tried = _reduce_to_affordable(small, stage)
+        tries = None if tried == stage else 1  # such an iteration is long enough
+        measured[level] = preflight.measure_seconds_per_image(tried, tries)
+    first, highest = schedule.get_first_level(run.growth, run.network), max(measured)
+    if highest < first:
+        factor = multiply_adds(run.network, first) / multiply_adds(small.network, highest)
+        measured = {first: measured[highest] * factor}
+    return remaining_seconds(run.growth, run.network, 0, measured).run
 
 
 def _shrink_to_affordable(run: Run) -> Run:
-    """Reduce a run to one resolution, at most its first, at which an iteration is affordable."""
-    first = schedule.get_first_level(run.growth, run.network)
-    for level in range(first, MIN_LEVEL - 1, -1):
+    """Reduce the final resolution of a run to the highest at which an iteration is affordable."""
+    for level in range(run.network.max_level, MIN_LEVEL - 1, -1):
         resolution = 1 << level
         small = override(
             run,
             {
-                "resolution": resolution, "initial_resolution": resolution, "fade_first": False,
-                "freeze_d": 0, "batch_at": (), "micro_batch": 0, "d_repeats": 1,
+                "resolution": resolution,
+                "initial_resolution": min(run.growth.initial_resolution, resolution),
+                "fade_first": False, "freeze_d": 0, "micro_batch": 0, "d_repeats": 1,
             },
         )  # fmt: skip
-        affordable = int(AFFORDABLE_GMAC * 1e9 / multiply_adds(small.network, level))
-        if affordable >= SMALLEST_BATCH or level == LOWEST_LEVEL and not run.network.grows:
+        lowest = LOWEST_LEVEL if not run.network.grows else MIN_LEVEL
+        if level == lowest or _count_affordable_images(small, level) >= SMALLEST_BATCH:
             break
-    batch = schedule.stage_at(run.growth, run.network, 0).batch
-    return override(small, {"batch": min(batch, max(affordable, SMALLEST_BATCH))})
+    return small
+
+
+def _reduce_to_affordable(run: Run, stage: Stage) -> Stage:
+    """Reduce the batch of a stage to an affordable one."""
+    affordable = max(_count_affordable_images(run, stage.level), SMALLEST_BATCH)
+    return replace(stage, batch=min(stage.batch, affordable))
+
+
+def _count_affordable_images(run: Run, level: int) -> int:
+    return int(AFFORDABLE_GMAC * 1e9 / multiply_adds(run.network, level))

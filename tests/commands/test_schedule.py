@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from progan.cli.train import main
 from progan.config import override
 from progan.presets import preset
+from progan.schedule import Stage
 from progan.training import preflight as estimates
 from progan.training.preflight import cpu_note, estimate_seconds
 from tests.builders import message, noise_dataset, tiny_options
@@ -154,6 +155,30 @@ def test_the_time_of_any_run_can_be_estimated(changes: dict[str, object]) -> Non
     run = override(preset("demo"), changes)
     twice = override(run, {"total_kimg": 2 * run.growth.total_kimg})
     assert 0 < estimate_seconds(run, CPU) < 100 * estimate_seconds(twice, CPU)
+
+
+def test_an_estimate_measures_all_affordable_resolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At low ones, most of the time is not spent on multiplications."""
+    tried = []
+
+    def measure(self: estimates.Preflight, stage: Stage, tries: int | None = None) -> float:
+        tried.append((stage.level, stage.batch))
+        return 0.001 * stage.level
+
+    monkeypatch.setattr(estimates.Preflight, "measure_seconds_per_image", measure)
+    run = override(preset("demo"), {"training_kimg": 4, "transition_kimg": 2, "total_kimg": 24})
+    kimg = {2: 4, 3: 2 + 4, 4: 2 + 4, 5: 2 + 6}
+    assert estimate_seconds(run, CPU) == pytest.approx(sum(n * level for level, n in kimg.items()))
+    assert tried == [(level, run.growth.batch) for level in kimg]
+
+    tried.clear()
+    large = preset("v2-1gpu")
+    assert estimate_seconds(large, CPU) > 1e6
+    assert [level for level, _ in tried] == [2, 3]
+    tried.clear()
+    estimate_seconds(override(large, {"initial_resolution": 32}), CPU)
+    ((level, batch),) = tried  # fewer images than the batch
+    assert level == 3 and 2 <= batch < dict(large.growth.batch_at)[8]
 
 
 @pytest.mark.parametrize(
