@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing import connection
@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from progan.errors import UserError, get_first_error_line
+from progan.runtime.text import PrintLine
 
 Line: TypeAlias = dict[str, Any]
 ENDS = ("finished", "failed", "crashed", "timed out")
@@ -90,7 +91,7 @@ def run_parts(
     parts: Sequence[Part],
     results: Path,
     seconds: float,
-    report: Callable[[str], None],
+    print_line: PrintLine,
     preload: Sequence[str] = ("torch",),
     *,
     retry: bool = False,
@@ -102,7 +103,7 @@ def run_parts(
     Args:
         results: JSON lines file that measurements are appended to.
         seconds: Time for all parts.
-        report: Receives a line at the start of each part and at the end of each task.
+        print_line: Receives a line at the start of each part and at the end of each task.
         preload: Modules that are imported once, for all processes.
         retry: Repeat all tasks that did not finish. Otherwise only those that timed out and now
             have much more time.
@@ -126,8 +127,8 @@ def run_parts(
         seconds = max(deadline - time.monotonic(), 0.0) * part.seconds / planned
         tasks = [task for task in part.tasks if _is_missing(part, task, limits, seconds)]
         if tasks:
-            report(f"{part.name} (at most {seconds:.0f} s)")
-            _run_part(part, tasks, results, seconds, report, context)
+            print_line(f"{part.name} (at most {seconds:.0f} s)")
+            _run_part(part, tasks, results, seconds, print_line, context)
 
 
 def _limits_of_ended_tasks(
@@ -198,7 +199,7 @@ def _run_part(
     tasks: Sequence[Task],
     results: Path,
     seconds: float,
-    report: Callable[[str], None],
+    print_line: PrintLine,
     context: Any,
 ) -> None:
     deadline, waiting, running = time.monotonic() + seconds, list(tasks), list[_Running]()
@@ -209,7 +210,7 @@ def _run_part(
                     remaining = deadline - time.monotonic()
                     if remaining < part.least_seconds:
                         names = ", ".join(task.name for task in waiting)
-                        report(f"{part.name}: no time left for {names}")
+                        print_line(f"{part.name}: no time left for {names}")
                         waiting.clear()
                         break
                     turns = math.ceil(len(waiting) / part.parallel)
@@ -220,7 +221,7 @@ def _run_part(
                 _wait(running)
                 for each in [each for each in running if _is_over(each)]:
                     running.remove(each)
-                    _end(part, each, results, report)
+                    _end(part, each, results, print_line)
         finally:
             for each in running:  # interrupted
                 _kill(each.process)
@@ -254,7 +255,7 @@ def _is_over(each: _Running) -> bool:
     return not each.process.is_alive() or time.monotonic() >= each.start + each.limit
 
 
-def _end(part: Part, each: _Running, results: Path, report: Callable[[str], None]) -> None:
+def _end(part: Part, each: _Running, results: Path, print_line: PrintLine) -> None:
     """Record how a task has ended, after killing its process."""
     timed_out = each.process.is_alive()
     _kill(each.process)
@@ -278,7 +279,7 @@ def _end(part: Part, each: _Running, results: Path, report: Callable[[str], None
         line |= {"event": "finished"}
     append_line(results, line)
     why = f" ({last_line(line['message'])})" if line["event"] in ("failed", "crashed") else ""
-    report(f"  {each.task.name}: {line['event']} after {line['seconds']:.1f} s{why}")
+    print_line(f"  {each.task.name}: {line['event']} after {line['seconds']:.1f} s{why}")
 
 
 def last_line(text: str) -> str:

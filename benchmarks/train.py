@@ -51,7 +51,7 @@ from progan.command import Command, device_option
 from progan.config import Run, override
 from progan.errors import UserError
 from progan.runtime import devices
-from progan.runtime.text import format_table
+from progan.runtime.text import PrintLine, format_table
 from progan.schedule import Stage
 from progan.training import preflight
 from progan.training.acceleration import accelerate, choose_acceleration
@@ -184,13 +184,13 @@ def progan_contestant(
     stage: Stage,
     name: str,
     device: torch.device,
-    report: Callable[[str], None] = click.echo,
+    print_line: PrintLine = click.echo,
 ) -> Contestant:
     """Return an iteration of this project in the variant `name`."""
     run = with_variant(run, name)
     state = create_state(run, device)
     batch = preflight.noise_batch(run, stage, UNSHARDED).to(device)
-    steps = accelerate(choose_acceleration(run, device), report)
+    steps = accelerate(choose_acceleration(run, device), print_line)
 
     def iterate() -> None:
         devices.set_precision(run.precision)

@@ -34,7 +34,7 @@ for _command in (*CREATE_COMMANDS, *IMPORT_COMMANDS):
 @main.command()
 @click.argument("dataset", type=PATH)
 def info(dataset: Path) -> None:
-    """Say what a dataset holds and how it was made."""
+    """Describe what a dataset holds and how it was made."""
     from progan.data.reader import Dataset
     from progan.data.summary import describe_dataset
 

@@ -19,7 +19,7 @@ from progan.cli.dataset_options import (
     make_resolution_option,
     make_source_option,
     on_error_option,
-    say,
+    print_line,
     write_and_report,
 )
 from progan.command import PATH, Command, FiniteRange
@@ -68,7 +68,7 @@ def create_from_images(
     """
     from progan.data.importers.images import ImageOptions, import_images
 
-    images = import_images(source, ImageOptions(**options), say)
+    images = import_images(source, ImageOptions(**options), print_line)
     recorded = {"source": source, **options, "holdout": holdout}
     write_and_report(images, dest, how, recorded, options["on_error"])
 
@@ -103,7 +103,7 @@ def create_from_parquet(
     from progan.data.importers.parquet import import_parquet
 
     columns = {"image_column": image_column, "label_column": label_column}
-    images = import_parquet(source, ImageOptions(**options), say, **columns)
+    images = import_parquet(source, ImageOptions(**options), print_line, **columns)
     recorded = {"source": source, **options, **columns, "holdout": holdout}
     write_and_report(images, dest, how, recorded, options["on_error"])
 
@@ -133,7 +133,7 @@ def create_from_webdataset(
     from progan.data.importers.webdataset import import_webdataset
 
     keys = {"image_key": image_key, "label_key": label_key}
-    images = import_webdataset(source, ImageOptions(**options), say, **keys)
+    images = import_webdataset(source, ImageOptions(**options), print_line, **keys)
     recorded = {"source": source, **options, **keys, "holdout": holdout}
     write_and_report(images, dest, how, recorded, options["on_error"])
 
@@ -204,12 +204,12 @@ def create_celebahq(source: Path, dest: Path, holdout: float, how: Writing, **op
     with open_temporary_report(dest, recorded) as report:
         try:
             chosen = CelebaHqOptions(**options, workers=how.workers, compress=how.compress)
-            faces = import_celebahq(source, dest, chosen, report, say)
+            faces = import_celebahq(source, dest, chosen, report, print_line)
         except KeyboardInterrupt:
             click.echo(RESUME_HINT, err=True)
             raise
         write_and_report(faces, dest, how, recorded, options["on_error"])
-        say(write_report(report, dest))
+        print_line(write_report(report, dest))
 
 
 CREATE_COMMANDS = (

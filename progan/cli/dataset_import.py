@@ -18,7 +18,7 @@ from progan.cli.dataset_options import (
     make_source_option,
     max_images_option,
     on_error_option,
-    say,
+    print_line,
     selection_seed_option,
     write_and_report,
 )
@@ -118,7 +118,7 @@ def _make_import_command(row: _Import) -> click.Command:
 
         if options.pop("download", False):
             download_files(row.name, source)
-        images = import_by_name(row.name, source, options, say)
+        images = import_by_name(row.name, source, options, print_line)
         recorded = {"source": source, **options, "holdout": holdout}
         write_and_report(images, dest, how, recorded, options.get("on_error", "stop"))
 

@@ -200,7 +200,7 @@ def write_and_report(
         info = write_dataset(
             source, dest, options=recorded, workers=how.workers, on_error=on_error,
             holdout=options["holdout"], seed=options["seed"] or 0, compress=how.compress,
-            say_doubtful=_print_doubtful_images, say=say,
+            print_doubtful=_print_doubtful_images, print_line=print_line,
         )  # fmt: skip
     except (KeyboardInterrupt, OSError, WorkerKilled):
         if staging_path(dest).is_dir():
@@ -217,13 +217,13 @@ def write_and_report(
     if how.shard is None and (without := find_empty_classes(Dataset.open(dest))):
         click.echo(describe_empty_classes(Dataset.open(dest), without), err=True)
     size = format_bytes(info.num_bytes)
-    say(
+    print_line(
         f"{dest}: {format_count(info.count, 'image')} {info.top_size}x{info.channels}"
         f", {size}, in {seconds:.1f} s ({info.count / seconds:,.0f} images/s)."
     )
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Print a message; names of files in it cannot act on the terminal."""
     click.echo(escape_controls(text, keep="\n"))
 

@@ -179,7 +179,7 @@ def _generate_files(options: GenerateOptions) -> None:
         networks=_find_and_print_networks(options.network, growth=options.growth),
         load=load_snapshot,
         command=format_own_command_line("generate"),
-        warn=lambda line: click.echo(line, err=True),
+        print_line=lambda line: click.echo(line, err=True),
     )
     for file in run_request(request):
         tqdm.write(click.format_filename(file))  # above the progress bar

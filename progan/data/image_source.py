@@ -18,7 +18,6 @@ from progan.sizes import SQUARE, Size, level_of, size_at_level
 
 Pixels = npt.NDArray[np.uint8]
 OnError = Literal["stop", "skip"]
-Say = Callable[[str], None]  # receives a line for people
 _NUM_LISTED = 10
 _SAMPLE_BYTES = 1 << 20
 

@@ -26,7 +26,7 @@ from progan.runtime.cuda_prefetch import CudaPrefetcher, Prefetched
 from progan.runtime.devices import call_or_none_if_out_of_memory, unclaimed_memory_bytes
 from progan.runtime.files import format_bytes
 from progan.runtime.seeding import numpy_generator
-from progan.runtime.text import format_count, format_duration
+from progan.runtime.text import PrintLine, format_count, format_duration
 
 Rows = npt.NDArray[np.int64]
 MAX_PREFETCHED = 4  # batches that wait, at most
@@ -44,7 +44,7 @@ class DeviceImageCache:
     Args:
         device: Keeps the images of a level if they fit.
         budget_bytes: Most memory of the device that images may take.
-        report: Receives a line about the level that stays there, or did not fit after all.
+        print_line: Receives a line about the level that stays there, or did not fit after all.
         stopped: Returns True to end the reading of a level.
     """
 
@@ -53,11 +53,11 @@ class DeviceImageCache:
         dataset: Dataset,
         device: torch.device,
         budget_bytes: int = 0,
-        report: Callable[[str], None] = lambda line: None,
+        print_line: PrintLine = lambda line: None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._dataset, self._device, self._budget_bytes = dataset, device, budget_bytes
-        self._report, self._stopped = report, stopped
+        self._print_line, self._stopped = print_line, stopped
         self._level = -1
         # All images of that level, uint8 [count, H, W, C] on the device; None: they do not fit.
         self._resident: Tensor | None = None
@@ -94,7 +94,7 @@ class DeviceImageCache:
         what = (
             f"{format_count(len(self._training_rows), 'image')} of {self._dataset.info.size(level)}"
         )
-        self._report(
+        self._print_line(
             f"Out of memory for {what} ({format_bytes(num_bytes)}): {are} read batch by batch."
             if self._resident is None
             else f"{what} {stay} in the device's memory: {format_bytes(num_bytes)}, read in "
@@ -238,16 +238,16 @@ def prefetch_batches(
     round_images_seen: int | None = None,
     shard: Shard = UNSHARDED,
     budget_bytes: int = 0,
-    report: Callable[[str], None] = lambda line: None,
+    print_line: PrintLine = lambda line: None,
 ) -> "Prefetcher":
     """Start a thread that reads the batches of `read_batches` for a device.
 
     Args:
         budget_bytes: A level whose images take no more memory of the device stays there.
-        report: Receives a line about each level that stays there.
+        print_line: Receives a line about each level that stays there.
     """
     stop = threading.Event()
-    images = DeviceImageCache(dataset, device, budget_bytes, report, stop.is_set)
+    images = DeviceImageCache(dataset, device, budget_bytes, print_line, stop.is_set)
     return Prefetcher(
         read_batches(dataset, run, images_seen, round_images_seen, shard, images), device, stop
     )

@@ -27,14 +27,7 @@ from progan.data.format import (
     compute_rows_per_shard,
     read_info,
 )
-from progan.data.image_source import (
-    ImageSource,
-    OnError,
-    Sample,
-    Say,
-    UnreadableImage,
-    require_readable,
-)
+from progan.data.image_source import ImageSource, OnError, Sample, UnreadableImage, require_readable
 from progan.data.journal import (
     Journal,
     PeriodicFlush,
@@ -54,7 +47,7 @@ from progan.runtime.files import (
     staging_directory,
     write_atomically,
 )
-from progan.runtime.text import format_count, pluralize
+from progan.runtime.text import PrintLine, format_count, pluralize
 from progan.runtime.workers import map_in_order, worker_pool
 from progan.sizes import level_of
 
@@ -76,8 +69,8 @@ def write_dataset(
     seed: int = 0,
     compress: bool = False,
     max_shard_bytes: int = MAX_SHARD_BYTES,
-    say_doubtful: Callable[[Sequence[SkippedImage]], None] = lambda doubtful: None,
-    say: Say = lambda line: None,
+    print_doubtful: Callable[[Sequence[SkippedImage]], None] = lambda doubtful: None,
+    print_line: PrintLine = lambda line: None,
 ) -> DatasetInfo:
     """Write the images of `source` to the new folder `dest` and return its description.
 
@@ -92,8 +85,8 @@ def write_dataset(
         seed: Seed that draws them.
         compress: Store the levels above 128x128 as lossless WebP.
         max_shard_bytes: Largest size of an array file of a level.
-        say_doubtful: Receives the images that are written though they are doubtful, if any are.
-        say: Receives a line if an interrupted attempt is continued.
+        print_doubtful: Receives the images that are written though they are doubtful, if any are.
+        print_line: Receives a line if an interrupted attempt is continued.
 
     Raises:
         UserError: The disk is full, `dest` exists, images are unreadable, none would be left to
@@ -105,10 +98,12 @@ def write_dataset(
     with staging_directory(dest) as directory, _clear_unless_resumable(directory):
         journal = read_journal(directory, job, dest)
         if journal.asked and (directory / INFO_FILE).is_file():
-            say("An earlier attempt made all images; only the name of their folder was missing.")
+            print_line(
+                "An earlier attempt made all images; only the name of their folder was missing."
+            )
             info = read_info(directory)
         else:
-            arrays, journal = _open_or_restart(directory, plan, journal, say)
+            arrays, journal = _open_or_restart(directory, plan, journal, print_line)
             with closing(arrays):
                 missing = estimate_num_bytes(plan) * (plan.count - journal.written) / plan.count
                 require_free_space(dest, math.ceil(missing), f"The dataset {dest}")
@@ -121,7 +116,7 @@ def write_dataset(
     # Not before: a complete dataset that cannot be renamed is kept for the next attempt.
     remove_journal(dest)
     if journal.doubtful:
-        say_doubtful(journal.doubtful)
+        print_doubtful(journal.doubtful)
     return info
 
 
@@ -138,7 +133,7 @@ def _clear_unless_resumable(directory: Path) -> Iterator[None]:
 
 
 def _open_or_restart(
-    directory: Path, plan: DatasetInfo, journal: Journal, say: Say
+    directory: Path, plan: DatasetInfo, journal: Journal, print_line: PrintLine
 ) -> tuple[DatasetArrays, Journal]:
     """Open the files of an interrupted attempt, or new ones; return them with their journal."""
     interrupted = any(directory.iterdir())
@@ -152,12 +147,12 @@ def _open_or_restart(
         journal = Journal(journal.job)
         arrays = DatasetArrays(directory, plan, 0)
     if journal.asked:
-        say(
+        print_line(
             f"Continuing an interrupted creation: {journal.asked:,} of "
             f"{format_count(plan.count, 'image')} {pluralize(journal.asked, 'is', 'are')} done."
         )
     elif interrupted:
-        say("An interrupted creation left no complete image: starting with the first one.")
+        print_line("An interrupted creation left no complete image: starting with the first one.")
     return arrays, journal
 
 

@@ -2,9 +2,11 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from difflib import get_close_matches
 from itertools import chain, count
+
+PrintLine = Callable[[str], None]  # prints a line for people, or keeps it
 
 _CONTROLS = {"Cc", "Cs", "Zl", "Zp"}  # control characters, surrogates, line separators
 _BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}

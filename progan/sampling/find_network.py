@@ -4,14 +4,13 @@ A note is printed where the choice may surprise.
 """
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from progan import run_directory
 from progan.data.format import INFO_FILE
 from progan.errors import UserError
 from progan.pretrained import list_pretrained
-from progan.runtime.text import sanitize_and_truncate_line
+from progan.runtime.text import PrintLine, sanitize_and_truncate_line
 from progan.sampling.snapshot_file import (
     NETWORK_SUFFIX,
     SNAPSHOT_PREFIX,
@@ -27,19 +26,17 @@ OTHER_DIRECTORIES = {
     "saved_model.pb": "a SavedModel of TensorFlow",
 }
 
-Note = Callable[[str], None]
-
 
 def print_to_stderr(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def find_network(path: Path, note: Note = print_to_stderr) -> Path:
+def find_network(path: Path, print_line: PrintLine = print_to_stderr) -> Path:
     """Return the newest network file that `path` stands for; raises UserError without one."""
-    return _list_network_files(path, note)[-1]
+    return _list_network_files(path, print_line)[-1]
 
 
-def find_networks(path: Path, note: Note = print_to_stderr) -> list[Path]:
+def find_networks(path: Path, print_line: PrintLine = print_to_stderr) -> list[Path]:
     """Return the network files that `path` stands for, oldest first; raises UserError if none.
 
     A file stands for itself, the directory of a run for all its snapshots, or its newest training
@@ -49,38 +46,38 @@ def find_networks(path: Path, note: Note = print_to_stderr) -> list[Path]:
     were left by killed processes.
 
     Args:
-        note: Receives a sentence if a state, an older run or an interim network is used, or an
-            interim network is left out.
+        print_line: Receives a sentence if a state, an older run or an interim network is used,
+            or an interim network is left out.
     """
-    files = _list_network_files(path, note)
+    files = _list_network_files(path, print_line)
     interim = {file for file in files[:-1] if is_interim(file)}
     for file in sorted(interim):
-        note(
+        print_line(
             f"{file.name} was saved between two snapshots and is older than {files[-1].name}: "
             "it is left out."
         )
     found = [file for file in files if file not in interim]
     if len(found) > 1 and is_interim(found[-1]):
-        note(
+        print_line(
             f"{found[-1].name} is not a snapshot but the newest network, saved since the last one: "
             "it is taken, too."
         )
     return found
 
 
-def _list_network_files(path: Path, note: Note) -> list[Path]:
+def _list_network_files(path: Path, print_line: PrintLine) -> list[Path]:
     """Return the network files of `path`, oldest first, with all interim ones."""
     if path.is_file():
         return [path]
-    run = find_run(path, note)
+    run = find_run(path, print_line)
     if snapshots := list_snapshots(run):
         return snapshots
     state = run_directory.list_states(run)[-1]
-    note(f"{run} has no {PATTERN} yet: its newest training state, {state.name}, is used.")
+    print_line(f"{run} has no {PATTERN} yet: its newest training state, {state.name}, is used.")
     return [state]
 
 
-def find_run(path: Path, note: Note = print_to_stderr) -> Path:
+def find_run(path: Path, print_line: PrintLine = print_to_stderr) -> Path:
     """Return `path` if it is a run, or its newest run that has a network or training state.
 
     Raises UserError without one.
@@ -102,7 +99,7 @@ def find_run(path: Path, note: Note = print_to_stderr) -> Path:
             + " It hides the network of that name in the package." * hidden
         )
     if found != runs[0]:
-        note(
+        print_line(
             f"{runs[0].name} is the newest run in {path} and has no network or training state "
             f"yet: {found.name} is used."
         )

@@ -12,6 +12,7 @@ from progan.errors import UserError
 from progan.images import Pixels
 from progan.runtime.devices import choose_device, set_deterministic
 from progan.runtime.files import make_folder
+from progan.runtime.text import PrintLine
 from progan.sampling.image_files import (
     GRID_NAME,
     SHEET_NAME,
@@ -59,14 +60,14 @@ class GenerateRequest:
         networks: Network files of a run, oldest first; the last one generates.
         load: Reads a network file of any program.
         command: The command line, to be written into the files.
-        warn: Receives warnings, one line each.
+        print_line: Receives warnings, one line each.
     """
 
     options: GenerateOptions
     networks: Sequence[Path]
     load: Callable[[Path, torch.device], Snapshot]
     command: str
-    warn: Callable[[str], None] = lambda line: None
+    print_line: PrintLine = lambda line: None
 
     @property
     def provenance(self) -> dict[str, str]:
@@ -88,7 +89,7 @@ def run_request(request: GenerateRequest) -> Iterator[Path]:
     set_deterministic()
     snapshot = select_resolution(request.load(request.networks[-1], device), options.resolution)
     if warning := format_untrained_class_warning(snapshot, options.class_name):
-        request.warn(warning)
+        request.print_line(warning)
     if options.video is None:
         yield from _write_images(request, snapshot)
     else:

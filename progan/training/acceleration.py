@@ -18,7 +18,7 @@ from progan.errors import get_first_error_line
 from progan.runtime.distributed import Group
 from progan.runtime.log import Log
 from progan.runtime.signals import interrupt_at_once_on_stop, stop_requested
-from progan.runtime.text import format_duration
+from progan.runtime.text import PrintLine, format_duration
 from progan.runtime.torch_settings import set_up_compiler
 from progan.sizes import MIN_LEVEL, format_growing_size
 from progan.training.cuda_graph import cuda_graph_capture, cuda_graph_steps
@@ -32,18 +32,15 @@ if TYPE_CHECKING:
     from torch._dynamo.callback import CallbackArgs
 
 
-Report = Callable[[str], None]
-
-
 class Compilation:
     """State shared by the compiled functions of a run: if one cannot be compiled, none is used.
 
     Args:
-        report: Receives a line when compilation for a level begins, ends or fails.
+        print_line: Receives a line when compilation for a level begins, ends or fails.
     """
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
+    def __init__(self, print_line: PrintLine) -> None:
+        self._print_line = print_line
         self.usable = True
         self._stage = ""  # the stage that is being compiled
         self._seconds = 0.0  # its compilation so far
@@ -78,19 +75,19 @@ class Compilation:
         """Report that everything that an iteration needs is compiled, if anything was."""
         if self._stage:
             took = format_duration(self._seconds)
-            self._report(f"--acceleration compile: compiled for {self._stage} in {took}.")
+            self._print_line(f"--acceleration compile: compiled for {self._stage} in {took}.")
             self._stage = ""
 
     def fail(self, name: str, error: Exception) -> None:
         """Stop the use of all compiled code, and report the error."""
         self.usable = False
         why = f"{name} cannot be compiled ({get_first_error_line(error)})"
-        self._report(format_unavailable_acceleration("compile", [why], "Eager code"))
+        self._print_line(format_unavailable_acceleration("compile", [why], "Eager code"))
 
     def _begin(self, stage: str) -> None:
         if stage and stage != self._stage:
             self._stage, self._seconds = stage, 0.0
-            self._report(
+            self._print_line(
                 f"--acceleration compile: compiling for {stage}, which may take minutes ..."
             )
 
@@ -210,19 +207,21 @@ def _choose_available(
     return Acceleration(compiled, captured, report)
 
 
-def accelerate(how: Acceleration, report: Report, split: BatchSplit = FULL_BATCH) -> Steps:
+def accelerate(how: Acceleration, print_line: PrintLine, split: BatchSplit = FULL_BATCH) -> Steps:
     """Return the steps of an acceleration; what is unavailable is reported in a line."""
     if how.report:
-        report(how.report)
+        print_line(how.report)
     if how.by_level:
         kinds = {level: each[:2] for level, each in how.by_level.items()}  # compiled, captured
         steps = {
-            kind: accelerate(Acceleration(*kind), report, split) for kind in set(kinds.values())
+            kind: accelerate(Acceleration(*kind), print_line, split) for kind in set(kinds.values())
         }
         return dispatch_steps_by_level({level: steps[kind] for level, kind in kinds.items()})
-    functions = compile_functions(report) if how.compiled else EAGER_FUNCTIONS
+    functions = compile_functions(print_line) if how.compiled else EAGER_FUNCTIONS
     uncaptured = make_steps(split, functions)
-    return cuda_graph_steps(uncaptured, cuda_graph_capture, report) if how.captured else uncaptured
+    return (
+        cuda_graph_steps(uncaptured, cuda_graph_capture, print_line) if how.captured else uncaptured
+    )
 
 
 def dispatch_steps_by_level(steps: Mapping[int, Steps]) -> Steps:
@@ -237,14 +236,14 @@ def dispatch_steps_by_level(steps: Mapping[int, Steps]) -> Steps:
     )
 
 
-def compile_functions(report: Report) -> StepFunctions:
+def compile_functions(print_line: PrintLine) -> StepFunctions:
     """Compile the functions of a step, each as one graph with its gradient penalty.
 
     Args:
-        report: Receives lines about the progress of compilation, or its failure.
+        print_line: Receives lines about the progress of compilation, or its failure.
     """
     set_up_compiler()
-    compilation = Compilation(report)
+    compilation = Compilation(print_line)
     return StepFunctions(
         *(
             CompiledFunction(function, compilation, last=function is EAGER_FUNCTIONS.generator)

@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from progan.config import Run
 from progan.errors import get_first_error_line
+from progan.runtime.text import PrintLine
 from progan.training.optim import Rate, capturable
 from progan.training.state import TrainState
 from progan.training.step import Statistics, Steps
@@ -76,15 +77,15 @@ class _StaticInputs(NamedTuple):
 
 
 def cuda_graph_steps(
-    steps: Steps, make_capture: Callable[[], GraphCapture], report: Callable[[str], None]
+    steps: Steps, make_capture: Callable[[], GraphCapture], print_line: PrintLine
 ) -> Steps:
     """Return `steps` as CUDA graphs, captured for each level, fade and batch size.
 
     Args:
         make_capture: Returns a capture for the two steps of a stage.
-        report: Receives one line if a step cannot be captured; `steps` are used from then on.
+        print_line: Receives one line if a step cannot be captured; `steps` are used from then on.
     """
-    cache = _GraphCache(make_capture, report)
+    cache = _GraphCache(make_capture, print_line)
     return Steps(
         partial(cache.take, "d_optimizer", steps.discriminator),
         partial(cache.take, "g_optimizer", steps.generator),
@@ -99,10 +100,8 @@ class _GraphCache:
     reset or the state was restored, which replaces their moments.
     """
 
-    def __init__(
-        self, make_capture: Callable[[], GraphCapture], report: Callable[[str], None]
-    ) -> None:
-        self._make_capture, self._report = make_capture, report
+    def __init__(self, make_capture: Callable[[], GraphCapture], print_line: PrintLine) -> None:
+        self._make_capture, self._print_line = make_capture, print_line
         self._stage: object = None
         self._capture_work: GraphCapture | None = None
         self._steps: dict[_Key, _Captured] = {}
@@ -194,7 +193,7 @@ class _GraphCache:
         except RuntimeError as error:
             self._usable = False
             self._steps.clear()
-            self._report(
+            self._print_line(
                 f"A step cannot be captured as a CUDA graph ({get_first_error_line(error)}). "
                 "Steps go on without graphs, with the same results."
             )

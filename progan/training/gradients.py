@@ -37,7 +37,7 @@ from progan.errors import UserError
 from progan.losses.penalties import Terms
 from progan.runtime.devices import is_capturing, is_out_of_memory, release_memory
 from progan.runtime.distributed import SINGLE_PROCESS, Group
-from progan.runtime.text import format_count
+from progan.runtime.text import PrintLine, format_count
 
 NARROWER = (
     "narrower networks (--fmap-max, --fmap-base), a smaller batch (--batch, --batch-at) "
@@ -73,11 +73,11 @@ class MicroBatchSizes:
     """Maximum images per forward pass at each level; shrinks when memory runs out.
 
     Args:
-        report: Receives one line when a batch did not fit into memory.
+        print_line: Receives one line when a batch did not fit into memory.
     """
 
-    def __init__(self, run: Run, report: Callable[[str], None]) -> None:
-        self._run, self._report = run, report
+    def __init__(self, run: Run, print_line: PrintLine) -> None:
+        self._run, self._print_line = run, print_line
         self._limits: dict[int, int] = {}  # by level
 
     def size(self, level: int, n: int) -> int:
@@ -97,7 +97,7 @@ class MicroBatchSizes:
         if not smaller:
             raise UserError(f"{where}. {explain_smallest_size(self._run, n)}")
         self._limits[level] = smaller[0]
-        self._report(
+        self._print_line(
             f"{where}: from here on the batch goes through in "
             f"micro-batches of {smaller[0]}, with the same gradients."
         )

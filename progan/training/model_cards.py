@@ -1,6 +1,6 @@
 """Model cards of the networks that a training writes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from progan.errors import UserError
 from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
 from progan.runtime.devices import describe_device
 from progan.runtime.files import hash_file_sha256, read_json_lines
+from progan.runtime.text import PrintLine
 from progan.sampling.model_card import (
     Measurement,
     ModelCard,
@@ -39,7 +40,7 @@ class ModelCardWriter:
     data: TrainingData
     machine: str
     directory: Path
-    log: Callable[[str], None]
+    log: PrintLine
 
     def __call__(self, network: Path, snapshot: Snapshot) -> None:
         """Write the card of a network file, unless it was edited."""

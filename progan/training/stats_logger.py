@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from progan.images import Pixels
 from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
 from progan.runtime.files import append_text, read_json_lines, write_atomically
-from progan.runtime.text import format_count
+from progan.runtime.text import PrintLine, format_count
 
 _ADDED = -math.inf  # images seen of rows that a user has added
 
@@ -27,9 +27,7 @@ class StatsLogger:
         repairs: Messages about damaged lines that were removed.
     """
 
-    def __init__(
-        self, directory: Path, images_seen: int, log: Callable[[str], None] = print
-    ) -> None:
+    def __init__(self, directory: Path, images_seen: int, log: PrintLine = print) -> None:
         self._path, self._log = directory / STATISTICS_FILE, log
         paths = (self._path, *sorted(directory.glob(f"{METRIC_PREFIX}*.jsonl")))
         self.repairs = list(
@@ -100,9 +98,7 @@ def describe_missing_ticks(directory: Path, images_seen: int, num_ticks: int) ->
     ]
 
 
-def _open_writer(
-    directory: Path, purge_step: int, log: Callable[[str], None]
-) -> SummaryWriter | None:
+def _open_writer(directory: Path, purge_step: int, log: PrintLine) -> SummaryWriter | None:
     """Open TensorBoard's events; log a line and return None if it cannot write in this place."""
     try:
         str(directory).encode("utf-8")

@@ -483,7 +483,7 @@ def test_doubtful_images_are_named_or_left_out_however_often_it_is_interrupted(
     source = replace(source_of(60), read=Doubting(Reader(8, 3)))
     named: list[list[SkippedImage]] = []
     for dest, stops in (("whole", []), ("parts", [13, 40])):
-        how = {"on_error": on_error, "say_doubtful": lambda items: named.append(list(items))}
+        how = {"on_error": on_error, "print_doubtful": lambda items: named.append(list(items))}
         for stop in stops:
             with pytest.raises(KeyboardInterrupt):
                 write_dataset(failing(source, stop, KeyboardInterrupt), tmp_path / dest, **how)
@@ -513,7 +513,7 @@ def test_a_complete_dataset_that_could_not_be_renamed_is_kept(
             write_dataset(source_of(20), tmp_path / "d")
     said: list[str] = []
     source = failing(source_of(20), 0, ZeroDivisionError)
-    info = write_dataset(source, tmp_path / "d", say=said.append)
+    info = write_dataset(source, tmp_path / "d", print_line=said.append)
     assert "made all images" in said[0]
     require_consistent(tmp_path / "d", list(range(20)), 8, 3)
     assert Dataset.open(tmp_path / "d").info == info

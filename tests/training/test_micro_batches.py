@@ -34,7 +34,7 @@ every_run = pytest.mark.parametrize("name", RUNS)
 
 
 def in_parts(run: Any, most: int) -> Recorded:
-    sizes = MicroBatchSizes(run, report=pytest.fail)
+    sizes = MicroBatchSizes(run, print_line=pytest.fail)
     sizes.limit(LEVEL, most)
     return Recorded(sizes)
 
@@ -194,7 +194,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(error: Exception) -> No
 
 def test_each_level_has_a_size_of_its_own() -> None:
     run = tiny_run(stddev_group=4, micro_batch=16)
-    micro = MicroBatchSizes(run, report=lambda line: None)
+    micro = MicroBatchSizes(run, print_line=lambda line: None)
     assert [micro.size(level, 32) for level in (3, 4)] == [16, 16]
     micro.shrink(4, 32)
     assert [micro.size(level, 32) for level in (3, 4)] == [16, 8]

@@ -33,7 +33,7 @@ GIB = 2**30
 
 
 def look(run: Run, state: Any = None, **settings: Any) -> Preflight:
-    sizes = MicroBatchSizes(run, report=lambda line: None)
+    sizes = MicroBatchSizes(run, print_line=lambda line: None)
     return Preflight(
         run=run, state=state or create_state(run, CPU), device=CPU, micro_batches=sizes,
         steps=make_steps(BatchSplit(sizes)), **settings,

@@ -36,11 +36,11 @@ from progan.data.celebahq.source_files import (
     read_face_lists,
 )
 from progan.data.format import COMPRESSED_FROM, TYPICAL_COMPRESSION, SkippedImage
-from progan.data.image_source import ImageSource, OnError, Say, require_readable, select_rows
+from progan.data.image_source import ImageSource, OnError, require_readable, select_rows
 from progan.data.journal import journal_exists
 from progan.errors import UserError
 from progan.runtime.files import require_free_space, staging_path
-from progan.runtime.text import format_count, pluralize
+from progan.runtime.text import PrintLine, format_count, pluralize
 from progan.runtime.workers import map_in_order, worker_pool
 from progan.sizes import MIN_LEVEL, level_of, require_resolution
 
@@ -70,7 +70,7 @@ class Inputs(NamedTuple):
 
 
 def import_celebahq(
-    source: Path, dest: Path, options: CelebaHqOptions, report: Report, say: Say
+    source: Path, dest: Path, options: CelebaHqOptions, report: Report, print_line: PrintLine
 ) -> ImageSource:
     """Check all inputs and choose the faces, which are made when they are read.
 
@@ -80,7 +80,7 @@ def import_celebahq(
 
     Args:
         report: Receives a line for each face.
-        say: Receives one line for each step.
+        print_line: Receives one line for each step.
 
     Raises:
         UserError: Options that contradict each other, or missing inputs.
@@ -94,14 +94,14 @@ def import_celebahq(
     build = FaceBuilder(inputs.collection, options.resolution, enhancer, options.strict)
     present = np.setdiff1d(np.arange(len(names), dtype=np.int32), list(inputs.absent))
     present = present.astype(np.int32)
-    say(
+    print_line(
         f"{len(present):,} of {format_count(len(names), 'face')} "
         f"{pluralize(len(present), 'has all its', 'have all their')} files."
     )
     skipped = [SkippedImage(names[face], reason) for face, reason in inputs.absent.items()]
     for face, reason in inputs.absent.items():
         report.add(face, names[face], "missing", reason=reason)
-    faces, unmade = _choose_faces(build, present, options, names, report, say)
+    faces, unmade = _choose_faces(build, present, options, names, report, print_line)
     return ImageSource(
         description=_describe_source(source, options),
         resolution=options.resolution,
@@ -280,14 +280,16 @@ def _choose_faces(
     options: CelebaHqOptions,
     names: Sequence[str],
     report: Report,
-    say: Say,
+    print_line: PrintLine,
 ) -> tuple[npt.NDArray[np.int32], list[SkippedImage]]:
     """Return the faces to keep in the order of the list, and those that cannot be made."""
     if options.deltas:
         return present[select_rows(len(present), options.max_images, options.seed)], []
     if options.max_images is None or options.max_images >= len(present):
         return present, []
-    say(f"Judging {format_count(len(present), 'face')} to keep the best {options.max_images:,}.")
+    print_line(
+        f"Judging {format_count(len(present), 'face')} to keep the best {options.max_images:,}."
+    )
     known = report.read_qualities()
     scores = {int(face): known[face] for face in present if face in known}
     unmade = []

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from progan.data.image_source import ImageSource, Sample, Say, select_rows
+from progan.data.image_source import ImageSource, Sample, select_rows
 from progan.data.importers.array_datasets import (
     import_cifar10,
     import_cifar100,
@@ -23,7 +23,7 @@ from progan.data.importers.photo_datasets import import_celeba, import_cub200, i
 from progan.data.importers.tfrecords import import_tfrecords
 from progan.data.reader import Dataset, require_undamaged
 from progan.errors import UserError
-from progan.runtime.text import format_count, pluralize
+from progan.runtime.text import PrintLine, format_count, pluralize
 from progan.sizes import MIN_LEVEL
 
 
@@ -111,11 +111,13 @@ _DOWNLOADS = {
 }
 
 
-def import_by_name(name: str, source: Path, options: Mapping[str, Any], say: Say) -> ImageSource:
-    """Call the importer `name` with the options that it has parameters for, and `say` too."""
+def import_by_name(
+    name: str, source: Path, options: Mapping[str, Any], print_line: PrintLine
+) -> ImageSource:
+    """Call an importer with `print_line` and the options that it has parameters for."""
     importer = IMPORTERS[name]
     parameters = signature(importer).parameters
-    given = {**options, "say": say}
+    given = {**options, "print_line": print_line}
     return importer(source, **{name: given[name] for name in given if name in parameters})
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from progan.data.format import SkippedImage
-from progan.data.image_source import ImageSource, OnError, Sample, Say, UnreadableImage, select_rows
+from progan.data.image_source import ImageSource, OnError, Sample, UnreadableImage, select_rows
 from progan.data.importers.color import (
     BitDepth,
     PartialRange,
@@ -46,7 +46,7 @@ from progan.data.importers.pixels import (
 from progan.data.importers.remote import Url
 from progan.errors import UserError
 from progan.runtime.seeding import numpy_generator
-from progan.runtime.text import format_count, pluralize
+from progan.runtime.text import PrintLine, format_count, pluralize
 from progan.sizes import Size, compute_base_size, level_of, parse_size, require_resolution
 
 CONSTANT = "all pixels are the same"
@@ -70,11 +70,11 @@ class ImageOptions:
     on_error: OnError = "stop"
 
 
-def import_images(source: Path | Url, options: ImageOptions, say: Say) -> ImageSource:
+def import_images(source: Path | Url, options: ImageOptions, print_line: PrintLine) -> ImageSource:
     """Check the headers and labels of all images below `source`; decode them when they are read.
 
     Args:
-        say: Receives one line for each choice that was made for the user.
+        print_line: Receives one line for each choice that was made for the user.
 
     Raises:
         UserError: No images, unreadable ones, several kinds of them, or a wrong size or
@@ -84,14 +84,14 @@ def import_images(source: Path | Url, options: ImageOptions, say: Say) -> ImageS
         raise UserError(f"--labels {Url(options.labels)} is a URL. Copy that file to this machine.")
     tree, paths, ignored = open_file_source(source)
     for line in describe_ignored(exclude_label_file(ignored, source, options.labels)):
-        say(line)
+        print_line(line)
 
     def label(kept: Sequence[str], num_taken: int) -> Labels:
         return label_images(
-            tree, kept, paths, options.labels, say, num_taken=num_taken, seed=options.seed
+            tree, kept, paths, options.labels, print_line, num_taken=num_taken, seed=options.seed
         )
 
-    return import_tree(source, tree, paths, label, options, say)
+    return import_tree(source, tree, paths, label, options, print_line)
 
 
 def import_tree(
@@ -100,7 +100,7 @@ def import_tree(
     paths: Sequence[str],
     label: Callable[[Sequence[str], int], Labels],
     options: ImageOptions,
-    say: Say,
+    print_line: PrintLine,
 ) -> ImageSource:
     """Check the headers of the images at `paths` in a tree; decode them when they are read.
 
@@ -115,10 +115,10 @@ def import_tree(
         source, tree, taken, options.on_error, lambda item: _describe_fault(item, tree, options)
     )
     for line in _describe_conversions(headers, tree, options):
-        say(line)
+        print_line(line)
     kept = [header.path for header in headers]
     labels = label(kept, len(taken))
-    size = _choose_size(headers, wanted, options, say)
+    size = _choose_size(headers, wanted, options, print_line)
     channels = options.channels or require_common_channels(headers)
     return ImageSource(
         description=str(source.resolve()),
@@ -257,16 +257,19 @@ def _get_requested_size(options: ImageOptions) -> Size | None:
 
 
 def _choose_size(
-    headers: Sequence[ImageHeader], wanted: Size | None, options: ImageOptions, say: Say
+    headers: Sequence[ImageHeader],
+    wanted: Size | None,
+    options: ImageOptions,
+    print_line: PrintLine,
 ) -> Size:
     """Return the size of all images, and report a default or enlarged images."""
     size = wanted
     if size is None:
         resolution = largest_common_resolution(headers)
         size = Size(resolution, resolution)
-        say(f"Resolution {resolution}, the largest that no image has to be enlarged for.")
+        print_line(f"Resolution {resolution}, the largest that no image has to be enlarged for.")
     if enlarged := count_enlarged(headers, size, options.crop):
-        say(
+        print_line(
             f"{enlarged:,} of {format_count(len(headers), 'image')} "
             f"{pluralize(enlarged, 'is', 'are')} smaller than {size} and will be enlarged."
         )

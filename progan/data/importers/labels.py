@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from progan.data.format import SkippedImage
-from progan.data.image_source import Say, UnreadableImage, format_skipped
+from progan.data.image_source import UnreadableImage, format_skipped
 from progan.data.importers.file_source import FileReader, FileSource, make_natural_sort_key
 from progan.data.importers.label_arrays import Labels
 from progan.data.importers.label_files import (
@@ -19,7 +19,7 @@ from progan.data.importers.label_files import (
     parse_stylegan_labels,
 )
 from progan.errors import UserError
-from progan.runtime.text import escape_controls, format_count, pluralize
+from progan.runtime.text import PrintLine, escape_controls, format_count, pluralize
 
 STYLEGAN_FILE = "dataset.json"  # in the root of a source of images
 _MAX_LISTED = 10  # rows in a message
@@ -41,7 +41,7 @@ def label_images(
     paths: Sequence[str],
     all_paths: Sequence[str],
     option: str,
-    say: Say,
+    print_line: PrintLine,
     num_taken: int | None = None,
     seed: int | None = None,
 ) -> Labels:
@@ -71,7 +71,7 @@ def label_images(
         in_source = set(table.class_of.values())
     if found.labels is None:
         if outside := list_images_outside_of_classes(all_paths) * (table is None):
-            say(
+            print_line(
                 f"No labels: {len(outside):,} of {format_count(len(all_paths), 'image')} "
                 f"{pluralize(len(outside), 'lies', 'lie')} in no folder of a class, such as "
                 f"{escape_controls(outside[0])}. Sort them like the others, or use --labels none."
@@ -81,7 +81,7 @@ def label_images(
     notes += describe_missing_classes(found, in_source, num_taken, len(all_paths), seed)
     count = format_count(len(found.names), "label")
     for line in (f"{count} from {where} (--labels none leaves them out).", *notes):
-        say(line)
+        print_line(line)
     return found
 
 
@@ -118,7 +118,7 @@ def read_label_member(tree: FileReader, path: str) -> bytes:
 def describe_missing_classes(
     found: Labels, in_source: set[int], num_taken: int | None, num_images: int, seed: int | None
 ) -> list[str]:
-    """Say how many classes of the source no taken image has, and the remedy; [] if none.
+    """Describe how many classes of the source no taken image has, and the remedy; [] if none.
 
     Args:
         in_source: Class indices that occur among all `num_images`.

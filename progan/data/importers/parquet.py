@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
-from progan.data.image_source import ImageSource, Say, UnreadableImage
+from progan.data.image_source import ImageSource, UnreadableImage
 from progan.data.importers.file_source import make_natural_sort_key
 from progan.data.importers.images import ImageOptions, import_tree
 from progan.data.importers.label_arrays import (
@@ -26,7 +26,7 @@ from progan.data.importers.label_arrays import (
 )
 from progan.data.importers.remote import Url, copy_all_to_temporary, copy_to_temporary, name_by_url
 from progan.errors import UserError
-from progan.runtime.text import format_count
+from progan.runtime.text import PrintLine, format_count
 
 SUFFIX = ".parquet"
 MAX_GROUP_BYTES = 1 << 28  # larger row groups are copied to a file instead of held in memory
@@ -38,7 +38,7 @@ _USUAL_LABELS = ("label", "labels", "class", "fine_label")
 def import_parquet(
     source: Path | Url,
     options: ImageOptions,
-    say: Say,
+    print_line: PrintLine,
     *,
     image_column: str | None = None,
     label_column: str | None = None,
@@ -57,10 +57,10 @@ def import_parquet(
     with name_by_url(path, source):
         tree = ParquetSource(path, image_column)
     column = _choose_label_column(tree, label_column)
-    labels = _read_labels(tree, column, say) if column else Labels(None, ())
-    say(f"Images are in the column {tree.column!r}.")
+    labels = _read_labels(tree, column, print_line) if column else Labels(None, ())
+    print_line(f"Images are in the column {tree.column!r}.")
     if labels.labels is not None:
-        say(f"{format_count(len(labels.names), 'label')} from the column {column!r} "
+        print_line(f"{format_count(len(labels.names), 'label')} from the column {column!r} "
             "(--label-column none leaves them out).")  # fmt: skip
 
     def label(kept: Sequence[str], _: int) -> Labels:
@@ -68,7 +68,7 @@ def import_parquet(
             return Labels(None, ())
         return Labels(labels.labels[[tree.row_of(path) for path in kept]], labels.names)
 
-    return import_tree(source, tree, tree.list_paths(), label, options, say)
+    return import_tree(source, tree, tree.list_paths(), label, options, print_line)
 
 
 def _fetch(source: Path | Url) -> Path:
@@ -286,7 +286,7 @@ def _read_class_names(schema: Any, column: str) -> list[str]:
     return list(map(str, names)) if isinstance(names, list) else []
 
 
-def _read_labels(tree: ParquetSource, column: str, say: Say) -> Labels:
+def _read_labels(tree: ParquetSource, column: str, print_line: PrintLine) -> Labels:
     """Return the labels of all rows; raises UserError for a column that cannot hold them."""
     import pyarrow
 
@@ -318,7 +318,7 @@ def _read_labels(tree: ParquetSource, column: str, say: Say) -> Labels:
     if len(names) > numbers.max():
         return Labels(numbers, tuple(names))
     if names:
-        say(
+        print_line(
             f"The {format_count(len(names), 'name')} of classes of the column {column!r} are not "
             f"used: it has labels up to {numbers.max()}."
         )

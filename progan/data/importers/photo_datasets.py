@@ -10,7 +10,6 @@ from progan.data.image_source import (
     ImageSource,
     OnError,
     Sample,
-    Say,
     UnreadableImage,
     hash_file_samples,
     select_rows,
@@ -26,6 +25,7 @@ from progan.data.importers.pixels import (
     decode_image,
 )
 from progan.errors import UserError
+from progan.runtime.text import PrintLine
 from progan.sizes import Size, require_resolution
 
 CELEBA_WIDTH, CELEBA_HEIGHT = 178, 218  # px, of every aligned image
@@ -47,7 +47,7 @@ _LSUN_HINT = "Name the folder of one category, such as bedroom_train_lmdb, that 
 def import_celeba(
     source: Path,
     *,
-    say: Say,
+    print_line: PrintLine,
     cx: int = CELEBA_CENTER_X,
     cy: int = CELEBA_CENTER_Y,
     max_images: int | None = None,
@@ -58,7 +58,7 @@ def import_celeba(
 
     Args:
         source: The folder img_align_celeba, its zip file, or a folder that has one of them.
-        say: Receives one line about what was found.
+        print_line: Receives one line about what was found.
         cx: Middle of the crop in px from the left, 64 … 114.
         cy: The same from the top, 64 … 154.
 
@@ -69,7 +69,7 @@ def import_celeba(
     place = next((path for name in CELEBA_PLACES if (path := source / name).exists()), source)
     tree, paths, ignored = open_file_source(place)
     for line in describe_ignored(ignored):
-        say(line)
+        print_line(line)
     taken = [paths[row] for row in select_rows(len(paths), max_images, seed)]
     headers, unreadable = read_usable_headers(
         place, tree, taken, on_error, lambda header: _describe_celeba_size(*header.size)
@@ -96,7 +96,7 @@ def import_celeba(
 
 
 def _describe_celeba_size(width: int, height: int) -> str:
-    """Say how an image's size differs from that of aligned images; '' if it does not."""
+    """Describe how an image's size differs from that of aligned images; '' if it does not."""
     wanted = f"{CELEBA_WIDTH}x{CELEBA_HEIGHT}"
     if f"{width}x{height}" == wanted:
         return ""

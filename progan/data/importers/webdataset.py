@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from progan.data.image_source import ImageSource, Say
+from progan.data.image_source import ImageSource
 from progan.data.importers.file_source import make_natural_sort_key
 from progan.data.importers.ignored_files import OTHER, IgnoredFile, describe_ignored, is_image_path
 from progan.data.importers.images import ImageOptions, import_tree
@@ -27,7 +27,7 @@ from progan.data.importers.labels import (
 from progan.data.importers.remote import Url, copy_all_to_temporary, copy_to_temporary, name_by_url
 from progan.data.importers.tar_source import TAR_SUFFIXES, TarSource, is_tar_name, open_tar
 from progan.errors import UserError
-from progan.runtime.text import format_count
+from progan.runtime.text import PrintLine, format_count
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
@@ -50,7 +50,7 @@ class ShardedSource:
 def import_webdataset(
     source: Path | Url,
     options: ImageOptions,
-    say: Say,
+    print_line: PrintLine,
     *,
     image_key: str | None = None,
     label_key: str | None = None,
@@ -70,19 +70,21 @@ def import_webdataset(
     key = _choose_image_key(by_key, image_key, source)
     others = [path for other, paths in by_key.items() if other != key for path in paths]
     for line in describe_ignored([*ignored, *(IgnoredFile(path, OTHER) for path in others)]):
-        say(line)
+        print_line(line)
     paths = by_key[key]
-    say(f"{format_count(len(tree.shards), 'shard')} with {format_count(len(paths), 'sample')}.")
+    print_line(
+        f"{format_count(len(tree.shards), 'shard')} with {format_count(len(paths), 'sample')}."
+    )
 
     def label(kept: Sequence[str], num_taken: int) -> Labels:
-        labels, in_source = _read_labels(tree, kept, paths, label_key, say)
+        labels, in_source = _read_labels(tree, kept, paths, label_key, print_line)
         for line in describe_missing_classes(
             labels, in_source, num_taken, len(paths), options.seed
         ):
-            say(line)
+            print_line(line)
         return labels
 
-    return import_tree(source, tree, paths, label, options, say)
+    return import_tree(source, tree, paths, label, options, print_line)
 
 
 def _open_shards(source: Path | Url) -> tuple[ShardedSource, list[IgnoredFile]]:
@@ -179,7 +181,7 @@ def _read_labels(
     paths: Sequence[str],
     all_paths: Sequence[str],
     label_key: str | None,
-    say: Say,
+    print_line: PrintLine,
 ) -> tuple[Labels, set[int]]:
     """Return the labels of `paths`, a part of `all_paths`, and the classes of all that have one.
 
@@ -195,7 +197,7 @@ def _read_labels(
     lacking = [path for path in paths if not tree.has(get_label_member(path))]
     if lacking and label_key is None:
         if len(lacking) < len(paths):
-            say(f"No labels: {len(lacking):,} of {len(paths):,} samples have no .cls.")
+            print_line(f"No labels: {len(lacking):,} of {len(paths):,} samples have no .cls.")
         return Labels(None, ()), set()
     if lacking:
         raise UserError(
@@ -214,7 +216,7 @@ def _read_labels(
     else:
         of_all = labels_from_names([str(value) for value in values])
     count = format_count(len(of_all.names), "label")
-    say(f"{count} from {where} (--label-key none leaves them out).")
+    print_line(f"{count} from {where} (--label-key none leaves them out).")
     assert of_all.labels is not None
     taken = _select_labels(of_all.labels, labeled, paths)
     return Labels(taken, of_all.names), collect_used_classes(of_all)

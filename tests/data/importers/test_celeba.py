@@ -48,7 +48,7 @@ def moved_as_torchvision_lays_it(folder: Path) -> Path:
     ids=["folder", "above", "zip", "torchvision"],
 )
 def test_the_middle_is_cut_out(folder: Path, source: Callable[[Path], Path]) -> None:
-    images = import_celeba(source(folder), say=print)
+    images = import_celeba(source(folder), print_line=print)
     assert (images.resolution, images.channels, images.count) == (128, 3, 5)
     for row in range(5):
         expected = FACES[row, 121 - 64 : 121 + 64, 89 - 64 : 89 + 64]
@@ -56,12 +56,12 @@ def test_the_middle_is_cut_out(folder: Path, source: Callable[[Path], Path]) -> 
 
 
 def test_another_middle(folder: Path) -> None:
-    images = import_celeba(folder, say=print, cx=114, cy=64)
+    images = import_celeba(folder, print_line=print, cx=114, cy=64)
     np.testing.assert_array_equal(images.read(1).image, FACES[1, :128, 50:])
 
 
 def test_some_of_them(folder: Path) -> None:
-    taken = import_celeba(folder, say=print, max_images=2, seed=3)
+    taken = import_celeba(folder, print_line=print, max_images=2, seed=3)
     middles = FACES[:, 57:185, 25:153]
     for row in range(2):
         assert (middles == taken.read(row).image).all(axis=(1, 2, 3)).any()
@@ -87,9 +87,9 @@ def test_images_of_another_size_stop_or_are_skipped(folder: Path) -> None:
 def test_no_image_fits(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     with pytest.raises(UserError, match=r"None of the images in [\s\S]*8x8 pixels"):
-        import_celeba(tmp_path, say=print, on_error="skip")
+        import_celeba(tmp_path, print_line=print, on_error="skip")
     with pytest.raises(UserError, match="absent does not exist"):
-        import_celeba(tmp_path / "absent", say=print)
+        import_celeba(tmp_path / "absent", print_line=print)
 
 
 def test_a_crop_outside_is_refused(folder: Path) -> None:
