@@ -23,7 +23,7 @@ from metrics.sources import SampleSource, require_same_size, resolve_reals
 from progan import __version__
 from progan.errors import UserError
 from progan.runtime.seeding import derive_seed, numpy_generator
-from progan.runtime.text import format_count, pluralize
+from progan.runtime.text import format_count, format_table, pluralize
 
 PAPER_NUM_IMAGES = 16384
 FEWEST_REALS = 4  # two disjoint pairs
@@ -231,16 +231,15 @@ def _describe_count(source: SampleSource) -> str:
     return f"{format_count(len(source.training_rows), 'image')}{others}"
 
 
-def format_table(
+def format_results(
     images: str, reals: SampleSource, plan: MeasurementPlan, rows: Sequence[Row]
 ) -> str:
     """Format the rows below a title line; several repeats as mean ± standard deviation."""
     columns = [column for values in rows[0].repeats[0].values() for column in values]
     cells = [["", "images", *columns]]
     cells += [[row.name, str(row.num_images), *_row_cells(row)] for row in rows]
-    widths = [max(len(line[place]) for line in cells) for place in range(len(cells[0]))]
     lines = [f"images: {images}   reals: {reals.description}   size: {reals.size}"]
-    lines += [_align_cells(line, widths) for line in cells]
+    lines.append(format_table(cells, left={0}))
     if plan.num_images != plan.num_baseline:
         lines.append(
             "The rows have different numbers of images. SWD, FID and others depend on "
@@ -308,8 +307,3 @@ def _format_cell(mean: float, deviation: float | None, digits: int | None) -> st
     kind = ".4g" if digits is None else f".{digits}f"
     spread_text = "" if deviation is None else f" ± {deviation:{kind}}"
     return f"{mean:{kind}}{spread_text}"
-
-
-def _align_cells(line: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = zip(line, widths, strict=True)
-    return "  ".join([first[0].ljust(first[1]), *(text.rjust(width) for text, width in others)])

@@ -18,7 +18,7 @@ from metrics.evaluation import (
     MeasurementPlan,
     append_lines,
     evaluate,
-    format_table,
+    format_results,
     make_plan,
     to_records,
 )
@@ -111,7 +111,7 @@ def measure(
         if run is not None:
             network = networks.get(row.name)
             store_and_replace_rows(run, add_network_name(records, network) if network else records)
-    return format_table(str(measured), reals, plan, rows)
+    return format_results(str(measured), reals, plan, rows)
 
 
 @tf32_disabled()  # it keeps three digits

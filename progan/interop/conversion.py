@@ -1,6 +1,7 @@
 """Convert networks of any supported file to ours, to official names, or to an export."""
 
 from pathlib import Path
+from textwrap import indent
 
 import torch
 
@@ -13,7 +14,7 @@ from progan.interop.official import convert_to_official, official_layers, requir
 from progan.interop.official_files import ARCHIVE_SUFFIX, write_archive
 from progan.invocation import command_line
 from progan.runtime.files import hash_file_sha256
-from progan.runtime.text import format_count
+from progan.runtime.text import format_count, format_table
 from progan.sampling.image_files import provenance
 from progan.sampling.latents import select_resolution
 from progan.sampling.model_card import (
@@ -145,11 +146,7 @@ def format_layer_table(model: ImportedModel, where: str) -> str:
         for name, weight in weights.items():
             original, shape = originals.get(name, ("–", None))
             rows.append((original, format_shape(shape), name, format_shape(tuple(weight.shape))))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines += ["", f"{role}:"]
-        for row in rows:
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            lines.append("  " + "  ".join(cells).rstrip())
+        lines += ["", f"{role}:", indent(format_table(rows, left=range(4)), "  ")]
     return "\n".join(lines)
 
 

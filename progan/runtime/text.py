@@ -173,6 +173,6 @@ def format_table(rows: Sequence[Sequence[str]], left: Collection[int] = ()) -> s
         "  ".join(
             cell.ljust(width) if column in left else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
+        ).rstrip()
         for row in rows
     )

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from progan.interop.load import import_foreign, load_network_or_explain
 from progan.networks import Discriminator, Generator
 from progan.networks.inspection import meta_networks, names_by_level, tensor_levels
 from progan.option_fields import Change, format_changes, format_option_name, list_section_changes
+from progan.runtime.text import format_table
 from progan.sampling.checkpoint_format import is_checkpoint, is_intact, load_network_weights
 from progan.sampling.find_network import find_network, find_run
 from progan.sizes import MIN_LEVEL
@@ -284,11 +286,11 @@ def format_transfer_table(transfer: Transfer) -> str:
         summary = ", ".join(f"{counts[each]} {each}" for each in STATUS_LABELS if counts[each])
         percent = f"{100 * transfer.shares[role]:.1f} %"
         lines += ["", f"{role}: {percent} of the weights copied; layers: {summary}"]
-        lines += _format_table_lines(matches)
+        lines.append(indent(_format_matches(matches), "  "))
     return "\n".join(lines)
 
 
-def _format_table_lines(matches: list[LayerMatch]) -> list[str]:
+def _format_matches(matches: list[LayerMatch]) -> str:
     rows = [("layer", "there", "here", "")]
     rows += [
         (
@@ -299,12 +301,7 @@ def _format_table_lines(matches: list[LayerMatch]) -> list[str]:
         )
         for each in matches
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    )
-    return [f"  {line.rstrip()}" for line in padded]
+    return format_table(rows, left=range(4))
 
 
 def _format_shape_or_dash(shape: Shape | None) -> str:
