@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from metrics.options import format_classifier_advice
-from metrics.samples import ImageSample, Rows, Size
+from metrics.samples import ImageSample, ImageShape, Rows
 from progan.data.reader import Dataset, compute_holdout_size, draw_holdout_rows
 from progan.errors import UserError
 from progan.images import to_float
@@ -280,7 +280,7 @@ def measure(images: ImageSample, reals: ImageSample, context: "MetricContext") -
     return {"modes": modes, "KL": divergence}
 
 
-def require_measurable(size: Size, num_images: int) -> None:
+def require_measurable(size: ImageShape, num_images: int) -> None:
     """Raise UserError unless images are RGB, of a size that the classifier takes."""
     if size.channels != 3:
         raise UserError(

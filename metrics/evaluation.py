@@ -18,7 +18,7 @@ import numpy as np
 
 from metrics import discrete_modes, fidelity, ms_ssim, swd
 from metrics.detector import MetricContext
-from metrics.samples import ImageSample, Rows, Size
+from metrics.samples import ImageSample, ImageShape, Rows
 from metrics.sources import SampleSource, require_same_size, resolve_reals
 from progan import __version__
 from progan.errors import UserError
@@ -44,7 +44,7 @@ class Metric:
     """
 
     measure: Callable[[ImageSample, ImageSample, MetricContext], dict[str, float]]
-    require: Callable[[Size, int], None]
+    require: Callable[[ImageShape, int], None]
     digits: int | None
     needs_detector: bool = False
     require_detector: Callable[[MetricContext], None] = lambda context: None

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from metrics.detector import FID_EXTRA, Embedding, MetricContext
-from metrics.samples import ImageSample, Size
+from metrics.samples import ImageSample, ImageShape
 from progan.errors import UserError
 from progan.runtime.seeding import derive_seed
 
@@ -27,7 +27,7 @@ FID_MOST = 8192  # features: their covariances take 0.5 GiB, and minutes
 SCALE = 1e3
 
 
-def require_measurable(size: Size, num_images: int) -> None:
+def require_measurable(size: ImageShape, num_images: int) -> None:
     """Raise UserError unless torch-fidelity is installed and there are enough images."""
     try:
         import torch_fidelity  # noqa: F401

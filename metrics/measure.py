@@ -25,7 +25,7 @@ from metrics.evaluation import (
 from metrics.options import MODES, SourceOptions
 from metrics.run_record import (
     ROWS_FILE,
-    Metric,
+    MetricKey,
     MetricResult,
     RunRecord,
     Values,
@@ -331,7 +331,7 @@ def make_snapshot_metric(
 
 
 def measure_missing(
-    record: RunRecord, metrics: Mapping[str, Metric], data: Path, context: MetricContext
+    record: RunRecord, metrics: Mapping[str, MetricKey], data: Path, context: MetricContext
 ) -> RunRecord:
     """Measure the metrics that a record lacks, as `train.py --metrics` does; return the record.
 
@@ -353,7 +353,7 @@ def measure_missing(
 
 
 def _measure_missing(
-    record: RunRecord, metrics: list[Metric], data: Path, context: MetricContext
+    record: RunRecord, metrics: list[MetricKey], data: Path, context: MetricContext
 ) -> Iterator[MetricResult]:
     network = network_source(record.snapshot, str(record.path))
     subset = record.run.data.subset

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metrics.detector import MetricContext
-from metrics.samples import ImageSample, Size, map_parallel
+from metrics.samples import ImageSample, ImageShape, map_parallel
 from metrics.swd import smooth_separable
 from progan.errors import UserError
 
@@ -42,7 +42,7 @@ def measure(images: ImageSample, reals: ImageSample, context: MetricContext) -> 
     return {"MS-SSIM": float(pairs.mean())}
 
 
-def require_measurable(size: Size, num_images: int) -> None:
+def require_measurable(size: ImageShape, num_images: int) -> None:
     """Raise UserError unless the images make pairs and are large enough to be halved four times."""
     if num_images % 2:
         raise UserError(

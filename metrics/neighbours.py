@@ -20,7 +20,7 @@ from torch import Tensor
 
 from metrics.detector import Detector, MetricContext, open_detector, pixel_detector
 from metrics.options import PIXELS, SourceOptions
-from metrics.samples import ImageSample, Rows, Size
+from metrics.samples import ImageSample, ImageShape, Rows
 from metrics.sources import SampleSource, open_pair
 from progan import __version__
 from progan.errors import UserError
@@ -100,7 +100,7 @@ def find_nearest(
     return Neighbours(distances.numpy(), rows.numpy())
 
 
-def parse_crop_or_whole(text: str | None, size: Size) -> CropBox:
+def parse_crop_or_whole(text: str | None, size: ImageShape) -> CropBox:
     """Parse 'X,Y,WIDTHxHEIGHT'; None: the whole image. Raises UserError."""
     if text is None:
         return CropBox(0, 0, size.width, size.height)

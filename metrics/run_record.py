@@ -27,7 +27,7 @@ STATISTICS = re.compile(
     r"loss/(critic|generator)|.*accuracy.*|progress/hours|speed/images-per-second"
 )
 Values = Mapping[str, float]  # by column
-Metric = tuple[str, int | None]  # key of METRICS, number of images
+MetricKey = tuple[str, int | None]  # key of METRICS, number of images
 ROWS_FILE = f"{METRIC_PREFIX}measured.jsonl"
 OLD_BASELINE = "reals against reals"  # its name in rows of earlier versions
 RESULT_FIELDS = ("values", "progan")  # all other fields identify a measurement
@@ -36,7 +36,7 @@ RESULT_FIELDS = ("values", "progan")  # all other fields identify a measurement
 class MetricResult(NamedTuple):
     """Values of images and of reals; either may be missing."""
 
-    metric: Metric
+    metric: MetricKey
     values: Values
     reals: Values
     against: str = ""  # description of the reals; '': those that the run trains on
@@ -59,7 +59,7 @@ class RunRecord:
     path: Path
     run: Run
     snapshot: Snapshot
-    measured: Mapping[Metric, str] = field(default_factory=dict)
+    measured: Mapping[MetricKey, str] = field(default_factory=dict)
     values: Values = field(default_factory=dict)
     reals: Values = field(default_factory=dict)
     against: Mapping[str, str] = field(default_factory=dict)
@@ -119,7 +119,7 @@ def add_results(record: RunRecord, found: Iterable[MetricResult]) -> RunRecord:
     )  # fmt: skip
 
 
-def _uses_detector(metric: Metric) -> bool:
+def _uses_detector(metric: MetricKey) -> bool:
     return metric[0] in METRICS and METRICS[metric[0]].needs_detector
 
 
@@ -134,7 +134,7 @@ def are_same_reals(one: str | None, other: str | None) -> bool:
     return one is None or other is None or resolve_reals(one) == resolve_reals(other)
 
 
-def is_measured_against(record: RunRecord, metric: Metric, data: Path) -> bool:
+def is_measured_against(record: RunRecord, metric: MetricKey, data: Path) -> bool:
     """Return True if a record has values of a metric against `data`, selected as in training.
 
     Datasets are known by their fingerprints, so that they may be moved, and all else by its path.
@@ -269,11 +269,11 @@ def column_label(column: str, count: int | None) -> str:
     return column if count is None else f"{column} @{count}"
 
 
-def _label_columns(values: Values, metric: Metric) -> dict[str, float]:
+def _label_columns(values: Values, metric: MetricKey) -> dict[str, float]:
     return {column_label(column, metric[1]): value for column, value in values.items()}
 
 
-def _parse_metric(word: str) -> Metric | None:
+def _parse_metric(word: str) -> MetricKey | None:
     """Parse 'swd16k' -> ('swd', 16384); None for a metric of another version."""
     try:
         return parse_metrics(word).get(word)

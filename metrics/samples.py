@@ -83,7 +83,7 @@ def _write_cached(path: Path, arrays: Arrays) -> None:
         return
 
 
-class Size(NamedTuple):
+class ImageShape(NamedTuple):
     """Height and width in px, and channels; as text with the width first: '192x128x3'."""
 
     height: int
@@ -107,7 +107,7 @@ class ImageSample:
 
     description: str
     rows: Rows
-    size: Size
+    size: ImageShape
     read: Callable[[Rows], Pixels]
     cache: Cache = NO_CACHE
 
@@ -142,7 +142,7 @@ class ImageSample:
         return self.cache.get(f"{name} of {self.size} {self.rows.tolist()}", compute)
 
 
-def split_batches(rows: Rows, size: Size, device: torch.device) -> list[Rows]:
+def split_batches(rows: Rows, size: ImageShape, device: torch.device) -> list[Rows]:
     """Split rows into batches for a device, of even sizes, so that no pair is separated."""
     most = PIXELS_PER_BATCH if device.type == "cpu" else PIXELS_PER_GPU_BATCH
     step = max(min(most // (size.height * size.width), MAX_BATCH) // 2 * 2, 2)
@@ -172,7 +172,9 @@ class ImageCache:
         what: The operation, for the progress bar and for errors: 'reading photos.zip'.
     """
 
-    def __init__(self, make: Callable[[Rows], Pixels], count: int, size: Size, what: str) -> None:
+    def __init__(
+        self, make: Callable[[Rows], Pixels], count: int, size: ImageShape, what: str
+    ) -> None:
         self._make, self._size, self._what = make, size, what
         self._have = np.zeros(count, bool)
         with tempfile.TemporaryFile() as file:  # only the memory map keeps it open

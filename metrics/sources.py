@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from metrics.options import MOST_RESIZE, SourceOptions
-from metrics.samples import CACHE_FOLDER, NO_CACHE, Cache, ImageCache, ImageSample, Rows, Size
+from metrics.samples import CACHE_FOLDER, NO_CACHE, Cache, ImageCache, ImageSample, ImageShape, Rows
 from progan.data.format import INFO_FILE
 from progan.data.image_source import UnreadableImage
 from progan.data.importers.file_source import open_file_source
@@ -54,7 +54,7 @@ class SampleSource:
     """
 
     description: str
-    size: Size
+    size: ImageShape
     count: int | None
     sample: Callable[[Rows], ImageSample]
     held_out: Rows = field(default_factory=lambda: NO_ROWS)
@@ -68,7 +68,7 @@ class SampleSource:
 def open_source(
     path: Path,
     device: torch.device,
-    size: Size | None = None,
+    size: ImageShape | None = None,
     subset: str = "",
     resize: int | None = None,
     *,
@@ -117,7 +117,7 @@ def open_pair(
         can_resize: The caller has --resize, so that messages may name it.
     """
     is_network, resize, reals = options.network is not None, options.resize, options.reals
-    wanted = None if resize is None else Size(resize, resize, 0)
+    wanted = None if resize is None else ImageShape(resize, resize, 0)
     if is_network:
         first = open_network_source(images, device)
     else:
@@ -178,7 +178,7 @@ def require_size_of_network(network: SampleSource, reals: SampleSource) -> None:
 
 def resize_source(source: SampleSource, side: int) -> SampleSource:
     """Resize the images of a source to side x side px."""
-    size = Size(side, side, source.size.channels)
+    size = ImageShape(side, side, source.size.channels)
     if size == source.size:
         return source
 
@@ -277,11 +277,11 @@ def network_source(snapshot: Snapshot, description: str) -> SampleSource:
         images = render(snapshot.generator, latents, labels, snapshot.level, snapshot.alpha)
         return enlarge_by_repeating_pixels(images, min(size[:2]))
 
-    size = Size(*config.size(config.max_level), config.channels)
+    size = ImageShape(*config.size(config.max_level), config.channels)
     return SampleSource(description=description, size=size, count=None, sample=sample)
 
 
-def open_dataset_source(path: Path, size: Size | None, subset: str = "") -> SampleSource:
+def open_dataset_source(path: Path, size: ImageShape | None, subset: str = "") -> SampleSource:
     """Open the level of `size`, or else the top one, of a dataset or of one class of it."""
     dataset = open_dataset(path, subset)
     levels = {tuple(dataset.info.size(level)): level for level in dataset.info.levels}
@@ -292,7 +292,7 @@ def open_dataset_source(path: Path, size: Size | None, subset: str = "") -> Samp
 
 def dataset_source(dataset: Dataset, level: int) -> SampleSource:
     """Return the images of one level of a dataset as a source."""
-    size = Size(*dataset.info.size(level), dataset.channels)
+    size = ImageShape(*dataset.info.size(level), dataset.channels)
     cache = Cache(dataset.path / CACHE_FOLDER, dataset.fingerprint)
 
     def sample(rows: Rows) -> ImageSample:
@@ -324,7 +324,7 @@ def open_image_files(
     """
     tree, names, _ = open_file_source(path)
 
-    def pixels(row: int, size: Size | None) -> Pixels:
+    def pixels(row: int, size: ImageShape | None) -> Pixels:
         name = names[row]
         try:
             image = decode_srgb(tree.read(name), name)
@@ -337,7 +337,7 @@ def open_image_files(
         array = array.reshape(image.height, image.width, channels)
         if resize is not None:
             array = resize_images(array[None], resize)[0]
-        found = Size(*array.shape)
+        found = ImageShape(*array.shape)
         if size is None or found == size:
             return array
         is_one_kind = found.channels == size.channels
@@ -352,7 +352,7 @@ def open_image_files(
             f"channels), {name} is {found}. {remedy}"
         )
 
-    size = Size(*pixels(0, None).shape)
+    size = ImageShape(*pixels(0, None).shape)
     cache = ImageCache(
         lambda rows: np.stack([pixels(row, size) for row in rows]),
         len(names),

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metrics.detector import MetricContext
-from metrics.samples import ImageSample, Size, map_parallel
+from metrics.samples import ImageSample, ImageShape, map_parallel
 from progan.errors import UserError
 from progan.runtime.seeding import torch_generator
 
@@ -54,7 +54,7 @@ def measure(images: ImageSample, reals: ImageSample, context: MetricContext) -> 
     return {**distances, "SWDx1e3_avg": sum(distances.values()) / len(distances)}
 
 
-def require_measurable(size: Size, num_images: int) -> None:
+def require_measurable(size: ImageShape, num_images: int) -> None:
     """Raise UserError unless the images can be halved down to the smallest level."""
     factor = 1 << max(num_levels(size) - 1, 0)
     if min(size.height, size.width) < SMALLEST_LEVEL or size.height % factor or size.width % factor:
@@ -66,7 +66,7 @@ def require_measurable(size: Size, num_images: int) -> None:
         )
 
 
-def num_levels(size: Size) -> int:
+def num_levels(size: ImageShape) -> int:
     """Return the number of levels whose shorter side is at least 16 px."""
     return (min(size.height, size.width) // SMALLEST_LEVEL).bit_length()
 

@@ -16,8 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.optim import Optimizer
 
-from metrics.samples import ImageSample
-from metrics.samples import Size as ImageSize
+from metrics.samples import ImageSample, ImageShape
 from metrics.sources import SampleSource
 from progan import networks as nets
 from progan.config import Network, Run, override
@@ -84,7 +83,7 @@ def image_sample(images: np.ndarray) -> ImageSample:
     return ImageSample(
         description="test",
         rows=np.arange(len(nhwc)),
-        size=ImageSize(*nhwc.shape[1:]),
+        size=ImageShape(*nhwc.shape[1:]),
         read=lambda rows: nhwc[rows],
     )
 

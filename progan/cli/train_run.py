@@ -41,7 +41,7 @@ from progan.training.resume import (
     resume_settings,
 )
 from progan.training.run_length import format_end_message
-from progan.training.snapshot_metrics import Metric
+from progan.training.snapshot_metrics import SnapshotMetric
 from progan.training.start import list_dataset_changes, require_batch_split, resolve_new_run
 from progan.training.state import TrainState, create_state
 from progan.training.state_sync import broadcast_state
@@ -61,7 +61,7 @@ class Training(NamedTuple):
     dataset: Dataset
     directory: Path
     state: TrainState
-    metrics: Mapping[str, Metric]
+    metrics: Mapping[str, SnapshotMetric]
     notes: list[str]
 
 
@@ -189,7 +189,7 @@ def plan_metrics(run: Run, dataset: Dataset) -> dict[str, "MeasurementPlan"]:
     return plans
 
 
-def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[str, Metric]:
+def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[str, SnapshotMetric]:
     """Return the metrics that --metrics names; raise UserError if one cannot be computed."""
     plans = plan_metrics(run, dataset)
     if not plans:
@@ -218,7 +218,7 @@ def prepare_metrics(run: Run, dataset: Dataset, device: torch.device) -> dict[st
             raise UserError(f"--metrics {word}: {error}") from error
         is_best = names[word] == run.output.best
         best_column = LOWER_IS_BETTER[names[word]] if is_best else ""
-        found[word] = Metric(compute, best_column, plan.num_images)
+        found[word] = SnapshotMetric(compute, best_column, plan.num_images)
     return found
 
 

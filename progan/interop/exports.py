@@ -32,7 +32,7 @@ MAX_RMS_ERROR = 1e-5
 MAX_ERROR = 1e-4
 
 Tensors = tuple[Tensor, ...]
-Run = Callable[..., Tensor]
+ExportedFunction = Callable[..., Tensor]
 
 
 def truncate_to_level(snapshot: Snapshot, level: int, alpha: float) -> Snapshot:
@@ -103,11 +103,11 @@ def write_torchscript(
     path.write_bytes(content.getbuffer())  # raises OSError if the disk is full; torch aborts
 
 
-def read_torchscript(path: Path) -> Run:
+def read_torchscript(path: Path) -> ExportedFunction:
     """Load a TorchScript file as a function of the inputs."""
     content = io.BytesIO(path.read_bytes())  # torch.jit opens only UTF-8 names
-    run: Run = torch.jit.load(content, map_location="cpu")
-    return run
+    function: ExportedFunction = torch.jit.load(content, map_location="cpu")
+    return function
 
 
 def export_program(module: ExportableGenerator, inputs: Tensors) -> ExportedProgram:
@@ -130,7 +130,7 @@ def write_exported_program(
     path.write_bytes(content.getbuffer())  # raises OSError if the disk is full; torch aborts
 
 
-def read_exported_program(path: Path) -> Run:
+def read_exported_program(path: Path) -> ExportedFunction:
     """Load a .pt2 file of our own as a function; it may contain pickles."""
     with path.open("rb") as file:
         return torch.export.load(file).module()
@@ -154,7 +154,7 @@ def write_onnx(
     program.save(path)
 
 
-def read_onnx(path: Path) -> Run:
+def read_onnx(path: Path) -> ExportedFunction:
     """Load an ONNX file with ONNX Runtime on the CPU, as a function of the inputs."""
     import onnxruntime
 
@@ -162,18 +162,18 @@ def read_onnx(path: Path) -> Run:
         path.read_bytes(), providers=["CPUExecutionProvider"]
     )
 
-    def run(*inputs: Tensor) -> Tensor:
+    def function(*inputs: Tensor) -> Tensor:
         named = {name: rows.numpy() for name, rows in zip(INPUTS, inputs, strict=False)}
         return torch.from_numpy(session.run([OUTPUT], named)[0])
 
-    return run
+    return function
 
 
 class Format(NamedTuple):
     """Writer and reader of an export format."""
 
     write: Callable[[Path, ExportableGenerator, Tensors, Mapping[str, str]], None]
-    read: Callable[[Path], Run]
+    read: Callable[[Path], ExportedFunction]
 
 
 FORMATS = {
@@ -195,15 +195,17 @@ def export(snapshot: Snapshot, target: Path, provenance: Mapping[str, str]) -> N
         # That torch.jit is deprecated, though C++ still loads it, and notes on the exported graph.
         warnings.simplefilter("ignore")
         kind.write(temporary, module, inputs, {**provenance, **_describe_snapshot(snapshot)})
-        run = kind.read(temporary)
+        function = kind.read(temporary)
         for count in TEST_BATCHES:
-            require_same_images(run, snapshot, count, target)
+            require_same_images(function, snapshot, count, target)
 
 
-def require_same_images(run: Run, snapshot: Snapshot, count: int, target: Path) -> None:
+def require_same_images(
+    function: ExportedFunction, snapshot: Snapshot, count: int, target: Path
+) -> None:
     """Raise UserError unless an export generates the first seeds as the generator does."""
     expected = torch.cat(list(render_single(snapshot, *_make_latents_and_labels(snapshot, count))))
-    found = run(*_make_seed_inputs(snapshot, count))
+    found = function(*_make_seed_inputs(snapshot, count))
     rms, worst = relative_errors(found, expected)
     if not (rms <= MAX_RMS_ERROR and worst <= MAX_ERROR):  # also true for NaN
         raise UserError(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from metrics.comparison import column_goal, compute_sort_key, goal_key
 from metrics.options import GOALS, LOWER_IS_BETTER, parse_metrics
 from metrics.run_record import (
-    Metric,
+    MetricKey,
     are_same_reals,
     column_label,
     describe_training_reals,
@@ -40,7 +40,7 @@ class Series:
         real: The value of the real-vs-real baseline; None if unknown.
     """
 
-    metric: Metric
+    metric: MetricKey
     column: str
     values: dict[int, float] = field(default_factory=dict)
     real: float | None = None

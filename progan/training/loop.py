@@ -34,7 +34,11 @@ from progan.training.hooks import Callback, Hook, LiveDiagnosis, Tick, build_sna
 from progan.training.model_cards import ModelCardWriter, describe_machine, describe_training_data
 from progan.training.optim import compute_lazy_correction, enter_phase
 from progan.training.progress import Progress
-from progan.training.snapshot_metrics import Metric, SnapshotMetrics, list_unmeasured_metrics
+from progan.training.snapshot_metrics import (
+    SnapshotMetric,
+    SnapshotMetrics,
+    list_unmeasured_metrics,
+)
 from progan.training.state import TrainState
 from progan.training.stats_logger import StatsLogger, describe_missing_ticks
 from progan.training.step import EAGER_STEPS, Steps
@@ -59,7 +63,7 @@ class TrainContext:
     directory: Path
     device: torch.device
     log: Log
-    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    metrics: Mapping[str, SnapshotMetric] = field(default_factory=dict)
     interrupts: StopSignal = field(default_factory=StopSignal)  # entered by the caller
     group: Group = SINGLE_PROCESS
     steps: Steps = EAGER_STEPS

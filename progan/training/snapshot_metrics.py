@@ -30,7 +30,7 @@ from progan.training.stats_logger import StatsLogger
 Values = Mapping[str, float]  # by column
 
 
-class Metric(NamedTuple):
+class SnapshotMetric(NamedTuple):
     """A metric of snapshots.
 
     Attributes:
@@ -48,7 +48,7 @@ class Metric(NamedTuple):
 class SnapshotMetrics:
     """Computes metrics of snapshots; failures are logged, and training continues."""
 
-    metrics: Mapping[str, Metric]
+    metrics: Mapping[str, SnapshotMetric]
     run: Run
     directory: Path
     stats: StatsLogger
@@ -79,7 +79,7 @@ class SnapshotMetrics:
                 return
 
     def _compute_all(
-        self, metrics: Mapping[str, Metric], snapshot: Snapshot, state: TrainState
+        self, metrics: Mapping[str, SnapshotMetric], snapshot: Snapshot, state: TrainState
     ) -> None:
         """Compute and log metrics, and rewrite the cards; a failure or Ctrl-C ends only them."""
         self.writer.finish()  # so that errors of the disk are not taken for those of a metric
@@ -91,7 +91,9 @@ class SnapshotMetrics:
                     self.log(f"{name} failed, training continues: {type(error).__name__}: {error}")
         self.writer.rewrite_cards(snapshot)
 
-    def _compute(self, name: str, metric: Metric, snapshot: Snapshot, state: TrainState) -> None:
+    def _compute(
+        self, name: str, metric: SnapshotMetric, snapshot: Snapshot, state: TrainState
+    ) -> None:
         start = time.monotonic()
         values, reals = metric.compute(snapshot)
         seconds = time.monotonic() - start
@@ -119,7 +121,7 @@ class SnapshotMetrics:
         append_text(path, json.dumps(line) + "\n")
         plot_metric(path.with_suffix(".png"), name, [*earlier, line])
 
-    def _keep_earlier_best(self, name: str, metric: Metric, state: TrainState) -> None:
+    def _keep_earlier_best(self, name: str, metric: SnapshotMetric, state: TrainState) -> None:
         """Keep the best snapshot of a run that was measured before --best was given."""
         best = self.directory / f"{BEST_PREFIX}{name}{NETWORK_SUFFIX}"
         earlier = _read_training_lines(_metric_path(self.directory, name))

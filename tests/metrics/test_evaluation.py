@@ -9,11 +9,11 @@ import torch
 
 from metrics.detector import MetricContext
 from metrics.evaluation import METRICS, Metric, Row, evaluate, make_plan
-from metrics.samples import NO_CACHE, Cache, ImageSample, Size
+from metrics.samples import NO_CACHE, Cache, ImageSample, ImageShape
 from metrics.sources import SampleSource, swap_held_out
 from progan.errors import UserError
 
-SIZE = Size(16, 16, 1)
+SIZE = ImageShape(16, 16, 1)
 SETUP = MetricContext(seed=0, device=torch.device("cpu"))
 
 Meetings = list[tuple[list[int], list[int]]]

@@ -12,7 +12,7 @@ from torch import Tensor
 from metrics import fidelity
 from metrics.detector import Detector, Embedding, MetricContext
 from metrics.evaluation import evaluate, make_plan
-from metrics.samples import CACHE_FOLDER, ImageSample, Size
+from metrics.samples import CACHE_FOLDER, ImageSample, ImageShape
 from metrics.sources import SampleSource, open_dataset_source
 from progan.errors import UserError
 from tests.builders import image_sample, noise_dataset, source_of
@@ -252,13 +252,13 @@ def test_precision_and_recall_of_features_far_from_0_equal_numpy():
 def test_without_torch_fidelity_the_metrics_say_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     with pytest.raises(UserError, match=r"pip install torch-fidelity"):
-        fidelity.require_measurable(Size(32, 32, 3), 100)
+        fidelity.require_measurable(ImageShape(32, 32, 3), 100)
 
 
 def test_a_few_images_are_too_few():
     with pytest.raises(UserError, match="9 images on each side are too few"):
-        fidelity.require_measurable(Size(32, 32, 3), 9)
-    fidelity.require_measurable(Size(32, 32, 3), 10)
+        fidelity.require_measurable(ImageShape(32, 32, 3), 9)
+    fidelity.require_measurable(ImageShape(32, 32, 3), 10)
 
 
 def test_the_baseline_needs_as_many():

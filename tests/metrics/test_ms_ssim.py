@@ -8,7 +8,7 @@ import torch
 
 from metrics import ms_ssim
 from metrics.detector import MetricContext
-from metrics.samples import Size
+from metrics.samples import ImageShape
 from progan.errors import UserError
 from tests.builders import image_sample
 from tests.reference import paper_metrics
@@ -78,12 +78,14 @@ def test_window_is_a_bell_of_sum_one():
 
 def test_odd_numbers_are_refused():
     with pytest.raises(UserError, match="odd number. Use --num-images 6"):
-        ms_ssim.require_measurable(Size(64, 64, 3), 7)
-    ms_ssim.require_measurable(Size(64, 64, 3), 8)
+        ms_ssim.require_measurable(ImageShape(64, 64, 3), 7)
+    ms_ssim.require_measurable(ImageShape(64, 64, 3), 8)
 
 
-@pytest.mark.parametrize("size", [Size(8, 8, 3), Size(15, 64, 3), Size(64, 15, 3)])
+@pytest.mark.parametrize(
+    "size", [ImageShape(8, 8, 3), ImageShape(15, 64, 3), ImageShape(64, 15, 3)]
+)
 def test_sizes_that_are_too_small_are_refused(size):
     with pytest.raises(UserError, match=f"{size}.*at least 16 px"):
         ms_ssim.require_measurable(size, 2)
-    ms_ssim.require_measurable(Size(16, 24, 3), 2)
+    ms_ssim.require_measurable(ImageShape(16, 24, 3), 2)

@@ -19,7 +19,7 @@ from metrics.neighbours import (
     neighbour_sheet,
     parse_crop_or_whole,
 )
-from metrics.samples import ImageSample, Size, split_batches
+from metrics.samples import ImageSample, ImageShape, split_batches
 from progan.errors import UserError
 from progan.images import Pixels, enlarge_by_repeating_pixels
 from tests.builders import image_sample, source_of
@@ -129,7 +129,7 @@ def test_copies_are_at_no_distance():
 
 
 def test_windows_are_read():
-    size = Size(20, 30, 3)
+    size = ImageShape(20, 30, 3)
     assert parse_crop_or_whole(None, size) == CropBox(0, 0, 30, 20)
     assert parse_crop_or_whole("4,2,8x6", size) == CropBox(left=4, top=2, width=8, height=6)
     assert parse_crop_or_whole("0,0,30x20", size) == CropBox(0, 0, 30, 20)
@@ -138,7 +138,7 @@ def test_windows_are_read():
 @pytest.mark.parametrize("text", ["", "1,2,3", "1,2,3x", "1,2,3x4x5", "a,b,cxd", "1.5,2,3x4"])
 def test_what_is_no_window_is_answered_with_one(text):
     with pytest.raises(UserError, match=f"--crop '{text}' is not X,Y,WIDTHxHEIGHT such as 16,8"):
-        parse_crop_or_whole(text, Size(20, 30, 3))
+        parse_crop_or_whole(text, ImageShape(20, 30, 3))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_what_is_no_window_is_answered_with_one(text):
 )
 def test_windows_outside_of_the_images_are_refused(text):
     with pytest.raises(UserError, match=f"--crop {text} does not lie inside of images of 30x20x3"):
-        parse_crop_or_whole(text, Size(20, 30, 3))
+        parse_crop_or_whole(text, ImageShape(20, 30, 3))
 
 
 def looked_up(images: np.ndarray, training: np.ndarray, k: int) -> NeighbourSearch:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from metrics.samples import Size
+from metrics.samples import ImageShape
 from metrics.sources import open_image_files, require_same_size, resize_images
 from progan.data.pyramid import build_pyramid
 from progan.errors import UserError
@@ -83,7 +83,7 @@ def test_images_of_several_kinds_are_made_one_kind_by_a_whole_command(tmp_path):
 def test_the_side_to_resize_to_is_one_that_the_option_takes(tmp_path):
     Image.new("L", (16, 16)).save(tmp_path / "0.png")
     small = open_image_files(tmp_path)
-    large, larger = (replace(small, size=Size(side, side, 1)) for side in (5000, 6000))
+    large, larger = (replace(small, size=ImageShape(side, side, 1)) for side in (5000, 6000))
     with pytest.raises(UserError, match="--resize 16 makes them alike"):
         require_same_size(small, large)
     with pytest.raises(UserError, match="--resize 4096 makes them alike"):

@@ -8,7 +8,7 @@ import torch
 
 from metrics import swd
 from metrics.detector import MetricContext
-from metrics.samples import Size
+from metrics.samples import ImageShape
 from progan.errors import UserError
 from tests.builders import image_sample
 from tests.reference import paper_metrics
@@ -153,14 +153,14 @@ def test_images_without_contrast_have_a_distance():
     [(16, 16, 1), (32, 32, 2), (1024, 1024, 7), (96, 64, 3), (17, 31, 1), (100, 60, 2)],
 )
 def test_images_that_can_be_halved_are_measured(height, width, levels):
-    swd.require_measurable(Size(height, width, 3), 2)
-    assert swd.num_levels(Size(height, width, 3)) == levels
+    swd.require_measurable(ImageShape(height, width, 3), 2)
+    assert swd.num_levels(ImageShape(height, width, 3)) == levels
 
 
 @pytest.mark.parametrize(("height", "width"), [(15, 64), (8, 8), (33, 64), (66, 66)])
 def test_images_that_cannot_be_halved_are_refused(height, width):
     with pytest.raises(UserError, match=f"{width}x{height}x3.*Use images of"):
-        swd.require_measurable(Size(height, width, 3), 2)
+        swd.require_measurable(ImageShape(height, width, 3), 2)
 
 
 @pytest.mark.parametrize("limits", [{"PATCH_BYTES": 1}, {"PROJECTION_BYTES": 1}])

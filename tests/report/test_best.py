@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from metrics.run_record import Metric
+from metrics.run_record import MetricKey
 from progan.errors import UserError
 from progan.report.metrics import (
     Measurements,
@@ -25,7 +25,7 @@ KNOWN = {
 
 
 def series(column: str, *values: float, real: float | None = None, name: str = "swd") -> Series:
-    measure: Metric = name, 8
+    measure: MetricKey = name, 8
     return Series(
         metric=measure,
         column=column,

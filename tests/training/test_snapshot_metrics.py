@@ -15,7 +15,7 @@ from progan.runtime.log import Log
 from progan.runtime.signals import StopSignal
 from progan.sampling.snapshot_file import Snapshot, save_network
 from progan.training.checkpoint_writer import CheckpointWriter
-from progan.training.snapshot_metrics import Metric, SnapshotMetrics
+from progan.training.snapshot_metrics import SnapshotMetric, SnapshotMetrics
 from progan.training.state import create_state
 from progan.training.stats_logger import StatsLogger
 from tests.builders import tiny_run, tiny_snapshot
@@ -24,14 +24,16 @@ SCORES = (5.0, 3.0, 4.0, 2.0)
 ALL = len(SCORES)
 
 
-def measurements(directory: Path, measures: dict[str, Metric], seen: int = 0) -> SnapshotMetrics:
+def measurements(
+    directory: Path, measures: dict[str, SnapshotMetric], seen: int = 0
+) -> SnapshotMetrics:
     return SnapshotMetrics(
         measures, tiny_run(), directory, StatsLogger(directory, seen), Log(directory / "log.txt"),
         StopSignal(), CheckpointWriter(directory, tiny_run()),
     )  # fmt: skip
 
 
-def measure_all(directory: Path, measures: dict[str, Metric], count: int = ALL) -> None:
+def measure_all(directory: Path, measures: dict[str, SnapshotMetric], count: int = ALL) -> None:
     """Save and measure a snapshot for each thousand of images."""
     hook, snapshot = measurements(directory, measures), tiny_snapshot()
     state = create_state(tiny_run(), choose_device("cpu"))
@@ -55,7 +57,7 @@ def fail(snapshot: Snapshot) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def test_each_snapshot_is_one_line_and_one_point(tmp_path: Path) -> None:
-    measure_all(tmp_path, {"known": Metric(score)})
+    measure_all(tmp_path, {"known": SnapshotMetric(score)})
     lines = [
         json.loads(line)
         for line in (tmp_path / "metric-known.jsonl").read_text().split("\n")
@@ -76,14 +78,14 @@ def test_the_best_network_is_kept(tmp_path: Path) -> None:
     for count, kimg in ((1, 1), (3, 2), (4, 4)):
         folder = tmp_path / str(count)
         folder.mkdir()
-        measure_all(folder, {"known": Metric(score, best_column="score")}, count)
+        measure_all(folder, {"known": SnapshotMetric(score, best_column="score")}, count)
         best = folder / "network-best-known.safetensors"
         expected = folder / format_kimg_file_name("network-snapshot-", 1000 * kimg, ".safetensors")
         assert best.read_bytes() == expected.read_bytes()
 
 
 def test_a_metric_that_fails_is_reported_and_the_others_are_measured(tmp_path: Path) -> None:
-    measure_all(tmp_path, {"bad": Metric(fail), "known": Metric(score)})
+    measure_all(tmp_path, {"bad": SnapshotMetric(fail), "known": SnapshotMetric(score)})
     assert (tmp_path / "log.txt").read_text().count(
         "bad failed, training continues: ZeroDivisionError: no such luck"
     ) == ALL
@@ -96,7 +98,7 @@ def test_ctrl_c_ends_a_measurement_at_once(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("it went on")
 
-    hook = measurements(tmp_path, {"known": Metric(pressed)})
+    hook = measurements(tmp_path, {"known": SnapshotMetric(pressed)})
     with hook.interrupts:
         hook(tiny_snapshot(), create_state(tiny_run(), choose_device("cpu")))
     hook.stats.close()
@@ -105,7 +107,7 @@ def test_ctrl_c_ends_a_measurement_at_once(tmp_path: Path) -> None:
 
 
 def test_after_a_signal_nothing_is_measured(tmp_path: Path) -> None:
-    hook = measurements(tmp_path, {"known": Metric(score)})
+    hook = measurements(tmp_path, {"known": SnapshotMetric(score)})
     hook.interrupts.reason = "SIGTERM"
     hook(tiny_snapshot(), create_state(tiny_run(), choose_device("cpu")))
     hook.stats.close()
@@ -113,13 +115,13 @@ def test_after_a_signal_nothing_is_measured(tmp_path: Path) -> None:
 
 
 def test_what_was_cut_short_is_measured_when_the_run_goes_on(tmp_path: Path) -> None:
-    measure_all(tmp_path, {"known": Metric(score)})
+    measure_all(tmp_path, {"known": SnapshotMetric(score)})
     path = tmp_path / "metric-known.jsonl"
     whole = [json.loads(line) for line in path.read_text().splitlines()]
     path.write_text("".join(line + "\n" for line in path.read_text().splitlines()[:2]))
     state = create_state(tiny_run(), choose_device("cpu"))
     state.images_seen, state.seconds = 3000, 3000 * 3.6
-    hook = measurements(tmp_path, {"known": Metric(score)}, state.images_seen)
+    hook = measurements(tmp_path, {"known": SnapshotMetric(score)}, state.images_seen)
     for _ in range(2):  # the second time there is nothing to do
         hook.catch_up(state)
     hook.stats.close()
@@ -130,10 +132,10 @@ def test_what_was_cut_short_is_measured_when_the_run_goes_on(tmp_path: Path) -> 
 
 
 def test_nothing_is_measured_between_two_snapshots(tmp_path: Path) -> None:
-    measure_all(tmp_path, {"known": Metric(score)}, 2)
+    measure_all(tmp_path, {"known": SnapshotMetric(score)}, 2)
     state = create_state(tiny_run(), choose_device("cpu"))
     state.images_seen = 2500
-    hook = measurements(tmp_path, {"known": Metric(score)}, state.images_seen)
+    hook = measurements(tmp_path, {"known": SnapshotMetric(score)}, state.images_seen)
     hook.catch_up(state)
     hook.stats.close()
     assert len((tmp_path / "metric-known.jsonl").read_text().splitlines()) == 2
@@ -142,10 +144,10 @@ def test_nothing_is_measured_between_two_snapshots(tmp_path: Path) -> None:
 def test_the_best_of_the_snapshots_before_is_kept_when_a_resumed_run_asks_for_it(
     tmp_path: Path,
 ) -> None:
-    measure_all(tmp_path, {"known": Metric(score)}, 3)
+    measure_all(tmp_path, {"known": SnapshotMetric(score)}, 3)
     state = create_state(tiny_run(), choose_device("cpu"))
     state.images_seen = 3000
-    hook = measurements(tmp_path, {"known": Metric(score, best_column="score")}, 3000)
+    hook = measurements(tmp_path, {"known": SnapshotMetric(score, best_column="score")}, 3000)
     hook.catch_up(state)
     hook.stats.close()
     best = tmp_path / "network-best-known.safetensors"
