@@ -47,7 +47,7 @@ class Run(Section):
         "larger batch goes in parts, with the same gradients. auto: halved where memory is too "
         "small.", low=0, auto=0)
     preflight: str = option_field("auto", "What to do at the start to find out memory and speed "
-        "at each resolution: one real step, an estimate, or nothing. auto: a step on CUDA, an "
+        "at each resolution: a few real steps, an estimate, or nothing. auto: steps on CUDA, an "
         "estimate elsewhere.", choices=("auto", "step", "estimate", "none"))
     device_data_gib: float = option_field(-1.0, "GiB of the device's memory for images of the "
         "dataset: a resolution that fits in is read once and stays there. auto: a quarter of what "

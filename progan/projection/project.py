@@ -46,8 +46,8 @@ HOLD_SECONDS = 1.0  # duration of the last frame of a video
 PIXELS = Path("pixels")  # in place of a detector's file
 NO_FEATURES = (
     "features: none, only pixels are compared. No usable discriminator was found: it is read from "
-    "the newest intact state of the run, and one with batch normalisation or minibatch "
-    "discrimination compares whole batches. --detector names weights of VGG-16 instead."
+    "the newest intact state of the run, and one with batch normalisation compares whole batches. "
+    "--detector names weights of VGG-16 instead."
 )
 
 

@@ -82,7 +82,7 @@ def cuda_graph_steps(
     """Return `steps` as CUDA graphs, captured for each level, fade and batch size.
 
     Args:
-        make_capture: Returns a capture for the two steps of a stage.
+        make_capture: Returns a capture for the steps of a stage.
         print_line: Receives one line if a step cannot be captured; `steps` are used from then on.
     """
     cache = _GraphCache(make_capture, print_line)
@@ -93,7 +93,7 @@ def cuda_graph_steps(
 
 
 class _GraphCache:
-    """The graphs of both steps at the present stage.
+    """The graphs of both steps at the present stage; of D's, with and without its penalty.
 
     All that changes from step to step is copied into buffers that the graph reads: images,
     latents, random numbers, alpha, learning rate. A graph is discarded when the optimizers were

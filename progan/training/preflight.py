@@ -106,7 +106,7 @@ class Preflight:
         """Return the costs of all levels to come; raises UserError if one does not fit.
 
         Args:
-            how: 'step': one real step each; 'estimate'.
+            how: 'step': real iterations at each; 'estimate'.
         """
         stages = demanding_stages(self.run, self.state.images_seen)
         if not stages:  # only metrics are missing
@@ -266,7 +266,7 @@ def costs_table(costs: list[LevelCost], run: Run, how: str, processes: int = 1) 
         for each in costs
     ]
     total = total_seconds(costs)
-    basis = {"step": "Measured, one step each", "estimate": "A rough estimate"}[how]
+    basis = {"step": "Measured, a few iterations each", "estimate": "A rough estimate"}[how]
     return "\n".join(
         [
             format_table([HEADINGS, *rows]),

@@ -106,8 +106,9 @@ def load_resumed_state(
 ) -> tuple[TrainState, list[str]]:
     """Load the state to resume from; return it with lines for the log.
 
-    Damaged states, and states newer than the one that was named, are renamed, since they do not
-    belong to the resumed run. Partial files of killed processes are removed.
+    Damaged states, and states, networks with their cards, and sample grids newer than the state
+    that was named are renamed, since they do not belong to the resumed run. Partial files of killed
+    processes are removed.
 
     Args:
         path: The directory of the run, or a state file.

@@ -34,7 +34,7 @@ def resolve_new_run(
 
     Args:
         preset: Its name; None: the default, or the settings of the --init-from run.
-        init_from: A state, a network file or the directory of a run.
+        init_from: A state, a network file, also of another program, or the directory of a run.
         options: Fields of the config, by name; they take precedence.
         scaled: Scale the phases of the preset to the total.
 

@@ -32,7 +32,7 @@ class TrainState:
     controllers: dict[str, Tensor] = field(default_factory=dict)  # 0-d, on the device, by name
     images_seen: int = 0  # real images shown to the discriminator
     round_images_seen: int = 0  # at the beginning of the present round
-    phase: int = 0  # phase of the schedule for which the optimizers were last reset
+    phase: int = 0  # phase of the schedule at the last step
     tick: int = 0  # finished ticks
     tick_images_seen: int = 0  # at the end of the last tick
     seconds: float = 0.0  # spent on training
