@@ -106,8 +106,8 @@ def write_torchscript(
 def read_torchscript(path: Path) -> ExportedFunction:
     """Load a TorchScript file as a function of the inputs."""
     content = io.BytesIO(path.read_bytes())  # torch.jit opens only UTF-8 names
-    function: ExportedFunction = torch.jit.load(content, map_location="cpu")
-    return function
+    generate: ExportedFunction = torch.jit.load(content, map_location="cpu")
+    return generate
 
 
 def export_program(module: ExportableGenerator, inputs: Tensors) -> ExportedProgram:
@@ -162,11 +162,11 @@ def read_onnx(path: Path) -> ExportedFunction:
         path.read_bytes(), providers=["CPUExecutionProvider"]
     )
 
-    def function(*inputs: Tensor) -> Tensor:
+    def generate(*inputs: Tensor) -> Tensor:
         named = {name: rows.numpy() for name, rows in zip(INPUTS, inputs, strict=False)}
         return torch.from_numpy(session.run([OUTPUT], named)[0])
 
-    return function
+    return generate
 
 
 class Format(NamedTuple):
@@ -195,17 +195,17 @@ def export(snapshot: Snapshot, target: Path, provenance: Mapping[str, str]) -> N
         # That torch.jit is deprecated, though C++ still loads it, and notes on the exported graph.
         warnings.simplefilter("ignore")
         kind.write(temporary, module, inputs, {**provenance, **_describe_snapshot(snapshot)})
-        function = kind.read(temporary)
+        generate = kind.read(temporary)
         for count in TEST_BATCHES:
-            require_same_images(function, snapshot, count, target)
+            require_same_images(generate, snapshot, count, target)
 
 
 def require_same_images(
-    function: ExportedFunction, snapshot: Snapshot, count: int, target: Path
+    generate: ExportedFunction, snapshot: Snapshot, count: int, target: Path
 ) -> None:
     """Raise UserError unless an export generates the first seeds as the generator does."""
     expected = torch.cat(list(render_single(snapshot, *_make_latents_and_labels(snapshot, count))))
-    found = function(*_make_seed_inputs(snapshot, count))
+    found = generate(*_make_seed_inputs(snapshot, count))
     rms, worst = relative_errors(found, expected)
     if not (rms <= MAX_RMS_ERROR and worst <= MAX_ERROR):  # also true for NaN
         raise UserError(

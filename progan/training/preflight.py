@@ -230,8 +230,7 @@ def affordable_stages(run: Run, stages: dict[int, Stage]) -> list[Stage]:
     return [
         stage
         for level, stage in stages.items()
-        if AFFORDABLE_GMAC * 1e9
-        >= stage.batch * run.growth.d_repeats * multiply_adds(run.network, level)
+        if stage.batch * run.growth.d_repeats <= _count_affordable_images(run, level)
     ]
 
 
