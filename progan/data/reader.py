@@ -161,7 +161,7 @@ class Dataset:
         except (OSError, ValueError) as error:
             raise UserError(
                 f"Compressed images of {self.path} are damaged ({error}). "
-                f"{command_line('dataset', 'verify', self.path)} tells which files."
+                f"{command_line('dataset', 'verify', self.path)} lists the damaged files."
             ) from error
         return images
 
