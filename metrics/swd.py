@@ -7,14 +7,14 @@ of their sorted values (Rabin et al. 2011); here it is averaged over random proj
     SWD(A, B) = mean over unit vectors d, and over i, of |sort(A d)_i - sort(B d)_i|
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from metrics.detector import MetricContext
-from metrics.samples import ImageSample, ImageShape, map_parallel
+from metrics.samples import ImageSample, ImageShape, map_parallel, split_batches
 from progan.errors import UserError
 from progan.runtime.seeding import torch_generator
 
@@ -79,15 +79,19 @@ def extract_descriptors(
     Args:
         role: Part of the random seed: 'images' or 'reals'.
     """
-    # Random numbers of the CPU: a seed means the same patches on every machine.
-    randoms = [torch_generator("cpu", context.seed, "patches", role, index) for index in levels]
-    height, width, channels = sample.size
+    channels = sample.size.channels
+    corners = [
+        _random_corners_of_sample(
+            sample, index, torch_generator("cpu", context.seed, "patches", role, index)
+        )
+        for index in levels
+    ]
 
-    def add_corners(batch: Tensor) -> tuple[Tensor, list[Tensor]]:
-        return batch, [
-            random_corners(len(batch), height >> index, width >> index, random)
-            for index, random in zip(levels, randoms, strict=True)
-        ]
+    def add_corners(batches: Iterator[Tensor]) -> Iterator[tuple[Tensor, list[Tensor]]]:
+        done = 0
+        for batch in batches:
+            yield batch, [places[:, done : done + len(batch)] for places in corners]
+            done += len(batch)
 
     def extract(task: tuple[Tensor, list[Tensor]]) -> list[Tensor]:
         batch, where = task
@@ -98,11 +102,22 @@ def extract_descriptors(
     patches = [torch.empty(shape, device=context.device) for _ in levels]
     done = 0
     batches = sample.batches(context.device, f"swd, {len(levels)} levels")
-    for found in map_parallel(extract, map(add_corners, batches), context.device):
+    for found in map_parallel(extract, add_corners(batches), context.device):
         for stored, new in zip(patches, found, strict=True):
             stored[done : done + len(new)] = new
         done += len(found[0])
     return [normalize_channels_(level.flatten(0, 1)) for level in patches]
+
+
+def _random_corners_of_sample(sample: ImageSample, level: int, random: torch.Generator) -> Tensor:
+    """Return corners for all images of a sample: int64 [2, sample.count, 128], on the CPU.
+
+    They are drawn for the batches of a CPU, whatever the device, so that a seed means the same
+    patches on every machine.
+    """
+    height, width = sample.size.height >> level, sample.size.width >> level
+    batches = split_batches(sample.rows, sample.size, torch.device("cpu"))
+    return torch.cat([random_corners(len(rows), height, width, random) for rows in batches], 1)
 
 
 def random_corners(count: int, height: int, width: int, random: torch.Generator) -> Tensor:

@@ -8,14 +8,16 @@ import torch
 
 from metrics import swd
 from metrics.detector import MetricContext
-from metrics.samples import ImageShape
+from metrics.samples import ImageSample, ImageShape, split_batches
 from progan.errors import UserError
 from tests.builders import image_sample
 from tests.reference import paper_metrics
 
+CPU = torch.device("cpu")
+
 
 def measure(images: np.ndarray, reals: np.ndarray, seed: int = 0) -> dict[str, float]:
-    context = MetricContext(seed=seed, device=torch.device("cpu"))
+    context = MetricContext(seed=seed, device=CPU)
     return swd.measure(image_sample(images), image_sample(reals), context)
 
 
@@ -114,6 +116,22 @@ def test_corners_reach_every_place():
     rows, columns = swd.random_corners(40, 9, 16, torch.Generator().manual_seed(0))
     assert rows.unique().tolist() == list(range(3))
     assert columns.unique().tolist() == list(range(10))
+
+
+def test_patches_do_not_depend_on_the_batches_of_the_device(monkeypatch):
+    monkeypatch.setattr("metrics.samples.PIXELS_PER_BATCH", 32 * 32 * 8)
+    sample, context = image_sample(smooth_images(1)), MetricContext(seed=0, device=CPU)
+    expected = swd.extract_descriptors(sample, range(2), "images", context)
+
+    def all_at_once(self, device, what):
+        yield torch.from_numpy(self.read(self.rows)).permute(0, 3, 1, 2)
+
+    assert len(split_batches(sample.rows, sample.size, CPU)) == 3
+    monkeypatch.setattr(ImageSample, "batches", all_at_once)
+    for one, other in zip(
+        expected, swd.extract_descriptors(sample, range(2), "images", context), strict=True
+    ):
+        torch.testing.assert_close(one, other)
 
 
 def test_the_seed_decides():
