@@ -7,7 +7,7 @@ precision and recall (Kynkäänniemi et al. 2019) are the shares of images and o
 within the third nearest neighbours of the other side.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,19 +37,26 @@ def require_measurable(size: ImageShape, num_images: int) -> None:
         raise UserError(
             f"{num_images} images on each side are too few to compare features: at least "
             f"{IS_SPLITS} are needed, also for the real-vs-real baseline, and thousands for a "
-            "reliable result. Ask for more with --num-images, or name more images."
+            "reliable result. Ask for more, or name a source of more images."
         )
 
 
 def fid(images: ImageSample, reals: ImageSample, context: MetricContext) -> dict[str, float]:
     """Return the Fréchet distance 'FID': 0 is best."""
-    first, second = (_embed_cached(sample, context)[0] for sample in (images, reals))
-    if first.shape[1] > FID_MOST:
-        assert context.detector is not None
-        raise UserError(
-            f"fid compares covariances of at most {FID_MOST} features, and the detector "
-            f"{context.detector.name} has {first.shape[1]}. Name another --detector, or omit fid."
-        )
+
+    def require_few_features(embedding: Embedding) -> None:
+        count = embedding[0].shape[1]
+        if count > FID_MOST:
+            assert context.detector is not None
+            raise UserError(
+                f"fid compares covariances of at most {FID_MOST} features, and the detector "
+                f"{context.detector.name} has {count}. Name another --detector, or omit fid."
+            )
+
+    first, second = (
+        _embed_cached(sample, context, require=require_few_features)[0]
+        for sample in (images, reals)
+    )
     return {"FID": frechet_distance(first, second)}
 
 
@@ -71,13 +78,15 @@ def inception_score(
     """Return the Inception score 'IS' of the images, ignoring the reals; 1 is worst."""
     from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
 
-    logits = _embed_cached(images, context)[1]
-    if logits is None:
-        assert context.detector is not None
-        raise UserError(
-            f"is needs classes, and the detector {context.detector.name} has only "
-            "features. Name another --detector, or omit is."
-        )
+    def require_logits(embedding: Embedding) -> None:
+        if embedding[1] is None:
+            assert context.detector is not None
+            raise UserError(
+                f"is needs classes, and the detector {context.detector.name} has only "
+                "features. Name another --detector, or omit is."
+            )
+
+    logits = _embed_cached(images, context, require=require_logits)[1]
     score = isc_features_to_metric(logits, IS_SPLITS, rng_seed=_derive_numpy_seed(context.seed))
     return {"IS": score[KEY_METRIC_ISC_MEAN]}
 
@@ -146,16 +155,26 @@ def _split_whole_batches(features: Tensor, size: int) -> Sequence[Tensor]:
 
 
 def _embed_cached(
-    sample: ImageSample, context: MetricContext, side: int | None = None
+    sample: ImageSample,
+    context: MetricContext,
+    side: int | None = None,
+    require: Callable[[Embedding], None] = lambda embedding: None,
 ) -> Embedding:
-    """Return features [N, D] and logits [N, K] or None of a sample, cached with it."""
+    """Return features [N, D] and logits [N, K] or None of a sample, cached with it.
+
+    Args:
+        side: Side in px that images are resized to; None: that of the detector.
+        require: Raises UserError for features or logits that do not suit the metric. It is called
+            after the first batch, as all of them may take hours.
+    """
     detector = context.detector
     assert detector is not None, "opened for the metrics that need it"
 
     def compute() -> dict[str, Any]:
-        found = [
-            detector.embed(batch, side) for batch in sample.batches(context.device, "features")
-        ]
+        found = []
+        for batch in sample.batches(context.device, "features"):
+            found.append(detector.embed(batch, side))
+            require(found[-1])
         logits = [part for _, part in found if part is not None]
         return {
             "features": torch.cat([part for part, _ in found]).numpy(),
@@ -164,10 +183,12 @@ def _embed_cached(
 
     stored = sample.get_or_compute(f"features {detector.fingerprint} {side}", compute)
     logits = stored.get("logits")
-    return (
+    embedding = (
         torch.from_numpy(stored["features"]),
         None if logits is None else torch.from_numpy(logits),
     )
+    require(embedding)  # it may have been cached for another metric
+    return embedding
 
 
 def _derive_numpy_seed(seed: int) -> int:

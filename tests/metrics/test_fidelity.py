@@ -97,6 +97,16 @@ def test_fid_of_too_many_features_is_refused():
         fidelity.fid(*tables.draws(), tables.context())
 
 
+def test_an_unsuitable_detector_is_refused_after_the_first_batch(monkeypatch):
+    monkeypatch.setattr("metrics.samples.PIXELS_PER_BATCH", 2)
+    wide, no_classes = (Tables(*np.zeros((2, 8, size), np.float32)) for size in (8193, 4))
+    with pytest.raises(UserError, match="has 8193. Name another --detector, or omit fid"):
+        fidelity.fid(*wide.draws(), wide.context())
+    with pytest.raises(UserError, match="has only features. Name another --detector, or omit is"):
+        fidelity.inception_score(*no_classes.draws(), no_classes.context())
+    assert len(wide.sides) == len(no_classes.sides) == 1
+
+
 def test_kid_equals_numpy():
     tables = Tables(cloud(1, 40), 1.5 * cloud(2, 40) + 0.2)
     found = fidelity.kid(*tables.draws(), tables.context())["KIDx1e3"]
