@@ -3,7 +3,6 @@
 import hashlib
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +19,10 @@ from progan.runtime.files import atomic_path, require_free_space
 from progan.runtime.text import format_count
 from progan.runtime.torch_settings import open_single_threaded_pool
 from progan.runtime.workers import map_in_order
+from progan.runtime.zip_files import DAMAGED_ZIP
 
 CACHE_FOLDER = "metrics-cache"  # in the dataset's own folder
+CACHE_VERSION = 2  # to be raised when a metric gives other values, so that none is stale
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 T = TypeVar("T")
 R = TypeVar("R")
@@ -69,7 +70,7 @@ def _read_cached(path: Path) -> Arrays | None:
             return {name: file[name] for name in file.files}  # with checksums
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, AttributeError, *DAMAGED_ZIP) as error:
         tqdm.write(f"{path} is damaged ({error}); it is recomputed.", sys.stderr)
         return None
 
@@ -139,7 +140,8 @@ class ImageSample:
 
     def get_or_compute(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
         """Return statistics of these images by name, from the cache or computed."""
-        return self.cache.get(f"{name} of {self.size} {self.rows.tolist()}", compute)
+        rows = self.rows.tolist()
+        return self.cache.get(f"{CACHE_VERSION} {name} of {self.size} {rows}", compute)
 
 
 def split_batches(rows: Rows, size: ImageShape, device: torch.device) -> list[Rows]:

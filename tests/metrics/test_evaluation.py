@@ -160,7 +160,9 @@ def test_a_damaged_cache_is_made_anew_and_said_so(meetings, tmp_path, capsys):
     rows = meet(numbered(None), reals, 8)
     (file,) = (tmp_path / "cache").iterdir()
     whole = file.read_bytes()
-    for damaged in (b"", b"words", whole[:-30], whole.replace(b"NUMPY", b"NUMPX")):
+    encrypted = whole.replace(b"PK\1\2-\3-\0\0", b"PK\1\2-\3-\0\1")
+    assert encrypted != whole
+    for damaged in (b"", b"words", whole[:-30], whole.replace(b"NUMPY", b"NUMPX"), encrypted):
         file.write_bytes(damaged)
         assert meet(numbered(None), reals, 8) == rows
         assert f"{file} is damaged" in capsys.readouterr().err
