@@ -7,7 +7,6 @@ the arguments of NVIDIA's (`return_features`, `no_output_bias`), they are used.
 """
 
 import warnings
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -24,6 +23,7 @@ from progan.images import to_float
 from progan.runtime.files import hash_file_sha256
 from progan.runtime.text import format_count
 from progan.runtime.weights_file import is_weights_file
+from progan.runtime.zip_files import list_zip_members
 
 URLS = {  # default weights; the file names end in a SHA-256
     "inception": "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
@@ -191,14 +191,7 @@ def _open_torchscript(
                 f"The detector {path} cannot take images uint8 {list(images.shape)}: "
                 f"{lines[-1] if lines else error}"
             ) from error
-        features, logits = found if isinstance(found, tuple) else (found, None)
-        if not _is_feature_table(features, len(images)):
-            count = format_count(len(images), "image")
-            raise _not_a_detector(
-                path,
-                f"it returned {_format_shape_or_type(features)} for {count}, not [N, features]",
-            )
-        return features, logits
+        return _require_embedding(path, found, len(images))
 
     return embed
 
@@ -212,6 +205,25 @@ def _call_network(network: Any, arguments: set[str], images: Tensor) -> Any:
         return features
     probabilities = network(images, no_output_bias=True)
     return features, probabilities.clamp_min(torch.finfo(torch.float32).tiny).log()
+
+
+def _require_embedding(path: Path, found: Any, count: int) -> Embedding:
+    """Return what a network returned for `count` images; UserError unless it is an embedding."""
+    features, *others = found if isinstance(found, tuple) and found else (found,)
+    if not _is_feature_table(features, count):
+        images = format_count(count, "image")
+        raise _not_a_detector(
+            path, f"it returned {_format_shape_or_type(features)} for {images}, not [N, features]"
+        )
+    logits = others[0] if others else None
+    is_table = isinstance(logits, Tensor) and logits.dim() == 2 and len(logits) == count
+    if len(others) > 1 or not (logits is None or is_table):
+        raise _not_a_detector(
+            path,
+            f"it returned {format_count(len(found), 'value')}, the second "
+            f"{_format_shape_or_type(logits)}, not features and logits [N, classes]",
+        )
+    return features, logits
 
 
 def _is_feature_table(features: Any, count: int) -> bool:
@@ -268,11 +280,7 @@ def _open_digits(path: Path, device: torch.device) -> Callable[[Tensor, int | No
 
 def _is_torchscript(path: Path) -> bool:
     """True for TorchScript, the only zip file of torch with constants."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            return any(name.endswith("/constants.pkl") for name in file.namelist())
-    except (zipfile.BadZipFile, NotImplementedError, ValueError):
-        return False
+    return any(name.endswith("/constants.pkl") for name in list_zip_members(path))
 
 
 def _read_weights(path: Path) -> dict[str, Any]:

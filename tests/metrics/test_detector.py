@@ -86,6 +86,23 @@ class Table(nn.Module):
         return {"features": images.float().mean((2, 3))}
 
 
+class Single(nn.Module):
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        return (images.float().mean((2, 3)),)
+
+
+class Three(nn.Module):
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        means = images.float().mean((2, 3))
+        return means, means, means
+
+
+class FeaturesAndList(nn.Module):
+    def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        means = images.float().mean((2, 3))
+        return means, [means]
+
+
 class LargeOnly(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         assert images.shape[2] >= 64, "too small for me"
@@ -302,6 +319,23 @@ def test_torchscript_that_cannot_take_the_images_is_named(tmp_path, network, rea
 )
 def test_torchscript_that_makes_no_features_is_no_detector(tmp_path, network, made):
     with pytest.raises(UserError, match=f"is not a detector: it returned {made} for 3 images, not"):
+        opened(tmp_path, network).embed(noise())
+
+
+def test_torchscript_of_a_tuple_of_features_has_no_classes(tmp_path):
+    features, logits = opened(tmp_path, Single()).embed(noise())
+    assert features.shape == (3, 3) and logits is None
+
+
+@pytest.mark.parametrize(
+    ("network", "made"),
+    [
+        (Three(), r"3 values, the second \[3, 3\]"),
+        (FeaturesAndList(), "2 values, the second a list"),
+    ],
+)
+def test_torchscript_of_other_tuples_is_no_detector(tmp_path, network, made):
+    with pytest.raises(UserError, match=f"is not a detector: it returned {made}, not features and"):
         opened(tmp_path, network).embed(noise())
 
 
