@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from metrics.options import detector_option, parse_metrics, require_inputs
-from progan.command import PATH, Command, device_option
+from progan.command import PATH, Command, describe_os_error, device_option
 from progan.errors import UserError
 from progan.runtime.files import require_writable_folder
 from progan.runtime.text import escape_controls
@@ -63,6 +63,11 @@ def compare(
     missing_metrics = parse_metrics(metrics)
     if missing_metrics and data is None:
         raise UserError("--metrics needs the real images. Name them with --data.")
+    if (data or detector) and not missing_metrics:
+        raise UserError(
+            "--data and --detector are of --metrics, which is not given: results are read, not "
+            "measured again. Add --metrics, such as --metrics swd."
+        )
     numbers = parse_seeds(seeds)
     if len(numbers) > MOST_SEEDS:
         raise UserError(
@@ -107,10 +112,13 @@ def _make_record_reader(
     target = choose_device(device)
     set_precision("fp32")
     context = create_context([name for name, _ in missing_metrics.values()], detector, 0, target)
+    wanted = context.detector.name if detector is not None and context.detector else None
 
     def read(run: Path) -> "RunRecord":
         record = read_record(run, best=snapshot == "best", device=target)
-        return record if data is None else measure_missing(record, missing_metrics, data, context)
+        if data is None:
+            return record
+        return measure_missing(record, missing_metrics, data, context, wanted)
 
     return read
 
@@ -125,6 +133,8 @@ def _read_records(
             records.append(read(run))
         except UserError as error:
             failed[run] = str(error)
+        except OSError as error:
+            failed[run] = describe_os_error(error)
     return records, failed
 
 

@@ -154,7 +154,7 @@ def format_markdown(found: Comparison, sheet: str) -> str:
         for row in (rows[0], rule, *rows[1:])
     ]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\n{_format_notes(found)}\n\n![Samples]({sheet})\n"
+    return f"{table}\n\n{escape_controls(_format_notes(found))}\n\n![Samples]({sheet})\n"
 
 
 def _markdown_cell(text: str) -> str:

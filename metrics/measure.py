@@ -331,29 +331,41 @@ def make_snapshot_metric(
 
 
 def measure_missing(
-    record: RunRecord, metrics: Mapping[str, MetricKey], data: Path, context: MetricContext
+    record: RunRecord,
+    metrics: Mapping[str, MetricKey],
+    data: Path,
+    context: MetricContext,
+    detector: str | None = None,
 ) -> RunRecord:
     """Measure the metrics that a record lacks, as `train.py --metrics` does; return the record.
 
-    It lacks those that were measured against other reals too; their values are replaced in the
-    record, and not in the files of the run.
+    It lacks those that were measured against other reals or with another detector too; their
+    values are replaced in the record, and not in the files of the run.
 
     Args:
         data: The reals: a dataset, or a folder or zip file of images.
+        detector: Name of the detector that all values must be measured with, that of the context;
+            None: values that the record has may be of any.
 
     Raises:
         UserError: They cannot be measured of this network and these reals.
     """
     missing = [
-        metric for metric in metrics.values() if not is_measured_against(record, metric, data)
+        metric
+        for metric in metrics.values()
+        if not is_measured_against(record, metric, data, detector)
     ]
     if not missing:
         return record
-    return add_results(record, _measure_missing(record, missing, data, context))
+    return add_results(record, _measure_missing(record, missing, data, context, detector))
 
 
 def _measure_missing(
-    record: RunRecord, metrics: list[MetricKey], data: Path, context: MetricContext
+    record: RunRecord,
+    metrics: list[MetricKey],
+    data: Path,
+    context: MetricContext,
+    detector: str | None,
 ) -> Iterator[MetricResult]:
     network = network_source(record.snapshot, str(record.path))
     subset = record.run.data.subset
@@ -370,9 +382,13 @@ def _measure_missing(
     for name, count in metrics:
         plan = plan_snapshot_metric(name, count, reals)
         metric = name, plan.num_images
-        if not is_measured_against(record, metric, data):  # with the default number of images
+        # With the default number of images, it may be known.
+        if not is_measured_against(record, metric, data, detector):
             measure = make_snapshot_metric(plan, reals, context, source_of)
-            yield MetricResult(metric, *measure(record.snapshot), reals.description)
+            name_of_detector = context.detector.name if context.detector else ""
+            yield MetricResult(
+                metric, *measure(record.snapshot), reals.description, name_of_detector
+            )
 
 
 def _require_class_of_run(record: RunRecord, subset: str, data: Path) -> None:

@@ -18,7 +18,13 @@ from progan.config import Run
 from progan.data.format import read_info
 from progan.errors import UserError
 from progan.interop.load import load_snapshot
-from progan.run_directory import BEST_PREFIX, METRIC_PREFIX, STATISTICS_FILE, load_config
+from progan.run_directory import (
+    BEST_PREFIX,
+    METRIC_PREFIX,
+    STATISTICS_FILE,
+    find_run_or_state,
+    load_config,
+)
 from progan.runtime.files import read_json_lines, write_atomically
 from progan.sampling.find_network import find_network
 from progan.sampling.snapshot_file import NETWORK_SUFFIX, Snapshot, read_images_seen
@@ -43,13 +49,25 @@ class MetricResult(NamedTuple):
     detector: str = ""  # name; '': that of the run's --detector
 
 
+class Measured(NamedTuple):
+    """How a metric was measured.
+
+    Attributes:
+        against: Description of the reals.
+        detector: Its name; '' where none is used.
+    """
+
+    against: str
+    detector: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRecord:
     """One network of a run and its results.
 
     Attributes:
         path: The network file.
-        measured: The metrics among the values, and the reals that each was measured against last.
+        measured: The metrics among the values, and how each was measured last.
         values: Results of metrics, and statistics of the training when it was saved, by column.
         reals: Results of the real-vs-real baseline, by column.
         against: The reals that a metric was measured against, by column: path, class, mirrored.
@@ -59,7 +77,7 @@ class RunRecord:
     path: Path
     run: Run
     snapshot: Snapshot
-    measured: Mapping[MetricKey, str] = field(default_factory=dict)
+    measured: Mapping[MetricKey, Measured] = field(default_factory=dict)
     values: Values = field(default_factory=dict)
     reals: Values = field(default_factory=dict)
     against: Mapping[str, str] = field(default_factory=dict)
@@ -96,22 +114,30 @@ def add_results(record: RunRecord, found: Iterable[MetricResult]) -> RunRecord:
     """Return the record with more results; a later value of a column replaces an earlier one."""
     values, reals, measured = dict(record.values), dict(record.reals), dict(record.measured)
     against, detectors = dict(record.against), dict(record.detectors)
-    reals_against = {column: against[column] for column in reals if column in against}
+    reals_measured = {
+        column: Measured(against[column], detectors.get(column, ""))
+        for column in reals
+        if column in against
+    }
     for finding in found:
-        source = finding.against or describe_training_reals(record.run)
+        detector = ""
+        if uses_detector(finding.metric):
+            detector = finding.detector or get_training_detector_name(record.run)
+        how = Measured(finding.against or describe_training_reals(record.run), detector)
         columns = _label_columns(finding.values, finding.metric)
         values |= columns
-        reals |= _label_columns(finding.reals, finding.metric)
-        reals_against |= dict.fromkeys(_label_columns(finding.reals, finding.metric), source)
-        measured |= {finding.metric: source} if finding.values else {}
-        against |= dict.fromkeys(columns, source)
-        if _uses_detector(finding.metric):
-            name = finding.detector or get_training_detector_name(record.run)
-            detectors |= dict.fromkeys(columns, name)
+        measured |= {finding.metric: how} if columns else {}
+        against |= dict.fromkeys(columns, how.against)
+        detectors |= dict.fromkeys(columns, detector) if detector else {}
+        of_reals = _label_columns(finding.reals, finding.metric)
+        reals |= of_reals
+        reals_measured |= dict.fromkeys(of_reals, how)
     comparable = {
         column: value
         for column, value in reals.items()
-        if are_same_reals(against.get(column), reals_against.get(column))
+        if _are_comparable(
+            reals_measured.get(column), against.get(column), detectors.get(column, "")
+        )
     }
     return replace(
         record, values=values, reals=comparable, measured=measured, against=against,
@@ -119,7 +145,15 @@ def add_results(record: RunRecord, found: Iterable[MetricResult]) -> RunRecord:
     )  # fmt: skip
 
 
-def _uses_detector(metric: MetricKey) -> bool:
+def _are_comparable(reals: Measured | None, against: str | None, detector: str) -> bool:
+    """Return True if a baseline was measured as the values were, or either is unknown."""
+    if reals is None or against is None:
+        return True
+    return are_same_reals(reals.against, against) and reals.detector == detector
+
+
+def uses_detector(metric: MetricKey) -> bool:
+    """Return True for a metric that compares features."""
     return metric[0] in METRICS and METRICS[metric[0]].needs_detector
 
 
@@ -134,26 +168,43 @@ def are_same_reals(one: str | None, other: str | None) -> bool:
     return one is None or other is None or resolve_reals(one) == resolve_reals(other)
 
 
-def is_measured_against(record: RunRecord, metric: MetricKey, data: Path) -> bool:
+def is_measured_against(
+    record: RunRecord, metric: MetricKey, data: Path, detector: str | None
+) -> bool:
     """Return True if a record has values of a metric against `data`, selected as in training.
 
-    Datasets are known by their fingerprints, so that they may be moved, and all else by its path.
+    Args:
+        detector: Name of the detector; None: any.
     """
     if metric not in record.measured:
         return False
-    run, stored = record.run, record.measured[metric]
+    run, how = record.run, record.measured[metric]
+    if detector is not None and how.detector not in ("", detector):
+        return False
     wanted = describe_reals(str(data), run.data.subset, mirror=run.data.mirror)
-    (path, selection), (_, wanted_selection) = split_reals(stored), split_reals(wanted)
+    return are_same_images(run, how.against, wanted)
+
+
+def are_same_images(run: Run, stored: str, wanted: str) -> bool:
+    """Return True if two descriptions of reals select the same images.
+
+    Datasets are known by their fingerprints, so that they may be moved, and all else by its path.
+
+    Args:
+        stored: Of a run's result. The dataset that the run was trained on need not exist anymore.
+        wanted: Of a dataset as it is now.
+    """
+    (path, selection), (other, wanted_selection) = split_reals(stored), split_reals(wanted)
     if selection != wanted_selection:
         return False
     if are_same_reals(stored, describe_training_reals(run)) and run.data.fingerprint:
         fingerprint = run.data.fingerprint.partition("-")[0]  # without that of the class
     else:
         fingerprint = _read_fingerprint(path)
-    now = _read_fingerprint(data)
+    now = _read_fingerprint(other)
     if fingerprint and now:
         return fingerprint == now
-    return path.resolve() == data.resolve()
+    return path.resolve() == other.resolve()
 
 
 def _read_fingerprint(path: Path) -> str:
@@ -246,18 +297,16 @@ def _parse_report_line(
         return
     metric = line["metric"], line["num_images"]
     means = _convert_to_floats({column: value["mean"] for column, value in line["values"].items()})
+    against, detector = line.get("reals", ""), line.get("detector", "")
     if line["row"] in (BASELINE, OLD_BASELINE):
-        yield None, MetricResult(metric, {}, means, line.get("reals", ""))
+        yield None, MetricResult(metric, {}, means, against, detector)
         return
     names = line["row"], Path(line["images"]).stem
     moment = line.get("images_seen") or next(
         (networks[name] for name in names if name in networks), None
     )
     if moment is not None:
-        yield (
-            moment,
-            MetricResult(metric, means, {}, line.get("reals", ""), line.get("detector", "")),
-        )
+        yield moment, MetricResult(metric, means, {}, against, detector)
 
 
 def _convert_to_floats(values: Mapping[str, Any]) -> Values:
@@ -281,7 +330,8 @@ def _parse_metric(word: str) -> MetricKey | None:
         return None
 
 
-def _find_newest_best_network(directory: Path) -> Path:
+def _find_newest_best_network(path: Path) -> Path:
+    directory = find_run_or_state(path)
     saved = sorted(
         directory.glob(f"{BEST_PREFIX}*{NETWORK_SUFFIX}"), key=lambda file: file.stat().st_mtime
     )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,11 +11,15 @@ from metrics.comparison import column_goal, compute_sort_key, goal_key
 from metrics.options import GOALS, LOWER_IS_BETTER, parse_metrics
 from metrics.run_record import (
     MetricKey,
+    MetricResult,
+    are_same_images,
     are_same_reals,
     column_label,
     describe_training_reals,
+    get_training_detector_name,
     list_metric_files,
     parse_metric_file,
+    uses_detector,
 )
 from progan.config import Run
 from progan.errors import UserError
@@ -37,23 +42,28 @@ class Series:
 
     Attributes:
         values: By images seen.
+        detector: Name of the detector if it is not that of the training, whose values differ.
         real: The value of the real-vs-real baseline; None if unknown.
     """
 
     metric: MetricKey
     column: str
+    detector: str = ""
     values: dict[int, float] = field(default_factory=dict)
     real: float | None = None
 
     @property
     def label(self) -> str:
-        """'SWDx1e3_avg @16384'."""
-        return column_label(self.column, self.metric[1])
+        """'SWDx1e3_avg @16384', 'FID @5000 (mine.pt)'."""
+        return self._label(self.column)
 
     @property
     def family(self) -> str:
         """Name of the chart that the column belongs to: 'SWDx1e3 @16384'."""
-        return column_label(self.column.partition("_")[0], self.metric[1])
+        return self._label(self.column.partition("_")[0])
+
+    def _label(self, name: str) -> str:
+        return column_label(name, self.metric[1]) + f" ({self.detector})" * bool(self.detector)
 
     def best(self, among: Collection[int] | None = None) -> tuple[int, float] | None:
         """Return images seen and value of the best point; None if unknown or no value is best.
@@ -107,19 +117,27 @@ def read_images_seen_by_network(directory: Path) -> dict[str, int]:
 def read_measurements(directory: Path, run: Run | None = None) -> Measurements:
     """Read all metric-*.jsonl of a run; of two values for one network the last counts.
 
-    Values against other reals than those of the training are left out, with a message.
+    Values against other reals than those of the training are left out, with a message. Those of
+    another detector are a series of their own.
 
     Args:
         run: Its settings; None if they are unknown.
     """
     networks = read_images_seen_by_network(directory)
-    training_reals = describe_training_reals(run) if run else None
     found: dict[str, Series] = {}
     errors = []
+
+    @cache  # it may read the description of a dataset
+    def is_of_training(reals: str) -> bool:
+        if run is None:
+            return True
+        training = describe_training_reals(run)
+        return are_same_reals(reals, training) or are_same_images(run, training, reals)
+
     for file in list_metric_files(directory):
         try:
             for images_seen, finding in parse_metric_file(file, networks):
-                if finding.against and not are_same_reals(finding.against, training_reals):
+                if finding.against and not is_of_training(finding.against):
                     errors.append(
                         f"{file.name}: values against {finding.against} are left out, as they do "
                         "not compare with those of the training."
@@ -129,7 +147,11 @@ def read_measurements(directory: Path, run: Run | None = None) -> Measurements:
                 points += [(None, *item) for item in finding.reals.items()]
                 for age, column, value in points:
                     if math.isfinite(value):
-                        series = Series(metric=finding.metric, column=column)
+                        series = Series(
+                            metric=finding.metric,
+                            column=column,
+                            detector=_find_other_detector(finding, run),
+                        )
                         series = found.setdefault(series.label, series)
                         if age is None:
                             series.real = value
@@ -140,6 +162,14 @@ def read_measurements(directory: Path, run: Run | None = None) -> Measurements:
     for series in found.values():
         series.values = dict(sorted(series.values.items()))
     return Measurements(list(found.values()), list(dict.fromkeys(errors)))
+
+
+def _find_other_detector(finding: MetricResult, run: Run | None) -> str:
+    """Return the detector of a result if it is not that of the training, else ''."""
+    if run is None or not uses_detector(finding.metric):
+        return ""
+    own = get_training_detector_name(run)
+    return "" if finding.detector == own else finding.detector
 
 
 def build_section(data: RunData, measurements: Measurements) -> dict[str, Any]:
@@ -195,7 +225,8 @@ def choose_best_network(
 def sort_by_importance(measurements: Measurements, run: Run | None) -> list[Series]:
     """Return the series that choose the best network: those of --best first.
 
-    Of one metric, that of the number of images of --best comes first.
+    Of one metric, that of the number of images of --best and of the detector of the training
+    comes first.
     """
     wanted = list(parse_metrics(run.output.best).values()) if run else []
     names = [*(name for name, _ in wanted), *LOWER_IS_BETTER]
@@ -206,7 +237,10 @@ def sort_by_importance(measurements: Measurements, run: Run | None) -> list[Seri
         for each in family
         if each.column in order
     ]
-    return sorted(found, key=lambda each: (order.index(each.column), each.metric not in wanted))
+    return sorted(
+        found,
+        key=lambda each: (order.index(each.column), each.metric not in wanted, each.detector != ""),
+    )
 
 
 def find_network_at(images_seen: int, networks: dict[str, int]) -> str:

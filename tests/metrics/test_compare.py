@@ -159,6 +159,12 @@ def test_a_bar_in_a_name_does_not_end_the_cell():
     assert len({len(line) for line in table.split("\n\n")[0].splitlines()}) == 1
 
 
+def test_the_table_names_datasets_of_any_name():
+    found = compare([record("a", data="/data-\udcff"), record("b", data="/other")])
+    assert "different images, /data-\\udcff, /other" in format_markdown(found, "s.png")
+    format_markdown(found, "s.png").encode()
+
+
 def test_the_csv_has_all_digits_and_any_name():
     name = 'a,"b"\n\udcff'
     found = compare([record("plain", {"FID": 1 / 3}, {"FID": 0.125}), record(name)])
@@ -355,6 +361,15 @@ def test_values_measured_with_different_detectors_are_pointed_out():
         for name, detector in (("a", ""), ("b", "unused.pth"))
     ]
     assert not describe_mixed_columns(compare(without))
+
+
+def test_the_baseline_is_that_of_the_same_detector():
+    fid = ("fid", 50)
+    trained = MetricResult(fid, {"FID": 3.0}, {"FID": 1.0})
+    found = add_results(record("a"), [trained, MetricResult(fid, {"FID": 9.0}, {}, "", "mine.pt")])
+    assert (found.values["FID @50"], dict(found.reals)) == (9.0, {})
+    both = add_results(found, [MetricResult(fid, {}, {"FID": 8.0}, "", "mine.pt")])
+    assert dict(both.reals) == {"FID @50": 8.0}
 
 
 def test_the_baseline_is_that_of_the_same_reals():

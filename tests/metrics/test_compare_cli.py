@@ -1,6 +1,7 @@
 """python -m metrics compare from the outside."""
 
 import csv
+import errno
 import json
 import re
 import shutil
@@ -17,8 +18,18 @@ from metrics.measure import create_context, measure_missing
 from metrics.run_record import RunRecord, read_record
 from progan.cli.dataset import main as dataset_tool
 from progan.cli.train import main as train
+from progan.config import Run
 from progan.errors import UserError
-from tests.builders import message, noise_dataset, split_words, tiny_options, tiny_run
+from progan.run_directory import load_config
+from tests.builders import (
+    Energies,
+    detector_file,
+    message,
+    noise_dataset,
+    split_words,
+    tiny_options,
+    tiny_run,
+)
 
 
 def run(*words: object) -> Result:
@@ -204,6 +215,46 @@ def test_a_run_that_is_broken_is_named_and_the_others_go_on(place, runs, tmp_pat
     assert f"{tmp_path / 'none'} is left out: " in said and f"{tmp_path / 'none'}. Name a" in said
 
 
+def test_a_run_on_a_disk_that_fails_is_named_and_the_others_go_on(runs, tmp_path, monkeypatch):
+    def load_config_or_fail(directory: Path) -> Run:
+        if directory == runs[1]:
+            raise OSError(errno.EIO, "Input/output error", str(directory / "config.json"))
+        return load_config(directory)
+
+    monkeypatch.setattr("metrics.run_record.load_config", load_config_or_fail)
+    result = run(*runs, "--outdir", tmp_path)
+    assert result.exit_code == 1
+    assert [row["run"] for row in table(tmp_path)] == [runs[0].name, "reals"]
+    said = " ".join(result.stderr.split())
+    assert f"{runs[1]} is left out: {runs[1] / 'config.json'}: Input/output error." in said
+
+
+def test_the_best_network_of_the_newest_run_is_taken(place, runs, tmp_path):
+    result = run(place / "runs", "--outdir", tmp_path, "--snapshot best")
+    said = " ".join(result.stderr.split())
+    assert f"{runs[1]} has no network-best-*" in said
+
+
+def test_values_are_measured_again_with_the_detector_that_is_asked_for(place, runs, tmp_path):
+    """The first run has values of one detector, the second none."""
+    pytest.importorskip("torch_fidelity")
+    one, other = Energies(), Energies()
+    other.weight.data *= 2
+    detectors = [detector_file(tmp_path / "a.pt", one), detector_file(tmp_path / "b.pt", other)]
+    copies = [shutil.copytree(path, tmp_path / "runs" / path.name) for path in runs]
+    data = ("--data", place / "data", "--detector")
+    words = ("kid --num-images 10 --device cpu --network", copies[0], *data, detectors[0])
+    measured = CliRunner().invoke(main, [*split_words(words)])
+    assert measured.exit_code == 0, measured.output
+    values = []
+    for detector in detectors:
+        result = run(*copies, "--outdir", tmp_path / "out", "--metrics kid10", *data, detector)
+        assert result.exit_code == 0, result.output
+        assert "with the detectors" not in result.stdout
+        values.append([row["KIDx1e3 @10"] for row in table(tmp_path / "out")])
+    assert all(one != other for one, other in zip(*values, strict=True))
+
+
 def test_the_best_networks_are_compared(runs, tmp_path):
     result = run(*runs, "--outdir", tmp_path, "--snapshot best")
     assert result.exit_code == 1
@@ -217,6 +268,8 @@ def test_the_best_networks_are_compared(runs, tmp_path):
 def test_what_cannot_be_done_is_refused(place, runs, tmp_path):
     out = ("--outdir", tmp_path / "out")
     assert "Name them with --data" in message(run(*runs, *out, "--metrics swd"))
+    for words in (("--data", place / "data"), ("--detector", place / "x.pt")):
+        assert "are of --metrics, which is not given" in message(run(*runs, *out, *words))
     assert "no such metric: 'speed'" in message(run(*runs, *out, "--metrics speed"))
     assert "is not a list of seeds" in message(run(*runs, *out, "--seeds x"))
     assert "Name 64 at most" in message(run(*runs, *out, "--seeds 0-64"))

@@ -8,12 +8,26 @@ import pytest
 from click.testing import CliRunner, Result
 
 from metrics.cli import main
-from metrics.run_record import are_same_reals
+from metrics.run_record import (
+    MetricResult,
+    RunRecord,
+    add_results,
+    are_same_images,
+    are_same_reals,
+    is_measured_against,
+)
 from progan.cli.train import main as train
 from progan.config import override
 from progan.run_directory import load_config, save_config
 from progan.sampling.snapshot_file import read_images_seen
-from tests.builders import message, noise_dataset, split_words, tiny_options
+from tests.builders import (
+    message,
+    noise_dataset,
+    split_words,
+    tiny_options,
+    tiny_run,
+    tiny_snapshot,
+)
 
 
 def run(*words: object) -> Result:
@@ -98,6 +112,33 @@ def test_a_measurement_from_another_folder_is_the_same(
     mirrored = "data (half of them mirrored)"
     assert are_same_reals(mirrored, str(place / "link (half of them mirrored)"))
     assert not are_same_reals(mirrored, "data")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"), [(None, True), ("mine.pt", True), ("weights-of-others.pt", False)]
+)
+def test_values_of_another_detector_are_not_those_asked_for(
+    tmp_path: Path, wanted: str | None, found: bool
+) -> None:
+    fid, swd = ("fid", 50), ("swd", 50)
+    record = add_results(
+        RunRecord(path=tmp_path / "n", run=tiny_run(data="/x"), snapshot=tiny_snapshot()),
+        [MetricResult(fid, {"FID": 1.0}, {}, "/x", "mine.pt"), MetricResult(swd, {"S": 1.0}, {})],
+    )
+    assert is_measured_against(record, fid, Path("/x"), wanted) is found
+    assert is_measured_against(record, swd, Path("/x"), wanted), "it uses none"
+
+
+def test_reals_are_the_same_wherever_they_are(tmp_path: Path) -> None:
+    """A dataset that was moved after the training, one made since in its place, and another."""
+    fingerprint = noise_dataset(tmp_path / "old").info.fingerprint
+    run = tiny_run(data=str(tmp_path / "old"), fingerprint=fingerprint)
+    (tmp_path / "old").rename(tmp_path / "moved")
+    noise_dataset(tmp_path / "old", count=30)
+    trained = str(tmp_path / "old")
+    assert are_same_images(run, trained, str(tmp_path / "moved"))
+    assert not are_same_images(run, trained, str(tmp_path / "old"))
+    assert not are_same_images(run, trained, f"{tmp_path / 'moved'} (half of them mirrored)")
 
 
 def test_a_single_network_is_known_by_its_name(place: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from metrics.run_record import MetricKey
+from metrics.run_record import MetricKey, get_training_detector_name
 from progan.errors import UserError
 from progan.report.metrics import (
     Measurements,
@@ -13,8 +13,9 @@ from progan.report.metrics import (
     find_network_at,
     read_images_seen_by_network,
     read_measurements,
+    sort_by_importance,
 )
-from tests.builders import tiny_run
+from tests.builders import noise_dataset, tiny_run
 from tests.report.runs import made_run, metric, write_lines
 
 KNOWN = {
@@ -134,6 +135,49 @@ def test_values_against_other_reals_choose_no_network(tmp_path: Path) -> None:
     assert found.series == before.series
     (error,) = found.errors
     assert "values against /noise are left out" in error
+
+
+def measured(name: str, column: str, mean: float, baseline: float, **more: object) -> list[dict]:
+    """Two lines of metric-measured.jsonl: of the network at kimg 5, and of the baseline."""
+    return [
+        {
+            "metric": name, "row": row, "images": "x", "num_images": 8, **more,
+            "values": {column: {"mean": value, "std": None}},
+        }
+        for row, value in (("network-snapshot-000005", mean), ("real-vs-real baseline", baseline))
+    ]  # fmt: skip
+
+
+def test_values_of_another_detector_are_a_series_of_their_own(tmp_path: Path) -> None:
+    directory, run = made_run(tmp_path), tiny_run(best="fid8")
+    write_lines(
+        directory / "metric-fid8.jsonl",
+        {"images_seen": 2000, "values": {"FID": 3.0}, "reals": {"FID": 1.0}},
+    )
+    write_lines(
+        directory / "metric-measured.jsonl",
+        *measured("fid", "FID", 0.5, 0.1, detector="mine.pt"),
+        *measured("fid", "FID", 4.0, 1.5, detector=get_training_detector_name(run)),
+    )
+    families = read_measurements(directory, run).families()
+    (own,), (other,) = families["FID @8"], families["FID @8 (mine.pt)"]
+    assert own.values == {2000: 3.0, 5000: 4.0} and own.real == 1.5
+    assert other.values == {5000: 0.5} and other.real == 0.1
+    first, *_ = sort_by_importance(read_measurements(directory, run), run)
+    assert first.label == "FID @8"
+
+
+def test_values_against_the_dataset_where_it_is_now_count(tmp_path: Path) -> None:
+    directory = made_run(tmp_path)
+    fingerprint = noise_dataset(tmp_path / "moved").info.fingerprint
+    run = tiny_run(data=str(tmp_path / "gone"), fingerprint=fingerprint)
+    write_lines(
+        directory / "metric-measured.jsonl",
+        *measured("swd", "SWDx1e3_avg", 7.0, 0.2, reals=str(tmp_path / "moved")),
+    )
+    found = read_measurements(directory, run)
+    (average,) = (each for each in found.series if each.column == "SWDx1e3_avg")
+    assert not found.errors and average.values[5000] == 7.0
 
 
 def test_the_best_of_the_networks_that_are_left_is_chosen() -> None:
