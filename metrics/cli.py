@@ -70,6 +70,8 @@ def discrete_modes(
     """
     if train_classifier:
         return _train_classifier(classifier, epochs, sources)
+    if "--epochs" in list_given_options():
+        raise UserError("--epochs needs --train-classifier: nothing is trained without it.")
     sources.require_files()
     require_classifier_file(classifier)
     set_omp_passive()
@@ -115,6 +117,9 @@ def _train_classifier(file: Path, epochs: int, sources: SourceOptions) -> None:
     help="Number of neighbours to show of each image.")
 @click.option("--rows", type=COUNT, default=16, show_default=True,
     help="Number of images to show: those that are nearest to a training image.")
+@click.option("--mirror/--no-mirror", default=None,
+    help="Compare with training images flipped left to right, too. By default, if the network "
+    "was trained with --mirror.")
 @click.option("--crop", metavar="X,Y,WxH",
     help="Compare only this part of the images, in px from the left and from the top.")
 @click.option("--sheet", type=PATH, default=Path(NEIGHBOURS_FILE), show_default=True,
@@ -122,7 +127,13 @@ def _train_classifier(file: Path, epochs: int, sources: SourceOptions) -> None:
     help="PNG file to write; the figure of all distances is written beside it.")
 # fmt: on
 def neighbours(
-    sources: SourceOptions, num_images: int, k: int, rows: int, crop: str | None, sheet: Path
+    sources: SourceOptions,
+    num_images: int,
+    k: int,
+    rows: int,
+    mirror: bool | None,
+    crop: str | None,
+    sheet: Path,
 ) -> None:
     """Show images beside the training images that they are nearest to.
 
@@ -141,7 +152,7 @@ def neighbours(
 
     if sources.json_file is not None:
         append_lines(sources.json_file, [])  # fail now rather than after measuring
-    found = find_neighbours(sources, num_images, k, crop)
+    found = find_neighbours(sources, num_images, k, crop, mirror=mirror)
     files = write_sheet(found, rows, sheet)
     click.echo("\n".join([summarize_search(found.record()), *map(str, files)]))
     if sources.json_file is not None:

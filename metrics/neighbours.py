@@ -25,15 +25,17 @@ from metrics.sources import SampleSource, open_pair
 from progan import __version__
 from progan.errors import UserError
 from progan.images import Pixels, arrange_grid, enlarge_by_repeating_pixels, save_png, to_opaque_pil
+from progan.run_directory import find_run_of_file, load_config
 from progan.runtime.devices import choose_device, set_precision
 from progan.runtime.files import atomic_path, make_folder
 from progan.runtime.seeding import numpy_generator
-from progan.runtime.text import format_count
+from progan.runtime.text import format_count, pluralize
 from progan.sampling.find_network import find_network
 
 CAPTION = 14  # px of height that a line of text needs
 MIN_CELL, MAX_CELL = 112, 256  # px, on a sheet
 SUSPICIOUS = 0.001  # p-value below which copying is reported
+SAME = 1e-4  # of the median distance of the others: below is rounding; one pixel by 1/255 is more
 Distances = npt.NDArray[np.float64]
 
 
@@ -56,10 +58,12 @@ class Neighbours(NamedTuple):
     Attributes:
         distances: [Q, k].
         rows: Numbers of the training images in their source, [Q, k].
+        flipped: The training image is nearer when it is flipped left to right, [Q, k].
     """
 
     distances: Distances
     rows: npt.NDArray[np.int64]
+    flipped: npt.NDArray[np.bool_]
 
 
 def embed_window(images: ImageSample, context: MetricContext, window: CropBox) -> Tensor:
@@ -76,28 +80,42 @@ def find_nearest(
     context: MetricContext,
     k: int,
     window: CropBox,
+    *,
+    mirror: bool = False,
 ) -> Neighbours:
     """Find the k nearest training images of each query by exhaustive search, without itself.
 
     Args:
         queries: Features, float64 [Q, D].
         excluded_rows: Number of the training image that a query is itself; -1 for none, [Q].
+        mirror: Compare with each training image flipped left to right, too; the nearer one counts.
     """
     detector = context.detector
     assert detector is not None, "neighbours need a detector"
+
+    def measure_distances(batch: Tensor) -> Tensor:
+        # In float64: these are small differences of large numbers where images are alike.
+        return torch.cdist(queries, detector.embed(window.crop(batch))[0].double())
+
     excluded = torch.from_numpy(excluded_rows)[:, None]
     distances = torch.full((len(queries), k), torch.inf, dtype=torch.float64)
     rows = torch.full((len(queries), k), -1)
+    flipped = torch.zeros((len(queries), k), dtype=torch.bool)
     done = 0
     for batch in training.batches(context.device, "searching for neighbours"):
         numbers = torch.from_numpy(training.rows[done : done + len(batch)])[None]
-        # In float64: these are small differences of large numbers where images are alike.
-        found = torch.cdist(queries, detector.embed(window.crop(batch))[0].double())
+        found = measure_distances(batch)
+        is_flipped = torch.zeros_like(found, dtype=torch.bool)
+        if mirror:
+            of_flipped = measure_distances(batch.flip(3))
+            is_flipped = of_flipped < found
+            found = torch.minimum(found, of_flipped)
         found = found.where(numbers != excluded, torch.inf)
         distances, order = torch.cat([distances, found], 1).topk(k, largest=False)
         rows = torch.cat([rows, numbers.expand(len(excluded), -1)], 1).gather(1, order)
+        flipped = torch.cat([flipped, is_flipped], 1).gather(1, order)
         done += len(batch)
-    return Neighbours(distances.numpy(), rows.numpy())
+    return Neighbours(distances.numpy(), rows.numpy(), flipped.numpy())
 
 
 def parse_crop_or_whole(text: str | None, size: ImageShape) -> CropBox:
@@ -130,6 +148,7 @@ class NeighbourSearch:
         nearer: P(an image is nearer than a comparison image); 0.5 if they are alike.
         p_value: One-sided p-value of `nearer` (Mann–Whitney).
         window: Part of the images that was compared.
+        mirror: Training images were compared flipped left to right, too.
     """
 
     images: ImageSample
@@ -141,6 +160,7 @@ class NeighbourSearch:
     nearer: float
     p_value: float
     window: CropBox
+    mirror: bool
 
     @property
     def nearest(self) -> Distances:
@@ -150,6 +170,7 @@ class NeighbourSearch:
 
     def record(self) -> dict[str, Any]:
         """Return the JSON object of --json."""
+        median_others = float(np.median(self.others))
         return {
             "metric": "neighbours",
             "images": self.images.description,
@@ -158,30 +179,49 @@ class NeighbourSearch:
             "num_images": self.images.count,
             "num_training": self.training.count,
             "detector": self.detector,
+            "mirror": self.mirror,
             "others": self.kind,
             "num_others": len(self.others),
             "progan": __version__,
             "values": {
                 "median": float(np.median(self.nearest)),
-                "median_others": float(np.median(self.others)),
+                "median_others": median_others,
                 "nearer": self.nearer,
                 "p_value": self.p_value,
+                "num_nearest": int((self.nearest < self.others.min()).sum()),
+                "num_copies": int((self.nearest <= SAME * median_others).sum()),
             },
         }
 
 
 def find_neighbours(
-    sources: SourceOptions, num_images: int, k: int, crop: str | None = None
+    sources: SourceOptions,
+    num_images: int,
+    k: int,
+    crop: str | None = None,
+    *,
+    mirror: bool | None = None,
+    can_resize: bool = True,
 ) -> NeighbourSearch:
-    """Open the images and the reals of a command line, and search; raises UserError."""
+    """Open the images and the reals of a command line, and search; raises UserError.
+
+    Args:
+        mirror: Compare with flipped training images, too; None: if the network was trained so.
+        can_resize: The command has --resize, so that messages may name it.
+    """
     device = choose_device(sources.device)
     set_precision("fp32")
     path = sources.measured if sources.network is None else find_network(sources.network)
-    images, reals = open_pair(sources, path, device)
+    images, reals = open_pair(sources, path, device, can_resize=can_resize)
+    if mirror is None:
+        run = None if sources.network is None else find_run_of_file(path)
+        mirror = run is not None and load_config(run).data.mirror
     window = parse_crop_or_whole(crop, images.size)
     detector = open_neighbour_detector(sources.detector, device)
     context = MetricContext(seed=sources.seed, device=device, detector=detector)
-    return search_training_images(images, reals, context, num_images=num_images, k=k, window=window)
+    return search_training_images(
+        images, reals, context, num_images=num_images, k=k, window=window, mirror=mirror
+    )
 
 
 def search_training_images(
@@ -192,8 +232,13 @@ def search_training_images(
     num_images: int,
     k: int,
     window: CropBox,
+    mirror: bool = False,
 ) -> NeighbourSearch:
-    """Find the k nearest training images of some images; raises UserError for too few images."""
+    """Find the k nearest training images of some images; raises UserError for too few images.
+
+    Args:
+        mirror: Compare with each training image flipped left to right, too, as --mirror shows it.
+    """
     assert context.detector is not None, "neighbours need a detector"
     if images.count is not None and num_images > images.count:
         raise UserError(
@@ -202,7 +247,7 @@ def search_training_images(
         )
     trained = reals.training_rows
     if k >= len(trained):
-        fewer = f"Use -k {len(trained) - 1} or less, or name" if len(trained) > 1 else "Name"
+        fewer = "Ask for fewer, or name" if len(trained) > 1 else "Name"
         raise UserError(
             f"{reals.description} has {format_count(len(trained), 'training image')}, "
             f"too few for {format_count(k, 'neighbour')} of each. {fewer} more images."
@@ -218,8 +263,8 @@ def search_training_images(
     others = reals.sample(numpy_generator(context.seed, "others").permutation(pool)[:num_images])
     queries = torch.cat([embed_window(sample, context, window) for sample in (asked, others)])
     own = np.concatenate([np.full(asked.count, -1), others.rows])
-    found = find_nearest(queries, own, training, context, k, window)
-    of_images = Neighbours(found.distances[: asked.count], found.rows[: asked.count])
+    found = find_nearest(queries, own, training, context, k, window, mirror=mirror)
+    of_images = Neighbours(*(each[: asked.count] for each in found))
     of_others = found.distances[asked.count :, 0]
     nearer, p_value = compare_distances(of_images.distances[:, 0], of_others)
     return NeighbourSearch(
@@ -231,6 +276,7 @@ def search_training_images(
         nearer=nearer,
         p_value=p_value,
         window=window,
+        mirror=mirror,
         kind="held-out images" if len(reals.held_out) else "training images among the others",
     )
 
@@ -247,17 +293,27 @@ def compare_distances(images: Distances, others: Distances) -> tuple[float, floa
 def summarize_search(record: Mapping[str, Any]) -> str:
     """Format `NeighbourSearch.record` as sentences."""
     values = record["values"]
-    sign = (
-        "The images are nearer: a sign of copying."
-        if values["p_value"] < SUSPICIOUS
-        else "No sign of copying."
+    copies, nearest = (values.get(name) for name in ("num_copies", "num_nearest"))
+    if values["p_value"] < SUSPICIOUS:
+        sign = "The images are nearer: a sign of copying."
+    elif copies:
+        verb = pluralize(copies, "copies a training image", "copy training images")
+        sign = f"{format_count(copies, 'image')} {verb} exactly."
+    else:
+        sign = "No sign of copying."
+    flipped = ", flipped left to right as well" if record.get("mirror") else ""
+    extremes = (
+        ""  # an earlier version did not count them
+        if nearest is None
+        else f"; {format_count(nearest, 'image')} {pluralize(nearest, 'is', 'are')} nearer than "
+        "any of these"
     )
     return (
         f"Compared by {record['detector']}, with "
-        f"{format_count(record['num_training'], 'training image')} of {record['reals']}.\n"
+        f"{format_count(record['num_training'], 'training image')} of {record['reals']}{flipped}.\n"
         f"Distance to the nearest one, median of {format_count(record['num_images'], 'image')}: "
         f"{values['median']:.4g}; of {record['num_others']:,} {record['others']}: "
-        f"{values['median_others']:.4g}.\n"
+        f"{values['median_others']:.4g}{extremes}.\n"
         f"P(generated is nearer than other) = {values['nearer']:.2f}, Mann–Whitney p = "
         f"{values['p_value']:.2g}. {sign}"
     )
@@ -316,10 +372,14 @@ def neighbour_sheet(found: NeighbourSearch, rows: int) -> Pixels:
         number = found.images.rows[place : place + 1]
         image, caption = found.images.read(number)[0], f"image {number[0]}"
         cells.append(_neighbour_cell(image, caption, found.window))
-        nearest, distances = found.neighbours.rows[place], found.neighbours.distances[place]
+        distances, nearest, flipped = (each[place] for each in found.neighbours)
         images = found.training.read(nearest)
-        for row, distance, image in zip(nearest, distances, images, strict=True):
-            cells.append(_neighbour_cell(image, f"#{row}  d {distance:.3g}", None))
+        images = np.where(flipped[:, None, None, None], images[:, :, ::-1], images)
+        for row, distance, is_flipped, image in zip(
+            nearest, distances, flipped, images, strict=True
+        ):
+            caption = f"#{row}{' flipped' * bool(is_flipped)}  d {distance:.3g}"
+            cells.append(_neighbour_cell(image, caption, None))
     return arrange_grid(np.stack(cells), len(found.neighbours.rows[0]) + 1)
 
 

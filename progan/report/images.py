@@ -20,6 +20,7 @@ from progan.training.sample_grids import choose_layout, read_images_seen
 # Width in px and quality in percent, best first.
 QUALITY_STEPS = ((1024, 82), (1024, 65), (800, 65), (640, 60), (480, 55), (320, 50), (200, 40))
 MAX_WIDTH = QUALITY_STEPS[0][0]
+MAX_HEIGHT = 16383  # px: WebP takes no more
 NUM_TRIED = 8  # images from which the size of all is estimated
 PILLOW_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 MAX_FRAMES = 60
@@ -194,6 +195,7 @@ def embed_as_data_uri(file: bytes) -> EmbeddedImage:
 
 def _shrink_and_encode(image: Image.Image, width: int, quality: int) -> bytes:
     file = BytesIO()
+    width = min(width, max(MAX_HEIGHT * image.width // image.height, 1))
     shrink_to_width(image, width).save(file, _choose_image_format(), quality=quality)
     return file.getvalue()
 

@@ -35,8 +35,9 @@ def build_stored_section(data: RunData) -> dict[str, Any]:
     """Return what `python -m metrics neighbours` wrote to the run; raises UserError if nothing."""
     sheet = data.directory / NEIGHBOURS_FILE
     if not sheet.is_file():
+        search = command_line("report", data.directory, "--neighbours", 64)
         raise UserError(
-            f"They have not been looked up. {command_line('report', '--neighbours', 64)} does, or "
+            f"They have not been looked up. {search} does, or "
             f"{command_line('metrics', 'neighbours')} with --sheet and --json in the run's "
             f"directory ({NEIGHBOURS_FILE}, metric-neighbours.jsonl)."
         )
@@ -51,7 +52,7 @@ def build_stored_section(data: RunData) -> dict[str, Any]:
 
 def build_searched_section(sources: SourceOptions, count: int) -> dict[str, Any]:
     """Search the training images nearest to those of seeds 0 … count - 1; raises UserError."""
-    found = find_neighbours(sources, count, NUM_NEIGHBOURS)
+    found = find_neighbours(sources, count, NUM_NEIGHBOURS, can_resize=False)
     sheet = Image.fromarray(neighbour_sheet(found, MAX_ROWS))
     return {
         "lines": [f"Of {sources.measured.name}.", *summarize_search(found.record()).splitlines()],

@@ -287,7 +287,11 @@ def test_what_has_no_digits_is_refused(place, tmp_path):
     said = message(run("--images", place / "digits", "--data", place / "digits", *few))
     assert "images of 32x32x1 have 1" in said and "create-mnist-rgb" in said
     said = message(run("--images", tmp_path / "small", "--data", tmp_path / "small", *few))
-    assert "the images are 16x16x3" in said and "--resize 32" in said
+    assert "the images are 16x16x3" in said and "Resize them to 32x32" in said
+    said = message(
+        run("--images", place / "digits", "--data", place / "digits", *few, "--epochs 3")
+    )
+    assert "--epochs needs --train-classifier" in said
     result = run("--images", tmp_path / "small", "--data", tmp_path / "small", *few, "--resize 32")
     assert result.exit_code == 0, result.output
 

@@ -96,6 +96,60 @@ def test_a_few_copies_among_many_images_raise_the_odds():
     assert found.p_value < 0.001
 
 
+def test_a_copy_or_two_are_counted_though_the_odds_stay():
+    real, other = images_of(1, 200), images_of(2, 38)
+    found = asked(source_of(np.concatenate([real[:2], other])), source_of(real))
+    assert found.p_value > SUSPICIOUS
+    said = summarize_search(found.record())
+    nearest = int((found.nearest < found.others.min()).sum())
+    assert nearest >= 2 and f"; {nearest} images are nearer than any of these." in said
+    assert said.endswith("2 images copy training images exactly.")
+
+
+def test_one_level_of_one_pixel_is_no_exact_copy():
+    real, nearly = images_of(1, 200), images_of(2, 40)
+    nearly[0] = real[0]
+    nearly[0, 0, 0, 0] ^= 1
+    found = asked(source_of(nearly), source_of(real)).record()["values"]
+    assert found["num_nearest"] >= 1 and found["num_copies"] == 0
+
+
+def test_copies_that_are_flipped_are_called_out_with_mirror():
+    real = images_of(1, 200)
+    sources = source_of(noisy(real[:60, :, :, ::-1])), source_of(real)
+    suspicious = []
+    for mirror in (False, True):
+        found = search_training_images(
+            *sources, SETUP, num_images=40, k=1, window=WHOLE, mirror=mirror
+        )
+        suspicious.append(found.p_value < SUSPICIOUS)
+        said = f"of test{', flipped left to right as well' * mirror}."
+        assert said in summarize_search(found.record()).splitlines()[0]
+    assert suspicious == [False, True]
+
+
+def test_flipped_images_are_no_neighbours_of_their_own():
+    """An image that is its own mirror image is compared with all others."""
+    real = images_of(1, 30)
+    real = np.concatenate([real, real[..., ::-1]], 3)
+    source, window = source_of(real), CropBox(0, 0, 16, 8)
+    one, two = (
+        search_training_images(
+            source, source, SETUP, num_images=30, k=1, window=window, mirror=mirror
+        )
+        for mirror in (False, True)
+    )
+    np.testing.assert_allclose(one.others, two.others, rtol=1e-6)
+    assert two.others.min() > 1
+
+
+def test_a_record_of_an_earlier_version_is_read():
+    record = asked(source_of(images_of(2, 60)), source_of(images_of(1, 200))).record()
+    said = summarize_search(record)
+    del record["mirror"], record["values"]["num_nearest"], record["values"]["num_copies"]
+    assert summarize_search(record).splitlines()[2] == said.splitlines()[2]
+
+
 def test_the_others_are_what_was_held_out():
     real = images_of(1, 60)
     held_out = tuple(range(0, 60, 4))
@@ -158,7 +212,7 @@ def test_too_many_images_are_refused():
 
 def test_too_many_neighbours_are_refused():
     images, reals = source_of(images_of(2, 20)), source_of(images_of(1, 12), (0, 1))
-    with pytest.raises(UserError, match="has 10 training images, too few for 10 .* Use -k 9"):
+    with pytest.raises(UserError, match="has 10 training images, too few for 10 .* Ask for fewer"):
         asked(images, reals, num_images=20, k=10)
     assert asked(images, reals, num_images=20, k=9).neighbours.rows.min() >= 2
 
@@ -171,6 +225,8 @@ def test_the_record_says_what_was_found():
         "median_others": np.median(found.others),
         "nearer": found.nearer,
         "p_value": found.p_value,
+        "num_nearest": (found.nearest < min(found.others)).sum(),
+        "num_copies": 0,
     }
     assert (record["num_images"], record["num_others"], record["size"]) == (20, 20, [8, 8, 3])
 

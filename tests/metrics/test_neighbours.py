@@ -63,6 +63,27 @@ def test_neighbours_equal_brute_force(k):
     np.testing.assert_allclose(found.distances, np.sort(everything, axis=1)[:, :k], rtol=1e-6)
 
 
+def test_neighbours_among_flipped_images_equal_brute_force(monkeypatch):
+    monkeypatch.setattr("metrics.samples.PIXELS_PER_BATCH", 8 * 8 * 4)
+    images, training = noise(1, 9), noise(2, 30)
+    window = CropBox(left=1, top=0, width=4, height=8)
+    queries = neighbours.embed_window(image_sample(images), SETUP, window)
+    found = find_nearest(
+        queries, np.full(9, NOBODY), image_sample(training), SETUP, 5, window, mirror=True
+    )
+    both = np.stack(
+        [
+            distances(images[:, :, :, 1:5], each[:, :, :, 1:5])
+            for each in (training, training[:, :, :, ::-1])
+        ]
+    )
+    order = np.argsort(both.min(0), axis=1)[:, :5]
+    np.testing.assert_array_equal(found.rows, order)
+    expected = np.take_along_axis(both.argmin(0), order, 1)
+    np.testing.assert_array_equal(found.flipped, expected)
+    assert 0 < expected.mean() < 1
+
+
 def test_neighbours_are_found_across_batches(monkeypatch):
     monkeypatch.setattr("metrics.samples.PIXELS_PER_BATCH", 8 * 8 * 4)
     training = image_sample(noise(2, 30))
@@ -161,6 +182,7 @@ def looked_up(images: np.ndarray, training: np.ndarray, k: int) -> NeighbourSear
         nearer=0.5,
         p_value=1.0,
         window=whole(images),
+        mirror=False,
     )
 
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from metrics.cli import neighbours
+from progan.run_directory import save_config
 from progan.sampling.snapshot_file import save_network
 from tests.builders import (
     Energies,
@@ -20,6 +21,7 @@ from tests.builders import (
     message,
     noise_dataset,
     split_words,
+    tiny_run,
     tiny_snapshot,
 )
 
@@ -123,6 +125,21 @@ def test_a_network_is_compared_with_what_it_was_not_trained_on(tmp_path):
     assert (tmp_path / "new" / "folder" / "sheet-distances.png").is_file()
 
 
+@pytest.mark.parametrize("mirror", [True, False])
+def test_flipped_images_are_compared_if_the_network_was_trained_so(tmp_path, mirror):
+    noise_dataset(tmp_path / "data")
+    run_folder = tmp_path / "run"
+    run_folder.mkdir()
+    save_network(run_folder / "network-snapshot-000001.safetensors", tiny_snapshot())
+    save_config(run_folder, tiny_run(mirror=mirror))
+    words = ("--network", run_folder, "--data", tmp_path / "data", "--detector pixels")
+    few = ("--num-images 8 --sheet", tmp_path / "sheet.png")
+    said = run(*words, *few).stdout
+    assert ("flipped left to right as well" in said) is mirror
+    said = run(*words, *few, "--no-mirror" if mirror else "--mirror").stdout
+    assert ("flipped left to right as well" in said) is not mirror
+
+
 def test_features_come_from_the_detector_named(place):
     file = detector_file(place / "energies.pt", Energies())
     result = run(
@@ -199,7 +216,7 @@ def test_grey_images_are_compared(place):
         (("--crop", "12,0,8x8"), "--crop 12,0,8x8 does not lie inside of images of 16x16x3"),
         (
             ("-k", 24),
-            "has 24 training images, too few for 24 neighbours of each. Use -k 23 or less",
+            "has 24 training images, too few for 24 neighbours of each. Ask for fewer, or name",
         ),
         (("--num-images", 21), "fakes has 20 images, and 21 are asked for. Use --num-images 20"),
     ],

@@ -74,6 +74,11 @@ def test_a_grid_is_cut_and_made_opaque(tmp_path: Path) -> None:
     assert open_image(tmp_path / "a.png", Cells(9, 9, 16, 16)).size == (64, 32)
 
 
+def test_an_image_that_is_too_tall_for_its_format_is_scaled_down() -> None:
+    (file,) = encode_within([Image.new("RGB", (200, 18_000))], 300_000)
+    assert Image.open(io.BytesIO(file)).size == (182, 16_380)
+
+
 def test_many_images_stay_within_the_bytes_that_they_may_have() -> None:
     noise = np.random.RandomState(0).randint(0, 256, (3, 400, 800, 3)).astype(np.uint8)
     images = [Image.fromarray(each) for each in noise]
