@@ -291,7 +291,7 @@ def require_measurable(size: ImageShape, num_images: int) -> None:
     if size.height != size.width or size.height not in SIDES:
         raise UserError(
             f"discrete-modes reads digits of {' or '.join(map(str, SIDES))} px, and "
-            f"the images are {size}. Resize them with --resize {max(SIDES)}."
+            f"the images are {size}. Resize them to {max(SIDES)}x{max(SIDES)}."
         )
 
 

@@ -47,7 +47,7 @@ def require_measurable(size: ImageShape, num_images: int) -> None:
     if num_images % 2:
         raise UserError(
             f"ms-ssim compares pairs of images, and {num_images} is an odd number. "
-            f"Use --num-images {num_images - 1}."
+            f"Ask for {num_images - 1}."
         )
     if min(size.height, size.width) < SMALLEST_SIDE:
         raise UserError(

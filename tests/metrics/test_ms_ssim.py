@@ -77,7 +77,7 @@ def test_window_is_a_bell_of_sum_one():
 
 
 def test_odd_numbers_are_refused():
-    with pytest.raises(UserError, match="odd number. Use --num-images 6"):
+    with pytest.raises(UserError, match="odd number. Ask for 6"):
         ms_ssim.require_measurable(ImageShape(64, 64, 3), 7)
     ms_ssim.require_measurable(ImageShape(64, 64, 3), 8)
 
