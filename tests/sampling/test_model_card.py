@@ -168,6 +168,14 @@ def test_what_is_not_known_is_not_invented() -> None:
     assert "Dataset:" not in text and "None" not in text
 
 
+@pytest.mark.parametrize("mirror", [False, True])
+def test_the_commands_compare_with_the_images_of_the_training(mirror: bool) -> None:
+    lines = render_card(card(training=training(mirror=mirror))).splitlines()
+    commands = [line for line in lines if "--data DATASET" in line]
+    assert len(commands) == 2
+    assert all(("--mirror" in line) is mirror for line in commands)
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_break_neither_yaml_nor_markdown(name: str) -> None:
     kind = tiny_run(subset=name, init_from=f"/home/me/{name}")
