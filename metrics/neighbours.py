@@ -305,7 +305,7 @@ def summarize_search(record: Mapping[str, Any]) -> str:
     extremes = (
         ""  # an earlier version did not count them
         if nearest is None
-        else f"; {format_count(nearest, 'image')} {pluralize(nearest, 'is', 'are')} nearer than "
+        else f"; {format_count(nearest, 'image', none='no')} {pluralize(nearest, 'is', 'are')} nearer than "
         "any of these"
     )
     return (
@@ -378,7 +378,7 @@ def neighbour_sheet(found: NeighbourSearch, rows: int) -> Pixels:
         for row, distance, is_flipped, image in zip(
             nearest, distances, flipped, images, strict=True
         ):
-            caption = f"#{row}{' flipped' * bool(is_flipped)}  d {distance:.3g}"
+            caption = f"#{row}{' flip' * bool(is_flipped)} d {distance:.3g}"
             cells.append(_neighbour_cell(image, caption, None))
     return arrange_grid(np.stack(cells), len(found.neighbours.rows[0]) + 1)
 
