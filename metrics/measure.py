@@ -137,7 +137,7 @@ def measure_values(
         if name not in known:
             raise UserError(f"Unknown metric {name!r}. Metrics: {', '.join(known)}.")
     count = None if num_images is None else _parse_num_images(num_images)
-    device, _, images, reals = _open_measured(sources, can_resize=False)
+    device, _, images, reals = _open_measured(sources)
     plan = make_plan(images, reals, names, count, repeats=1)
     context = create_context(names, sources.detector, sources.seed, device)
     measured, baseline = evaluate({SINGLE_ROW: lambda: images}, reals, plan, context)
@@ -164,12 +164,12 @@ def _parse_num_images(number: float) -> int:
 
 
 def _open_measured(
-    sources: SourceOptions, *, can_resize: bool = True
+    sources: SourceOptions,
 ) -> tuple[torch.device, list[Path], SampleSource, SampleSource]:
     """Return the device, the files to measure, the last of them opened, and the reals."""
     device, measured = choose_device(sources.device), sources.measured
     files = find_networks(measured) if sources.network is not None else [measured]
-    return device, files, *open_pair(sources, files[-1], device, can_resize=can_resize)
+    return device, files, *open_pair(sources, files[-1], device)
 
 
 def _open_measured_source(path: Path, sources: SourceOptions, device: torch.device) -> SampleSource:

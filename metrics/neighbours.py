@@ -201,18 +201,16 @@ def find_neighbours(
     crop: str | None = None,
     *,
     mirror: bool | None = None,
-    can_resize: bool = True,
 ) -> NeighbourSearch:
     """Open the images and the reals of a command line, and search; raises UserError.
 
     Args:
         mirror: Compare with flipped training images, too; None: if the network was trained so.
-        can_resize: The command has --resize, so that messages may name it.
     """
     device = choose_device(sources.device)
     set_precision("fp32")
     path = sources.measured if sources.network is None else find_network(sources.network)
-    images, reals = open_pair(sources, path, device, can_resize=can_resize)
+    images, reals = open_pair(sources, path, device)
     if mirror is None:
         run = None if sources.network is None else find_run_of_file(path)
         mirror = run is not None and load_config(run).data.mirror
@@ -293,30 +291,34 @@ def compare_distances(images: Distances, others: Distances) -> tuple[float, floa
 def summarize_search(record: Mapping[str, Any]) -> str:
     """Format `NeighbourSearch.record` as sentences."""
     values = record["values"]
-    copies, nearest = (values.get(name) for name in ("num_copies", "num_nearest"))
-    if values["p_value"] < SUSPICIOUS:
-        sign = "The images are nearer: a sign of copying."
-    elif copies:
-        verb = pluralize(copies, "copies a training image", "copy training images")
-        sign = f"{format_count(copies, 'image')} {verb} exactly."
-    else:
-        sign = "No sign of copying."
     flipped = ", flipped left to right as well" if record.get("mirror") else ""
-    extremes = (
-        ""  # an earlier version did not count them
-        if nearest is None
-        else f"; {format_count(nearest, 'image', none='no')} {pluralize(nearest, 'is', 'are')} nearer than "
-        "any of these"
-    )
     return (
         f"Compared by {record['detector']}, with "
         f"{format_count(record['num_training'], 'training image')} of {record['reals']}{flipped}.\n"
         f"Distance to the nearest one, median of {format_count(record['num_images'], 'image')}: "
         f"{values['median']:.4g}; of {record['num_others']:,} {record['others']}: "
-        f"{values['median_others']:.4g}{extremes}.\n"
+        f"{values['median_others']:.4g}{_describe_nearest(values)}.\n"
         f"P(generated is nearer than other) = {values['nearer']:.2f}, Mann–Whitney p = "
-        f"{values['p_value']:.2g}. {sign}"
+        f"{values['p_value']:.2g}. {_judge(values)}"
     )
+
+
+def _describe_nearest(values: Mapping[str, Any]) -> str:
+    count = values.get("num_nearest")
+    if count is None:  # the record of an earlier version
+        return ""
+    images = f"{format_count(count, 'image', none='no')} {pluralize(count, 'is', 'are')}"
+    return f"; {images} nearer than any of these"
+
+
+def _judge(values: Mapping[str, Any]) -> str:
+    """Say whether images were copied: many, which raises the odds, or a few, which are equal."""
+    if values["p_value"] < SUSPICIOUS:
+        return "The images are nearer: a sign of copying."
+    if copies := values.get("num_copies"):
+        verb = pluralize(copies, "copies a training image", "copy training images")
+        return f"{format_count(copies, 'image')} {verb} exactly."
+    return "No sign of copying."
 
 
 def plot_distances(found: NeighbourSearch, path: Path) -> None:

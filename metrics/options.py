@@ -116,6 +116,7 @@ class SourceOptions:
     Attributes:
         subset: Class of the reals that is taken alone; '': all.
         resize: Side in px that all images are resized to.
+        can_resize: The caller has --resize, so that messages may name it.
         detector: None: the default one, where a metric needs any.
         json_file: Where result lines are appended.
     """
@@ -126,6 +127,7 @@ class SourceOptions:
     reference: Path | None = None
     subset: str = ""
     resize: int | None = None
+    can_resize: bool = False
     detector: Path | None = None
     seed: int = 0
     json_file: Path | None = None
@@ -163,7 +165,7 @@ def source_options(*, detector: bool = True) -> Callable[[Callable[..., Any]], C
         @functools.wraps(function)
         def call(**values: Any) -> Any:
             names = [field.name for field in fields(SourceOptions) if field.name in values]
-            sources = SourceOptions(**{name: values.pop(name) for name in names})
+            sources = SourceOptions(can_resize=True, **{name: values.pop(name) for name in names})
             return function(sources=sources, **values)
 
         for option in reversed(_SOURCE_OPTIONS):

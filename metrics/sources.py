@@ -106,7 +106,7 @@ def _is_zip_of_files(path: Path) -> bool:
 
 
 def open_pair(
-    options: SourceOptions, images: Path, device: torch.device, *, can_resize: bool = True
+    options: SourceOptions, images: Path, device: torch.device
 ) -> tuple[SampleSource, SampleSource]:
     """Open images and the reals that the options compare them with; raises UserError.
 
@@ -114,14 +114,14 @@ def open_pair(
 
     Args:
         images: A network if the options name one, whatever its file is called.
-        can_resize: The caller has --resize, so that messages may name it.
     """
     is_network, resize, reals = options.network is not None, options.resize, options.reals
+    can_resize = options.can_resize
     wanted = None if resize is None else ImageShape(resize, resize, 0)
     if is_network:
         first = open_network_source(images, device)
     else:
-        first = open_source(images, device, wanted, resize=resize)
+        first = open_source(images, device, wanted, resize=resize, can_resize=can_resize)
     second = open_source(
         reals, device, wanted or first.size, options.subset, resize, can_resize=can_resize
     )
@@ -131,7 +131,9 @@ def open_pair(
             "dataset, or a folder or zip file of images."
         )
     if second.size != first.size and not is_network:
-        first = open_source(images, device, wanted or second.size, resize=resize)
+        first = open_source(
+            images, device, wanted or second.size, resize=resize, can_resize=can_resize
+        )
     if resize is not None:
         first, second = resize_source(first, resize), resize_source(second, resize)
     if can_resize:

@@ -52,7 +52,7 @@ def build_stored_section(data: RunData) -> dict[str, Any]:
 
 def build_searched_section(sources: SourceOptions, count: int) -> dict[str, Any]:
     """Search the training images nearest to those of seeds 0 … count - 1; raises UserError."""
-    found = find_neighbours(sources, count, NUM_NEIGHBOURS, can_resize=False)
+    found = find_neighbours(sources, count, NUM_NEIGHBOURS)
     sheet = Image.fromarray(neighbour_sheet(found, MAX_ROWS))
     return {
         "lines": [f"Of {sources.measured.name}.", *summarize_search(found.record()).splitlines()],
