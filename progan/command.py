@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
+from os import PathLike
 from pathlib import Path
 from types import FrameType, MappingProxyType
 from typing import Any
@@ -153,6 +154,11 @@ def describe_os_error(error: OSError) -> str:
     paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
     remedy = _REMEDIES.get(error.errno or 0, "")
     return f"{' -> '.join(paths)}{': ' * bool(paths)}{error.strerror or error}. {remedy}".rstrip()
+
+
+def format_path(path: str | PathLike[str]) -> str:
+    """Format a path for a terminal: what cannot be printed, or acts on it, is escaped."""
+    return escape_controls(click.format_filename(path))
 
 
 GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)  # typed, or in a --config file

@@ -7,7 +7,15 @@ from typing import Any
 import click
 
 from progan.aliases import GENERATE_ALIASES, GENERATE_DIFFERENCES, explain_differences
-from progan.command import NETWORK, PATH, Command, FiniteRange, device_option, list_given_options
+from progan.command import (
+    NETWORK,
+    PATH,
+    Command,
+    FiniteRange,
+    device_option,
+    format_path,
+    list_given_options,
+)
 from progan.errors import UserError
 from progan.invocation import format_own_command_line
 from progan.runtime.files import require_existing, require_writable_file, require_writable_folder
@@ -182,7 +190,7 @@ def _generate_files(options: GenerateOptions) -> None:
         print_line=lambda line: click.echo(line, err=True),
     )
     for file in run_request(request):
-        tqdm.write(click.format_filename(file))  # above the progress bar
+        tqdm.write(format_path(file))  # above the progress bar
 
 
 def _find_and_print_networks(network: Path, *, growth: bool = False) -> list[Path]:
@@ -195,7 +203,7 @@ def _find_and_print_networks(network: Path, *, growth: bool = False) -> list[Pat
 
     paths = find_networks(network) if growth else [find_network(network)]
     if paths[-1] != network:
-        click.echo(f"network: {click.format_filename(paths[-1])}", err=True)
+        click.echo(f"network: {format_path(paths[-1])}", err=True)
     return paths
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from progan import run_directory
-from progan.command import PATH, Command
+from progan.command import PATH, Command, format_path
 from progan.errors import UserError
 from progan.runtime.files import require_writable_file
 
@@ -47,11 +47,11 @@ def main(run: Path, plot: Path | None) -> None:
     if not history.rows and (plot or not history.rollback):
         raise UserError(f"{directory} has no statistics yet: they come with the first tick.")
     status = diagnose(history)
-    click.echo(f"{click.format_filename(directory)}\n{format_report(status, history.rows)}")
+    click.echo(f"{format_path(directory)}\n{format_report(status, history.rows)}")
     if plot is not None:
         from progan.diagnosis.curves import plot_curves
 
         plot_curves(plot, history, status, f"{directory.name}: {status.brief}")
-        click.echo(f"\nLearning curves: {click.format_filename(plot)}")
+        click.echo(f"\nLearning curves: {format_path(plot)}")
     if status.failing:
         raise click.exceptions.Exit(FAILING)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from progan.command import NETWORK, PATH, Command
+from progan.command import NETWORK, PATH, Command, format_path
 from progan.errors import UserError
 from progan.runtime.files import require_existing, require_writable_file
 
@@ -55,7 +55,7 @@ def main(network: Path, target: Path | None, resolution: int | None, half: bool)
         click.echo(format_layer_table(model, str(path)))
     else:
         convert(model, path, target, resolution, half=half)
-        click.echo(click.format_filename(target))
+        click.echo(format_path(target))
 
 
 def _require_target(path: Path) -> None:

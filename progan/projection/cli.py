@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from progan.command import NETWORK, PATH, Command, FiniteRange, device_option
+from progan.command import NETWORK, PATH, Command, FiniteRange, device_option, format_path
 from progan.errors import UserError
 from progan.invocation import format_own_command_line
 from progan.runtime.files import (
@@ -15,7 +15,6 @@ from progan.runtime.files import (
     require_writable_file,
     require_writable_folder,
 )
-from progan.runtime.text import escape_controls
 from progan.runtime.torch_settings import set_omp_passive
 from progan.sampling.options import VideoTiming, require_video_format
 
@@ -88,7 +87,7 @@ def main(
 
     path = find_network(network)
     if path != network:
-        click.echo(f"network: {escape_controls(click.format_filename(path))}", err=True)
+        click.echo(f"network: {format_path(path)}", err=True)
     request = ProjectionRequest(
         images=images,
         network=path,
@@ -100,4 +99,4 @@ def main(
         **values,
     )
     for line in run_request(request):
-        tqdm.write(escape_controls(click.format_filename(line)))  # above the progress bar
+        tqdm.write(format_path(line))  # above the progress bar

@@ -7,7 +7,7 @@ import click
 
 from metrics.options import PIXELS, SourceOptions, detector_option
 from progan import run_directory
-from progan.command import PATH, Command, device_option
+from progan.command import PATH, Command, device_option, format_path
 from progan.errors import UserError
 from progan.runtime.files import require_detector, require_existing, require_writable_file
 from progan.runtime.text import escape_controls
@@ -77,7 +77,7 @@ def main(
         click.echo(escape_controls(warning), err=True)
     neighbours = _choose_neighbours_section(run_data, count, data, detector, device)
     write_atomically(path, render_page(run_data, neighbours))
-    click.echo(click.format_filename(path))
+    click.echo(format_path(path))
 
 
 def _choose_neighbours_section(

@@ -10,7 +10,7 @@ from progan import run_directory
 from progan.data.format import INFO_FILE
 from progan.errors import UserError
 from progan.pretrained import list_pretrained
-from progan.runtime.text import PrintLine, sanitize_and_truncate_line
+from progan.runtime.text import PrintLine, escape_controls, sanitize_and_truncate_line
 from progan.sampling.snapshot_file import (
     NETWORK_SUFFIX,
     SNAPSHOT_PREFIX,
@@ -28,7 +28,7 @@ OTHER_DIRECTORIES = {
 
 
 def print_to_stderr(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(escape_controls(text, keep="\n"), file=sys.stderr)
 
 
 def find_network(path: Path, print_line: PrintLine = print_to_stderr) -> Path:

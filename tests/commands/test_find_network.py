@@ -235,3 +235,11 @@ def test_growth_tells_that_an_interim_network_is_shown(runs: Path, tmp_path: Pat
     assert f"{interim.name} is not a snapshot but the newest network" in result.stderr
     result = call(generate, "--network", run, "--seeds", 0, "--outdir", tmp_path / "out")
     assert "is not a snapshot" not in result.stderr and f"network: {interim}" in result.stderr
+
+
+def test_names_of_files_do_not_act_on_the_terminal(runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "a\x1b[2J").symlink_to(runs / NAME)
+    network = ("--network", tmp_path / "a\x1b[2J")
+    result = call(generate, *network, "--seeds", 0, "--outdir", tmp_path / "b\x1b[2J")
+    assert "\x1b" not in result.output
+    assert "b\\x1b[2J" in result.stdout and "a\\x1b[2J" in result.stderr
