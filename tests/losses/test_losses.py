@@ -157,6 +157,37 @@ def test_what_concerns_reals_and_what_concerns_fakes_is_the_whole(name: str) -> 
     if LOSSES[CASES[name].objective].penalty is None:
         assert torch.autograd.grad(real, leaves.by_name["fakes"], allow_unused=True)[0] is None
     assert torch.autograd.grad(fake, leaves.by_name["reals"], allow_unused=True)[0] is None
+    weights = [leaves.by_name[part] for part in ("slope", "teacher", "encoder")]
+    of_whole, of_real, of_fake = (
+        torch.autograd.grad(loss, weights, allow_unused=True, retain_graph=True)
+        for loss in (leaves.loss(CASES[name], "critic", only)[0] for only in EACH)
+    )
+    for together, *apart in zip(of_whole, of_real, of_fake, strict=True):
+        if together is not None:
+            found = sum(each for each in apart if each is not None)
+            torch.testing.assert_close(found, together, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"), [("both", [True, True]), ("real", [True, False]), ("fake", [False, True])]
+)
+def test_images_that_are_left_out_are_scored_without_a_graph(
+    only: Only, expected: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaves, found = Leaves(SITUATION), []
+
+    def discriminator(self: Leaves, images: Tensor) -> DiscriminatorOutput:
+        found.append(torch.is_grad_enabled())
+        return score(self, images)
+
+    score = Leaves.discriminator
+    monkeypatch.setattr(Leaves, "discriminator", discriminator)
+    leaves.loss(LossConfig(objective="gan"), "critic", only)
+    assert found == expected
+    found.clear()
+    with torch.no_grad():
+        leaves.loss(LossConfig(objective="gan"), "critic", only)
+    assert found == [False, False]
 
 
 @pytest.mark.parametrize(
