@@ -37,6 +37,7 @@ from progan.training.progress import Progress
 from progan.training.snapshot_metrics import (
     SnapshotMetric,
     SnapshotMetrics,
+    is_snapshot_unmeasured,
     list_unmeasured_metrics,
 )
 from progan.training.state import TrainState
@@ -98,7 +99,9 @@ class End(NamedTuple):
 def train(context: TrainContext, state: TrainState) -> End:
     """Train from `state` to the end of the run, or until a signal or the time limit stops it.
 
-    A stop takes effect after the current step: the state and a network are saved.
+    A stop takes effect after the current step: the state and a network are saved. One that cuts
+    the metrics of the snapshot short from which a run is resumed takes effect before the first
+    step.
 
     Raises:
         KeyboardInterrupt: At a second signal, at once.
@@ -121,7 +124,7 @@ def train(context: TrainContext, state: TrainState) -> End:
                 untrained=context.dataset.untrained_classes,
             ),
         )  # fmt: skip
-        finished = None
+        finished = False if must_measure_before_training(context, state, services) else None
         while finished is None:
             with closing(start_reading_batches(context, state)) as batches:
                 try:
@@ -131,6 +134,22 @@ def train(context: TrainContext, state: TrainState) -> End:
         saved = writer.finish() if writer else None
     interrupts.ignore_signals()
     return End("" if finished else services.interrupts.reason, saved)
+
+
+def must_measure_before_training(
+    context: TrainContext, state: TrainState, services: LoopServices
+) -> bool:
+    """Return True in all processes if a stop has cut short the metrics of the present snapshot.
+
+    The next training begins with them; after another step they would never be measured. All
+    processes must call this together.
+    """
+    if not services.interrupts.poll():
+        return False
+    # Only the main process has metrics.
+    return context.group.any(
+        is_snapshot_unmeasured(context.directory, context.metrics, state.images_seen)
+    )
 
 
 def roll_back_or_give_up(

@@ -71,12 +71,11 @@ class SnapshotMetrics:
         """
         for name, metric in self.metrics.items():
             self._keep_earlier_best(name, metric, state)
-        missing = list_unmeasured_metrics(self.directory, self.metrics, state.images_seen)
-        for path in list_snapshots(self.directory) if self.metrics else ():
-            if not is_interim(path) and read_images_seen(path) == state.images_seen:
-                snapshot = load_network(path, next(state.g_ema.parameters()).device)
-                self._compute_all({name: self.metrics[name] for name in missing}, snapshot, state)
-                return
+        path = _find_snapshot(self.directory, state.images_seen) if self.metrics else None
+        if path:
+            missing = list_unmeasured_metrics(self.directory, self.metrics, state.images_seen)
+            snapshot = load_network(path, next(state.g_ema.parameters()).device)
+            self._compute_all({name: self.metrics[name] for name in missing}, snapshot, state)
 
     def _compute_all(
         self, metrics: Mapping[str, SnapshotMetric], snapshot: Snapshot, state: TrainState
@@ -128,12 +127,10 @@ class SnapshotMetrics:
         if not metric.best_column or best.is_file() or not earlier:
             return
         moment = min(earlier, key=lambda line: line["values"][metric.best_column])["images_seen"]
-        for path in list_snapshots(self.directory):
-            if not is_interim(path) and read_images_seen(path) == moment:
-                save_network(best, load_network(path, next(state.g_ema.parameters()).device))
-                self.writer.keep_best(name, moment)
-                self.log(f"The best {metric.best_column} so far: {best.name}, of {path.name}")
-                return
+        if path := _find_snapshot(self.directory, moment):
+            save_network(best, load_network(path, next(state.g_ema.parameters()).device))
+            self.writer.keep_best(name, moment)
+            self.log(f"The best {metric.best_column} so far: {best.name}, of {path.name}")
 
 
 def list_unmeasured_metrics(directory: Path, names: Iterable[str], images_seen: int) -> list[str]:
@@ -146,6 +143,24 @@ def list_unmeasured_metrics(directory: Path, names: Iterable[str], images_seen: 
             for line in _read_training_lines(_metric_path(directory, name))
         )
     ]
+
+
+def is_snapshot_unmeasured(directory: Path, names: Iterable[str], images_seen: int) -> bool:
+    """Return True if there is a snapshot at `images_seen` that lacks the line of a metric."""
+    missing = list_unmeasured_metrics(directory, names, images_seen)
+    return bool(missing) and _find_snapshot(directory, images_seen) is not None
+
+
+def _find_snapshot(directory: Path, images_seen: int) -> Path | None:
+    """Return the network file of the snapshot at `images_seen`; None if there is none."""
+    return next(
+        (
+            path
+            for path in list_snapshots(directory)
+            if not is_interim(path) and read_images_seen(path) == images_seen
+        ),
+        None,
+    )
 
 
 def _metric_path(directory: Path, name: str) -> Path:

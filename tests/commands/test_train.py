@@ -625,6 +625,25 @@ def test_metrics_that_a_signal_cut_short_are_measured_by_the_resumed_run(
     assert [line["images_seen"] for line in lines] == [256, 512, 768]
 
 
+def test_metrics_that_are_cut_short_once_more_by_a_signal_are_not_lost(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After another step the newest state would no longer be that of the snapshot."""
+    words = [*tiny_options(total_kimg=0.5, tick_kimg=0.256), *METRICS]
+    start = ("--data", data, "--outdir", tmp_path, "--preset", "demo", *words)
+    for command in (start, ("--resume", "--outdir", tmp_path)):
+        with monkeypatch.context() as patch:
+            stop_in_metric(patch, 1)
+            stopped = train(*command)
+        assert stopped.exit_code == 75, stopped.output
+        assert "Stopped by SIGTERM at kimg 0.3; everything is saved" in stopped.output
+    run = next(tmp_path.iterdir())
+    assert [path.name for path in list_states(run)] == ["state-000000.pt"]
+    assert train("--resume", run).exit_code == 0
+    lines = [json.loads(line) for line in (run / "metric-swd16.jsonl").read_text().splitlines()]
+    assert [line["images_seen"] for line in lines] == [256, 512]
+
+
 def test_a_time_limit_that_passes_in_the_last_metric_stops_nothing(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from progan.runtime.log import Log
 from progan.runtime.signals import StopSignal
 from progan.sampling.snapshot_file import Snapshot, save_network
 from progan.training.checkpoint_writer import CheckpointWriter
-from progan.training.snapshot_metrics import SnapshotMetric, SnapshotMetrics
+from progan.training.snapshot_metrics import SnapshotMetric, SnapshotMetrics, is_snapshot_unmeasured
 from progan.training.state import create_state
 from progan.training.stats_logger import StatsLogger
 from tests.builders import tiny_run, tiny_snapshot
@@ -139,6 +139,14 @@ def test_nothing_is_measured_between_two_snapshots(tmp_path: Path) -> None:
     hook.catch_up(state)
     hook.stats.close()
     assert len((tmp_path / "metric-known.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_snapshot_is_unmeasured_if_it_lacks_a_line_of_some_metric(tmp_path: Path) -> None:
+    measure_all(tmp_path, {"known": SnapshotMetric(score)}, 2)
+    assert not is_snapshot_unmeasured(tmp_path, ["known"], 2000)
+    assert is_snapshot_unmeasured(tmp_path, ["known", "other"], 2000)
+    assert not is_snapshot_unmeasured(tmp_path, ["known"], 2500), "there is no snapshot"
+    assert not is_snapshot_unmeasured(tmp_path, [], 2000)
 
 
 def test_the_best_of_the_snapshots_before_is_kept_when_a_resumed_run_asks_for_it(
