@@ -168,7 +168,8 @@ def _print_plan(
     lines = list_dry_run_notes(
         run, dict(request.options), members.planned_device, scaled=request.scale_schedule
     )
-    paragraphs = [describe_plan(run), *filter(None, ["\n".join(lines)])]
+    plan = describe_plan(run, members.group.size)
+    paragraphs = [plan, *filter(None, ["\n".join(lines)])]
     click.echo("\n\n".join([*paragraphs, *(describe_transfer(transfer) if transfer else ())]))
 
 

@@ -26,16 +26,21 @@ HEADINGS = (
 )  # fmt: skip
 
 
-def describe_plan(run: Run) -> str:
-    """Describe the networks and each phase: resolution, images, batch, rates, memory."""
+def describe_plan(run: Run, processes: int = 1) -> str:
+    """Describe the networks and each phase: resolution, images, batch, rates, memory.
+
+    Args:
+        processes: Number of processes that share each batch; the memory is that of one of them.
+    """
     rows = [
-        _format_phase_row(run, number, phase)
+        _format_phase_row(run, number, phase, processes)
         for number, phase in enumerate(schedule.iterate_phases(run.growth, run.network), start=1)
     ]
     with torch.device("meta"):
         g = count_parameters(networks.build_generator(run.network))
         d = count_parameters(networks.build_discriminator(run.network))
     network, first = run.network, schedule.get_first_level(run.growth, run.network)
+    share = f" in each of {processes} processes" * (processes > 1)
     return "\n".join(
         [
             f"Preset {run.preset}: {network.size(first)} to "
@@ -47,22 +52,22 @@ def describe_plan(run: Run) -> str:
             format_table([HEADINGS, *rows]),
             "",
             "GMAC/image: billions of multiply-adds in one pass through both networks.",
-            "memory: estimated peak of an iteration, without the libraries' own memory.",
+            f"memory: estimated peak of an iteration{share}, without the libraries' own memory.",
         ]
     )
 
 
-def _format_phase_row(run: Run, number: int, phase: schedule.Phase) -> tuple[str, ...]:
+def _format_phase_row(
+    run: Run, number: int, phase: schedule.Phase, processes: int
+) -> tuple[str, ...]:
     stage = phase.stage
+    micro_batch = largest_micro_batch(run, stage.batch // processes)
     gmac = multiply_adds(run.network, stage.level) / 1e9
     d_lr = stage.d_lr * compute_lazy_correction(run.loss)
     return (
         str(number), format_resolution(stage, run.network), f"{phase.start_kimg:g}",
         f"{phase.end_kimg:g}", str(stage.batch), f"{stage.g_lr:g}", f"{d_lr:g}",
-        f"{gmac:.3g}",
-        format_bytes(
-            estimate_step_bytes(run, stage, micro_batch=largest_micro_batch(run, stage.batch)),
-        ),
+        f"{gmac:.3g}", format_bytes(estimate_step_bytes(run, stage, processes, micro_batch)),
     )  # fmt: skip
 
 

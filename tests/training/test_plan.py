@@ -1,4 +1,4 @@
-"""Options that change nothing together with the other settings."""
+"""The plan of a run, and options that change nothing together with the other settings."""
 
 from typing import Any
 
@@ -7,12 +7,31 @@ import pytest
 from progan.config import SECTIONS, Run, override
 from progan.option_fields import list_option_fields
 from progan.presets import PRESETS, preset
-from progan.training.plan import RESOLUTION_TABLES, RULES, list_ineffective_options
+from progan.schedule import Stage
+from progan.training import plan
+from progan.training.plan import RESOLUTION_TABLES, RULES, describe_plan, list_ineffective_options
+from tests.builders import tiny_run
 from tests.for_each import for_each
 
 
 def lines(name: str = "cpu", **values: Any) -> list[str]:
     return list_ineffective_options(override(preset(name), values), values)
+
+
+def test_the_memory_is_that_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[tuple[int, int, int]]()
+
+    def estimate(run: Run, stage: Stage, processes: int, micro_batch: int) -> int:
+        asked.append((stage.batch, processes, micro_batch))
+        return 2**30
+
+    monkeypatch.setattr(plan, "estimate_step_bytes", estimate)
+    run = tiny_run(batch=64)
+    assert "iteration, without" in describe_plan(run)
+    assert set(asked) == {(64, 1, 64)}
+    asked.clear()
+    assert "iteration in each of 4 processes, without" in describe_plan(run, 4)
+    assert set(asked) == {(64, 4, 16)}
 
 
 @for_each(
