@@ -43,9 +43,9 @@ class Run(Section):
         "(eager), these captured as CUDA graphs (eager-graph), with compiled losses (compile), or "
         "these captured (graph); with the same results but for rounding. auto: eager.",
         choices=("auto", "eager", "eager-graph", "compile", "graph"))
-    micro_batch: int = option_field(0, "Maximum images per forward pass (micro-batch): a "
-        "larger batch goes in parts, with the same gradients. auto: halved where memory is too "
-        "small.", low=0, auto=0)
+    micro_batch: int = option_field(0, "Maximum images of a batch to compute at once, of "
+        "reals and of fakes each (micro-batch): a larger batch goes in parts, with the same "
+        "gradients. auto: halved where memory is too small.", low=0, auto=0)
     preflight: str = option_field("auto", "What to do at the start to find out memory and speed "
         "at each resolution: a few real steps, an estimate, or nothing. auto: steps on CUDA, an "
         "estimate elsewhere.", choices=("auto", "step", "estimate", "none"))

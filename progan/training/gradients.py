@@ -17,7 +17,8 @@ Example: a batch of 16 images and --stddev-group 4, whose groups are strided: {0
 
 The terms of the loss, one number per image, are put back into the order of the batch at each stage.
 
-Micro-batches that run out of memory are halved for their level, and the step is computed again.
+Micro-batches that run out of memory are halved for their level, and what did not fit, images or
+gradients, is computed again.
 """
 
 import gc
@@ -70,7 +71,9 @@ class Gradients(NamedTuple):
 
 
 class MicroBatchSizes:
-    """Maximum images per forward pass at each level; shrinks when memory runs out.
+    """Maximum images of a batch computed at once at each level; shrinks when memory runs out.
+
+    The discriminator's step computes as many reals and as many fakes, perhaps in one pass.
 
     Args:
         print_line: Receives one line when a batch did not fit into memory.
@@ -81,7 +84,7 @@ class MicroBatchSizes:
         self._limits: dict[int, int] = {}  # by level
 
     def size(self, level: int, n: int) -> int:
-        """Return how many of `n` images go through the networks at once."""
+        """Return how many images of a batch of `n` are computed at once."""
         return largest_micro_batch(self._run, n, self._limits.get(level, self._run.micro_batch))
 
     def limit(self, level: int, most: int) -> None:
@@ -93,7 +96,7 @@ class MicroBatchSizes:
         size = self.size(level, n)
         smaller = [each for each in allowed_sizes(self._run, n) if 2 * each <= size]
         images = format_count(size, "image")
-        where = f"Out of memory at resolution {1 << level}, with {images} at once"
+        where = f"Out of memory at resolution {1 << level}, with {images} of the batch at once"
         if not smaller:
             raise UserError(f"{where}. {explain_smallest_size(self._run, n)}")
         self._limits[level] = smaller[0]

@@ -39,7 +39,7 @@ def estimate_step_bytes(run: Run, stage: Stage, processes: int = 1, micro_batch:
 
     Args:
         processes: Number of processes that share the batch.
-        micro_batch: Maximum images per forward pass; 0: all.
+        micro_batch: Maximum images of the batch computed at once; 0: all.
     """
     state, n = meta_state(run), stage.batch // processes
     position = LevelAlpha.of(stage, META)

@@ -174,8 +174,9 @@ class Preflight:
                 return needed
         raise UserError(
             f"Resolution {stage.resolution} does not fit into memory: "
-            f"{format_count(smaller, 'image')} at once {'needs' if smaller == 1 else 'need'} about "
-            f"{format_bytes(needed)}, and there are {format_bytes(free or 0)}. "
+            f"{format_count(smaller, 'image')} of the batch at once "
+            f"{'needs' if smaller == 1 else 'need'} about {format_bytes(needed)}, and there are "
+            f"{format_bytes(free or 0)}. "
             f"{explain_smallest_size(self.run, n)} --preflight none trains nevertheless."
         )
 

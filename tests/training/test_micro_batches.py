@@ -120,7 +120,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Memory]]
 def test_out_of_memory_halves_the_micro_batch_and_repeats_the_step(
     name: str, memory: Callable[[int], Memory]
 ) -> None:
-    """The result is bitwise that of a run that had these micro-batches from the beginning."""
+    """The first images do not fit: all is as with these micro-batches from the beginning."""
     run, lines = run_of(name), list[str]()
     expected = born(run)
     iterations(run, expected, 2, in_parts(run, 4))
@@ -132,6 +132,21 @@ def test_out_of_memory_halves_the_micro_batch_and_repeats_the_step(
     theirs = tensors(expected)
     for key, value in tensors(state).items():
         assert torch.equal(value, theirs[key]), key
+
+
+def test_images_that_are_finished_when_memory_runs_out_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, sizes = run_of("dcgan, lsgan"), list[int]()
+    memory = Memory(4).install(monkeypatch)
+
+    def generate_any_number(generate: Callable[[Any], Any], inputs: Any) -> Any:
+        sizes.append(len(inputs.labels))
+        return generate_images_at_once(generate, inputs)
+
+    monkeypatch.setattr(module, "generate_images_at_once", generate_any_number)
+    iterations(run, born(run), 2, BatchSplit(MicroBatchSizes(run, lambda line: None)))
+    assert memory.failures == 1 and sizes == [8, 4, 4]
 
 
 def test_out_of_memory_in_the_middle_of_a_run(memory: Callable[[int], Memory]) -> None:
@@ -166,7 +181,7 @@ def test_where_not_even_one_group_fits_training_stops_with_advice(
     with pytest.raises(UserError) as error:
         iterations(run, state, 1, BatchSplit(MicroBatchSizes(run, lines.append)))
     words = str(error.value)
-    assert "at resolution 8, with 4 images at once" in words
+    assert "at resolution 8, with 4 images of the batch at once" in words
     assert "--stddev-group" in words and "--fmap-max" in words and len(lines) == 1
     after = tensors(state)
     assert before.keys() == after.keys()

@@ -111,7 +111,7 @@ def test_an_estimate_refuses_what_cannot_fit(monkeypatch: pytest.MonkeyPatch) ->
         look(tiny_run(batch=8, stddev_group=4))("estimate")
     words = str(error.value)
     assert re.search(
-        r"Resolution 4 does not fit into memory: 4 images at once need about [\d.]+ "
+        r"Resolution 4 does not fit into memory: 4 images of the batch at once need about [\d.]+ "
         r"\w+, and there are",
         words,
     )
@@ -130,7 +130,7 @@ def test_a_step_that_runs_out_of_memory_is_cut_now(monkeypatch: pytest.MonkeyPat
     found = look(tiny_run(batch=64, stddev_group=4))("step")
     assert [each.micro_batch for each in found] == [32, 32, 32] and memory.failures == 3
     Memory(2).install(monkeypatch)
-    with pytest.raises(UserError, match="Out of memory at resolution 4, with 4 images at once"):
+    with pytest.raises(UserError, match="Out of memory at resolution 4, with 4 images of the"):
         look(tiny_run(batch=64, stddev_group=4))("step")
 
 
