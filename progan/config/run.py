@@ -33,9 +33,10 @@ class Run(Section):
     init_from: str = option_field("",
         "Network file or training state with whose networks the run began.", option=False)
     seed: int = option_field(0, "Seed of every random number in the run.", low=0)
-    precision: str = option_field("fp32", "Arithmetic of the convolutions; tf32 is faster on "
-        "CUDA, bf16 there and on CPUs that have it, and both are coarser; fp16, with loss "
-        "scaling, is the official code's, for CUDA.", choices=("fp32", "tf32", "bf16", "fp16"))
+    precision: str = option_field("fp32", "Arithmetic of the convolutions and of the generator's "
+        "first layer, tf32: of all layers; tf32 is faster on CUDA, bf16 there and on CPUs that "
+        "have it, and both are coarser; fp16, with loss scaling, is the official code's, for "
+        "CUDA.", choices=("fp32", "tf32", "bf16", "fp16"))
     low_precision_from: int = option_field(4,
         "Lowest resolution to train in --precision bf16 or fp16; below it, in float32.",
         resolution=True)

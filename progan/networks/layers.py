@@ -67,7 +67,7 @@ class EqualizedLayer(nn.Module):
 
 
 class Dense(EqualizedLayer):
-    """[N, inputs] -> [N, outputs]."""
+    """[N, inputs] -> [N, outputs], never in half precision."""
 
     def __init__(self, inputs: int, outputs: int, *, gain: float = HE_GAIN, equalized: bool):
         super().__init__((outputs, inputs), gain, equalized)
@@ -79,7 +79,7 @@ class Dense(EqualizedLayer):
 
 
 class DenseToMaps(EqualizedLayer):
-    """[N, inputs] -> [N, outputs, H, W] of a given size.
+    """[N, inputs] -> [N, outputs, H, W] of a given size; in half precision where convolutions are.
 
     Args:
         pixel_bias: Each pixel of each map has a bias of its own, instead of one for the whole map.

@@ -34,12 +34,15 @@ LOSS_WITH_PENALTY = "loss/critic"
 
 
 def uses_half_precision(run: Run, level: int) -> bool:
-    """True if convolutions at a level are computed in half precision."""
+    """True if convolutions at a level (and `DenseToMaps`) are computed in half precision."""
     return run.precision in HALF_DTYPES and 1 << level >= run.low_precision_from
 
 
 def autocast_for(run: Run, level: int, device: torch.device) -> AbstractContextManager[object]:
-    """Compute convolutions in half precision inside the context, if the run does at this level."""
+    """Compute in half precision inside the context, if the run does at this level.
+
+    It applies to convolutions and `DenseToMaps`; other layers leave it by `disable_autocast`.
+    """
     if not uses_half_precision(run, level):
         return nullcontext()
     if device.type == "meta":
@@ -48,7 +51,10 @@ def autocast_for(run: Run, level: int, device: torch.device) -> AbstractContextM
 
 
 class MetaAutocast(TorchFunctionMode):
-    """Autocast of convolutions on the meta device, which torch.autocast does not support."""
+    """Autocast of convolutions on the meta device, which torch.autocast does not support.
+
+    It leaves out `DenseToMaps`, which takes little of the memory that is estimated there.
+    """
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ import torch
 
 from progan import networks
 from progan.errors import UserError
-from progan.networks.layers import Conv
+from progan.networks.layers import Conv, Dense, DenseToMaps
 from progan.ops import append_minibatch_stddev, pixel_norm
 from progan.training.precision import HALF_DTYPES, autocast_for, require_precision
 from progan.training.state import initialize
@@ -30,6 +30,25 @@ def test_convolutions_are_lowered_and_scores_and_weights_are_not(precision: str)
     assert not torch.equal(
         scores, scores.to(HALF_DTYPES[precision]).float()
     )  # they have more digits
+
+
+@each_low
+@pytest.mark.parametrize("kind", ["progressive", "autoencoder"])
+def test_of_dense_layers_the_one_that_makes_maps_is_lowered(precision: str, kind: str) -> None:
+    run = tiny_run(kind=kind, precision=precision)
+    generator = networks.build_generator(run.network)
+    discriminator = networks.build_discriminator(run.network)
+    seen = set()
+    for network in (generator, discriminator):
+        initialize(network, 0, "networks")
+        for layer in network.modules():
+            if isinstance(layer, Dense | DenseToMaps):
+                layer.register_forward_hook(
+                    lambda layer, inputs, out: seen.add((type(layer), out.dtype))
+                )
+    with autocast_for(run, 4, CPU):
+        discriminator(generator(torch.randn(4, 8), torch.zeros(4, 0), 4), 4)
+    assert seen == {(DenseToMaps, HALF_DTYPES[precision]), (Dense, torch.float32)}
 
 
 @each_low
