@@ -1,16 +1,20 @@
 """Per-tick diagnostics: overfitting of the discriminator and diversity of the generator."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from progan.config import Run
 from progan.data.reader import Dataset
 from progan.networks import Generator
+from progan.runtime.devices import call_or_none_if_out_of_memory, release_memory
+from progan.runtime.text import PrintLine
 from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import batch_size
 from progan.schedule import Stage
@@ -20,6 +24,31 @@ from progan.training.step_inputs import LevelAlpha, preprocess_reals
 MAX_HELD_OUT, MAX_HELD_OUT_PIXELS = 256, 2**24
 MAX_DIVERSITY_IMAGES = 32  # less than 1 % of a tick of 1000 images
 COMPARED_LEVEL = 5  # diversity is measured at 32x32 at most
+
+
+def measure_diagnostics(
+    state: TrainState,
+    run: Run,
+    dataset: Dataset,
+    stage: Stage,
+    device: torch.device,
+    print_line: PrintLine,
+) -> dict[str, float]:
+    """Return overfitting and diversity; what runs out of memory is left out, with a line.
+
+    Both take batches that need not fit where training takes micro-batches.
+    """
+    found: dict[str, float] = {}
+    for name, measure in (("overfitting", measure_overfitting), ("diversity", measure_diversity)):
+        values = call_or_none_if_out_of_memory(partial(measure, state, run, dataset, stage, device))
+        if values is None:
+            release_memory(device)
+            print_line(
+                f"Out of memory at resolution {stage.resolution}: {name} is not measured at this "
+                "tick. Training continues."
+            )
+        found |= values or {}
+    return found
 
 
 @torch.no_grad()
@@ -45,7 +74,6 @@ def measure_overfitting(
         ]
         return torch.cat(scores).mean().item()
 
-    state.discriminator.eval()
     reals = [
         _load_reals(dataset, stage.level, rows, device, position.alpha)
         for rows in (
@@ -54,8 +82,8 @@ def measure_overfitting(
         )
     ]
     fakes = torch.cat(list(_generate_in_parts(state.g_ema, run, dataset, count, position, device)))
-    seen, unseen, fake = (mean_score(images) for images in (*reals, fakes))
-    state.discriminator.train()
+    with _evaluation_mode(state.discriminator):
+        seen, unseen, fake = (mean_score(images) for images in (*reals, fakes))
     return {
         "overfitting/training": seen,
         "overfitting/held-out": unseen,
@@ -82,14 +110,11 @@ def measure_diversity(
         return {}
     position = LevelAlpha.of(stage, device)
     halvings = max(stage.level - COMPARED_LEVEL, 0)
-    state.generator.eval()  # leave the running statistics of batch normalisation alone
-    fakes = torch.cat(
-        [
-            flatten_downsampled(images.clamp(-1, 1), halvings)
-            for images in _generate_in_parts(state.generator, run, dataset, count, position, device)
-        ]
-    )
-    state.generator.train()
+    generated = _generate_in_parts(state.generator, run, dataset, count, position, device)
+    with _evaluation_mode(state.generator):  # leaves statistics of batch normalisation alone
+        fakes = torch.cat(
+            [flatten_downsampled(images.clamp(-1, 1), halvings) for images in generated]
+        )
     rows, alpha = spread_rows(dataset.training_rows, count), None if halvings else position.alpha
     reals = _load_reals(dataset, stage.level - halvings, rows, device, alpha)
     fake, real = measure_mean_distances(fakes), measure_mean_distances(reals.flatten(1))
@@ -130,6 +155,16 @@ def spread_rows(rows: np.ndarray, count: int) -> np.ndarray:
     Datasets of folders are sorted by class, so that the first rows would be of one class.
     """
     return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
+
+
+@contextmanager
+def _evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode inside the context, and back into training mode."""
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train()
 
 
 def _load_reals(

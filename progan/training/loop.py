@@ -23,7 +23,7 @@ from progan.runtime.signals import StopSignal
 from progan.schedule import Stage
 from progan.training import hooks, sample_grids
 from progan.training.checkpoint_writer import CheckpointWriter, SavedFiles
-from progan.training.diagnostics import measure_diversity, measure_overfitting
+from progan.training.diagnostics import measure_diagnostics
 from progan.training.guard import (
     Guard,
     TrainingDiverged,
@@ -310,8 +310,9 @@ def end_tick(
     state.tick += 1
     state.tick_images_seen = state.images_seen
     state.seconds += seconds
-    means |= measure_overfitting(state, context.run, context.dataset, stage, context.device)
-    means |= measure_diversity(state, context.run, context.dataset, stage, context.device)
+    means |= measure_diagnostics(
+        state, context.run, context.dataset, stage, context.device, context.log
+    )
     return Tick(
         stage=stage, done=done, means=means, images_per_second=images / seconds,
         data_wait=wait / seconds, memory_bytes=peak_memory_bytes(context.device),

@@ -12,7 +12,7 @@ from progan.images import to_float
 from progan.networks import DiscriminatorOutput
 from progan.training import diagnostics
 from progan.training import state as states
-from progan.training.diagnostics import measure_overfitting
+from progan.training.diagnostics import measure_diagnostics, measure_overfitting
 from tests.builders import noise_dataset, tiny_run
 
 CPU = torch.device("cpu")
@@ -112,3 +112,24 @@ def test_held_out_images_are_of_all_classes_where_they_are_sorted(
     assert rows[-1] == dataset.held_out_rows[-1]
     mean = to_float(torch.from_numpy(dataset.images(4, rows))).mean().item()
     assert found["overfitting/held-out"] == pytest.approx(mean, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("network", "lost"), [("discriminator", "overfitting"), ("generator", "diversity")]
+)
+def test_what_runs_out_of_memory_is_left_out(tmp_path: Path, network: str, lost: str) -> None:
+    dataset, run = noise_dataset(tmp_path / "set", holdout=0.3), tiny_run(batch=5)
+    state, printed = states.create_state(run, CPU), list[str]()
+    stage = schedule.stage_at(run.growth, run.network, 7500)
+    whole = measure_diagnostics(state, run, dataset, stage, CPU, pytest.fail)
+
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    getattr(state, network).register_forward_pre_hook(fail)
+    found = measure_diagnostics(state, run, dataset, stage, CPU, printed.append)
+    assert found == {name: value for name, value in whole.items() if not name.startswith(lost)}
+    assert printed == [
+        f"Out of memory at resolution 16: {lost} is not measured at this tick. Training continues."
+    ]
+    assert state.generator.training and state.discriminator.training
