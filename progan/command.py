@@ -90,10 +90,7 @@ def report_user_errors() -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        raise click.ClickException(
-            f"Not enough memory: {get_first_error_line(error)} Choose smaller batches or images, "
-            "or another --device, or close other programs that use this one."
-        ) from error
+        raise click.ClickException(describe_out_of_memory(error)) from error
 
 
 def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
@@ -159,6 +156,12 @@ def describe_os_error(error: OSError) -> str:
 def format_path(path: str | PathLike[str]) -> str:
     """Format a path for a terminal: what cannot be printed, or acts on it, is escaped."""
     return escape_controls(click.format_filename(path))
+def describe_out_of_memory(error: Exception) -> str:
+    """Return 'Not enough memory: Unable to allocate 9 GiB. Choose …', with the first line only."""
+    return (
+        f"Not enough memory: {get_first_error_line(error)} Choose smaller batches or images, "
+        "or another --device, or close other programs that use this one."
+    )
 
 
 GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)  # typed, or in a --config file

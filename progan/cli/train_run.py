@@ -11,19 +11,19 @@ import torch
 
 from metrics.options import LOWER_IS_BETTER, parse_metrics
 from progan import __version__, run_directory
-from progan.cli.processes import TrainProcess
+from progan.cli.processes import LOST, TrainProcess
 from progan.cli.run_file import format_run_file
 from progan.cli.train import TrainRequest, require_metrics
-from progan.command import GIVEN, Interrupted, describe_os_error
+from progan.command import GIVEN, Interrupted, describe_os_error, describe_out_of_memory
 from progan.config import Run, list_config_changes
 from progan.data.reader import Dataset
 from progan.data.summary import describe_empty_classes
-from progan.errors import UserError
+from progan.errors import UserError, get_first_error_line
 from progan.invocation import command_line, list_command_words, spell_path
 from progan.option_fields import format_changes, format_option_name
 from progan.options import NONE
-from progan.runtime.devices import describe_device, set_precision
-from progan.runtime.distributed import write_exit_code
+from progan.runtime.devices import describe_device, is_out_of_memory, set_precision
+from progan.runtime.distributed import PeerLost, write_exit_code
 from progan.runtime.log import Log, NullLog
 from progan.runtime.signals import EXIT_INTERRUPTED, EXIT_RESUMABLE
 from progan.runtime.text import escape_controls, format_count
@@ -241,12 +241,12 @@ def _train_and_exit(training: Training, request: TrainRequest, members: TrainPro
         end = train_until_stopped(
             context, state, request.max_hours, members.local_size, ends_process=True
         )
-    except UserError as error:
-        _log_error(log, str(error))
-        raise
     except OSError as error:
         error.filename = error.filename or str(directory)  # a failing write() names no path
         _log_error(log, describe_os_error(error))
+        raise
+    except Exception as error:
+        _log_error(log, _describe_error(error))
         raise
     except KeyboardInterrupt as error:
         _exit_interrupted(error, directory, members, log)
@@ -261,6 +261,17 @@ def _train_and_exit(training: Training, request: TrainRequest, members: TrainPro
         raise click.exceptions.Exit(0 if members.launch else EXIT_RESUMABLE)
     words = ("--network", directory, "--seeds", "0-15", "--outdir", "out")
     log(f"{format_end_message(run)} Generate images: {command_line('generate', *words)}")
+
+
+def _describe_error(error: Exception) -> str:
+    """Return what people are told of an error; of a bug, which has a traceback, its first line."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, PeerLost):
+        return LOST
+    if is_out_of_memory(error):
+        return describe_out_of_memory(error)
+    return f"{type(error).__name__}: {get_first_error_line(error)}"
 
 
 def _log_error(log: Log, reason: str) -> None:

@@ -197,6 +197,8 @@ def test_a_process_that_is_killed_ends_all_with_one_message(data: Path, tmp_path
     assert process.returncode != 0
     assert said.count("process of this training has ended without a message") <= 2  # torchrun's too
     assert "--max-restarts" in said and "PeerLost" not in said and "gloo" not in said
+    (log,) = tmp_path.glob("*/log.txt")
+    assert "Stopped by an error: A process of this training has ended" in log.read_text()
     assert not workers(tmp_path)
 
 

@@ -23,6 +23,7 @@ from progan.cli import train_run
 from progan.cli.train import main
 from progan.errors import UserError
 from progan.run_directory import list_states
+from progan.runtime.distributed import PeerLost
 from progan.runtime.log import Log
 from progan.runtime.signals import EXIT_INTERRUPTED, EXIT_RESUMABLE, SIGNALS
 from progan.runtime.weights_file import hash_content
@@ -450,6 +451,31 @@ def test_the_log_says_why_a_training_ended(
     assert result.exit_code == 1 and result.output.count("Out of memory at resolution 8.") == 1
     (log,) = tmp_path.glob("*/log.txt")
     assert log.read_text().endswith("Stopped by an error: Out of memory at resolution 8.\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore."),
+            "Not enough memory: CUDA out of memory. Tried to allocate 2.00 GiB. Choose smaller ",
+        ),
+        (PeerLost("Connection closed"), "A process of this training has ended without a message: "),
+        (KeyError("a bug"), "KeyError: 'a bug'"),
+    ],
+    ids=["memory", "peer", "bug"],
+)
+def test_the_log_says_too_what_other_errors_ended_it(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(train_run, "train_until_stopped", fail)
+    words = ["--data", data, "--outdir", tmp_path, *OPTIONS, "--total-kimg", 1]
+    assert CliRunner().invoke(main, [str(word) for word in words]).exit_code == 1
+    (log,) = tmp_path.glob("*/log.txt")
+    assert f"  Stopped by an error: {reason}" in log.read_text().splitlines()[-1]
 
 
 def test_a_disk_that_fills_up_leaves_the_states_before_intact(
