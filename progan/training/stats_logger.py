@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+from progan.diagnosis.history import parse_row
 from progan.images import Pixels
 from progan.run_directory import METRIC_PREFIX, STATISTICS_FILE
 from progan.runtime.files import append_text, read_json_lines, write_atomically
@@ -29,10 +30,12 @@ class StatsLogger:
 
     def __init__(self, directory: Path, images_seen: int, log: PrintLine = print) -> None:
         self._path, self._log = directory / STATISTICS_FILE, log
-        paths = (self._path, *sorted(directory.glob(f"{METRIC_PREFIX}*.jsonl")))
-        self.repairs = list(
-            filter(None, (_remove_lines_after(path, images_seen) for path in paths))
-        )
+        repairs = [_remove_lines_after(self._path, images_seen, _parse_statistics_moment)]
+        repairs += [
+            _remove_lines_after(path, images_seen, _parse_metric_moment)
+            for path in sorted(directory.glob(f"{METRIC_PREFIX}*.jsonl"))
+        ]
+        self.repairs = list(filter(None, repairs))
         # A run that starts again writes the initial images, at 0, once more.
         purge_step = images_seen + 1 if images_seen else 0
         self._writer = _open_writer(directory, purge_step, log)
@@ -131,16 +134,22 @@ def _await_next_second(directory: Path) -> None:
         time.sleep(0.05)
 
 
-def _remove_lines_after(path: Path, images_seen: int) -> str:
-    """Remove later lines and damaged ones; return a message about the latter, or ''."""
+def _remove_lines_after(
+    path: Path, images_seen: int, parse_moment: Callable[[str], float | None]
+) -> str:
+    """Remove later lines and damaged ones; return a message about the latter, or ''.
+
+    Args:
+        parse_moment: Returns the images seen before a line; None if it is damaged.
+    """
     if not path.exists():
         return ""
     # Not splitlines(), which splits at more characters than JSON allows to end a line.
     *lines, last = path.read_text("utf-8", errors="replace").split("\n")
-    moments = [_parse_images_seen(line) for line in lines]
+    moments = [parse_moment(line) for line in lines]
     if last:  # cut short, unless a user has added it
         lines.append(last)
-        moments.append(_ADDED if _parse_images_seen(last) == _ADDED else None)
+        moments.append(_ADDED if parse_moment(last) == _ADDED else None)
     write_atomically(
         path,
         "".join(
@@ -161,8 +170,17 @@ def _remove_lines_after(path: Path, images_seen: int) -> str:
     )
 
 
-def _parse_images_seen(line: str) -> float | None:
-    """Return the images seen before a line; None if it is damaged.
+def _parse_statistics_moment(line: str) -> float | None:
+    """Return the images seen before a line of stats.jsonl; None if it is damaged.
+
+    Damaged are the lines that the diagnosis refuses.
+    """
+    row = parse_row(line)
+    return None if row is None else row["images_seen"]
+
+
+def _parse_metric_moment(line: str) -> float | None:
+    """Return the images seen before a line of metric-*.jsonl; None if it is damaged.
 
     Rows of metrics that a user has added have none: they sort before all others.
     """
@@ -171,5 +189,5 @@ def _parse_images_seen(line: str) -> float | None:
         if "metric" in values and "images_seen" not in values:
             return _ADDED
         return float(values["images_seen"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None

@@ -32,6 +32,24 @@ GOOD: Mapping[str, float] = {
     "schedule/alpha": 1.0,
 }
 
+# Lines of stats.jsonl that are no statistics.
+DAMAGED_LINES = (
+    "",
+    "[]",
+    "{}",
+    "x",
+    '{"images_seen": "many"}',
+    '{"images_seen": "5"}',
+    '{"images_seen": -1}',
+    '{"images_seen": 1e999}',
+    '{"images_seen": NaN}',
+    '{"images_seen": 1%s}' % ("0" * 400),
+    '{"images_seen": 128, "loss": 1%s}' % ("0" * 400),
+    '{"images_seen": 128, "schedule/resolution": NaN}',
+    '{"metric": "swd", "values": {}}',
+    "[" * 100_000,
+)
+
 
 def steps(count: int, noise: float = 0.0, seed: int = 0, **curves: Curve) -> Steps:
     """Return a good training except for some statistics ('loss__generator') that have a curve.

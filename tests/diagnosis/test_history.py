@@ -9,7 +9,7 @@ import pytest
 from progan.diagnosis.history import WINDOW, History, find_lasting_streak, join_windows, read_rows
 from progan.diagnosis.status import explain_missing_statistics
 from progan.errors import UserError
-from tests.diagnosis.synthetic import after, history, steps
+from tests.diagnosis.synthetic import DAMAGED_LINES, after, history, steps
 
 
 def test_a_line_that_was_cut_does_not_count(tmp_path: Path) -> None:
@@ -23,24 +23,7 @@ def test_a_line_that_was_cut_does_not_count(tmp_path: Path) -> None:
     assert read_rows(tmp_path / "none") == []
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "",
-        "[]",
-        "{}",
-        "x",
-        '{"images_seen": "many"}',
-        '{"images_seen": "5"}',
-        '{"images_seen": -1}',
-        '{"images_seen": 1e999}',
-        '{"images_seen": NaN}',
-        '{"images_seen": 1%s}' % ("0" * 400),
-        '{"images_seen": 128, "loss": 1%s}' % ("0" * 400),
-        '{"images_seen": 128, "schedule/resolution": NaN}',
-        "[" * 100_000,
-    ],
-)
+@pytest.mark.parametrize("line", DAMAGED_LINES)
 def test_other_lines_are_refused(tmp_path: Path, line: str) -> None:
     path = tmp_path / "stats.jsonl"
     path.write_text(json.dumps({"images_seen": 64}) + f"\n{line}\n")

@@ -11,9 +11,12 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from progan.diagnosis.history import read_rows
+from progan.errors import UserError
 from progan.run_directory import STATISTICS_FILE
 from progan.training.stats_logger import StatsLogger
 from progan.training.step_stats import StepStats
+from tests.diagnosis.synthetic import DAMAGED_LINES
 
 
 def test_lines_after_the_state_and_cut_lines_are_forgotten(tmp_path: Path) -> None:
@@ -30,6 +33,28 @@ def test_lines_after_the_state_and_cut_lines_are_forgotten(tmp_path: Path) -> No
     stats.close()
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(row["images_seen"], row["loss"]) for row in rows] == [(10, 1.0), (20, 1.0), (25, 2.0)]
+
+
+@pytest.mark.parametrize("line", DAMAGED_LINES)
+def test_every_line_that_the_diagnosis_refuses_is_removed(tmp_path: Path, line: str) -> None:
+    """It says that resuming the run repairs the file."""
+    path = tmp_path / STATISTICS_FILE
+    path.write_text(f'{line}\n{{"images_seen": 20}}\n')
+    with pytest.raises(UserError, match="resume the run, which repairs the file"):
+        read_rows(path)
+    stats = StatsLogger(tmp_path, images_seen=20)
+    stats.close()
+    assert stats.repairs == ["Line 1 of stats.jsonl was damaged and is removed (1 of 2)."]
+    assert read_rows(path) == [{"images_seen": 20}]
+
+
+def test_lines_that_a_user_has_added_to_metrics_stay(tmp_path: Path) -> None:
+    path = tmp_path / "metric-swd.jsonl"
+    path.write_text('{"metric": "swd", "values": {}}\n{"images_seen": 1%s}\n' % ("0" * 400))
+    stats = StatsLogger(tmp_path, images_seen=20)
+    stats.close()
+    assert stats.repairs == ["Line 2 of metric-swd.jsonl was damaged and is removed (1 of 2)."]
+    assert path.read_text() == '{"metric": "swd", "values": {}}\n'
 
 
 def test_the_meter_averages_each_statistic_over_its_own_steps() -> None:
