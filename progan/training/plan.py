@@ -167,7 +167,7 @@ RULES = (
         "a --kind other than autoencoder",
     ),
     Rule(
-        ("training_kimg", "transition_kimg"),
+        ("training_kimg", "transition_kimg", "reset_optimizers", "gp_resolution"),
         lambda run: run.grows,
         "an --initial-resolution below the final one, in networks that grow",
     ),
@@ -183,7 +183,7 @@ RESOLUTION_TABLES = ("batch_at", "g_lr_at", "d_lr_at", "tick_kimg_at")
 
 
 def list_ineffective_options(run: Run, options: Mapping[str, Any]) -> list[str]:
-    """Return a line for each option that was passed and has no effect.
+    """Return a line for each option that was passed and has no effect, or no meaning.
 
     Args:
         options: Values of the options passed, by the name of their setting. Those that the
@@ -199,14 +199,16 @@ def list_ineffective_options(run: Run, options: Mapping[str, Any]) -> list[str]:
         *_find_ineffective_by_rules(run, own),
         *_find_ineffective_table_rows(run, own),
         *_find_ineffective_precision(run),
+        *_find_meaningless_noise(run),
     ]
 
 
 def _find_ineffective_by_rules(run: Run, options: Mapping[str, Any]) -> Iterator[str]:
-    for name in options:
+    for name, value in options.items():
         broken = [rule for rule in RULES if name in rule.names and not rule.is_effective(run)]
         if broken:
-            yield f"{format_option_name(name)} has no effect without {broken[0].needs}."
+            option = format_option_name(f"no_{name}" if value is False else name)
+            yield f"{option} has no effect without {broken[0].needs}."
 
 
 def _find_ineffective_table_rows(run: Run, options: Mapping[str, Any]) -> Iterator[str]:
@@ -233,4 +235,12 @@ def _find_ineffective_precision(run: Run) -> Iterator[str]:
             f"--precision {run.precision} has no effect: --low-precision-from "
             f"{run.low_precision_from} is above the final resolution, "
             f"{run.network.resolution}. All of it is trained in fp32."
+        )
+
+
+def _find_meaningless_noise(run: Run) -> Iterator[str]:
+    if run.loss.adaptive_noise and run.loss.objective != "lsgan":
+        yield (
+            "--adaptive-noise measures the scores of fakes against the targets of --objective "
+            f"lsgan, 0 and 1: with {run.loss.objective} its strength means nothing."
         )

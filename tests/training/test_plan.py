@@ -84,6 +84,25 @@ def test_the_memory_is_that_of_a_process(monkeypatch: pytest.MonkeyPatch) -> Non
             "--training-kimg has no effect without an --initial-resolution below the final one, in "
             "networks that grow.",
         ),
+        (
+            dict(initial_resolution=32, gp_resolution="trained"),
+            "--gp-resolution has no effect without an --initial-resolution below the final one, in "
+            "networks that grow.",
+        ),
+        (
+            dict(gp_resolution="trained", objective="r1"),
+            "--gp-resolution has no effect without --objective wgan-gp.",
+        ),
+        (
+            dict(kind="dcgan", reset_optimizers=False),
+            "--no-reset-optimizers has no effect without an --initial-resolution below the final "
+            "one, in networks that grow.",
+        ),
+        (
+            dict(adaptive_noise=True),
+            "--adaptive-noise measures the scores of fakes against the targets of --objective "
+            "lsgan, 0 and 1: with wgan-gp its strength means nothing.",
+        ),
         (dict(label_weight=2), "--label-weight has no effect without --conditional."),
         (dict(detector="x.pt"), "--detector has no effect without --metrics."),
     ],
@@ -104,6 +123,8 @@ def test_what_has_no_effect_is_named_with_what_it_needs(values: dict[str, Any], 
         dict(label_noise=0.1, objective="r1"),
         dict(beta1=0.5),
         dict(conditional=True, label_weight=2),
+        dict(gp_resolution="trained", reset_optimizers=False),
+        dict(adaptive_noise=True, objective="lsgan"),
     ],
 )
 def test_what_has_an_effect_is_not(values: dict[str, Any]) -> None:
