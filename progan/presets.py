@@ -217,6 +217,11 @@ def describe(name: str) -> About:
     return ABOUT[max((start for start in ABOUT if name.startswith(start)), key=len)]
 
 
+def needs_gpu(name: str) -> bool:
+    """True if a preset is made for GPUs; False for an unknown one."""
+    return name in PRESETS and "GPU" in describe(name).needs
+
+
 def preset(name: str) -> Run:
     """Return the run that a preset describes; raise UserError for an unknown name."""
     if name not in PRESETS:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from progan import schedule
+from progan import presets, schedule
 from progan.batch_split import UNSHARDED, Shard, select_shard_rows
 from progan.config import Run, override
 from progan.data.loader import Batch
@@ -275,15 +275,9 @@ def costs_table(costs: list[LevelCost], run: Run, how: str, processes: int = 1) 
     )
 
 
-FOR_CPUS = ("cpu", "demo")  # presets
 SHORT_SECONDS = 3600.0
 LOWEST_LEVEL = 3  # the kinds that do not grow resample at least once
 SMALLEST_BATCH = 2  # for batch normalisation and minibatch stddev
-
-
-def is_gpu_preset_on_cpu(run: Run, device: torch.device) -> bool:
-    """True if a preset for GPUs runs on a CPU."""
-    return device.type == "cpu" and run.preset not in FOR_CPUS
 
 
 def cpu_note(run: Run, device: torch.device, seconds: float | None) -> str:
@@ -293,7 +287,7 @@ def cpu_note(run: Run, device: torch.device, seconds: float | None) -> str:
         seconds: Estimated duration of the run; None: unknown.
     """
     short = seconds is not None and seconds <= SHORT_SECONDS
-    if short or not is_gpu_preset_on_cpu(run, device):
+    if short or device.type != "cpu" or not presets.needs_gpu(run.preset):
         return ""
     time = "long" if seconds is None else f"{format_duration(seconds)} (a rough estimate)"
     smaller = " --resolution 32" * (run.network.resolution > 32)

@@ -9,8 +9,8 @@ import torch
 from click.testing import CliRunner, Result
 
 from progan.cli.train import main
-from progan.config import override
-from progan.presets import preset
+from progan.config import Run, override
+from progan.presets import PRESETS, preset
 from progan.schedule import Stage
 from progan.training import preflight as estimates
 from progan.training.preflight import cpu_note, estimate_seconds
@@ -141,6 +141,14 @@ def test_a_run_for_gpus_says_so_before_its_first_tick(
 def test_a_short_run_needs_no_other_preset() -> None:
     assert cpu_note(preset("v2-1gpu"), CPU, 60.0) == ""
     assert "more than 10 years" in cpu_note(preset("v2-1gpu"), CPU, 1e300)
+
+
+def test_presets_for_any_machine_are_not_called_made_for_gpus() -> None:
+    names = [name for name in PRESETS if cpu_note(preset(name), CPU, 1e9)]
+    assert {"v2-1gpu", "v2-8gpus", "modern-64", "mnist", "dcgan", "table1-a"} <= set(names)
+    starts = ("cpu", "demo", "frogs", "ada-birds", "mnist-8", "stacked-mnist-")
+    assert not [name for name in names if name.startswith(starts)]
+    assert cpu_note(Run(preset="custom"), CPU, 1e9) == ""
 
 
 @pytest.mark.parametrize(
