@@ -1,9 +1,10 @@
 """Preflight: memory and speed of each level, measured with dummy iterations or estimated."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -40,13 +41,28 @@ def run_dummy_iteration(
     state: TrainState, run: Run, stage: Stage, batch: Batch, steps: Steps, *, penalty: bool = True
 ) -> None:
     """Run one iteration on a single batch, with or without the penalty; no image counts as seen."""
-    position = LevelAlpha.of(stage, batch.images.device)
     for _ in range(run.growth.d_repeats):
-        d_inputs = discriminator_inputs(run, batch, position, state.images_seen)
-        d_inputs = d_inputs._replace(with_penalty=penalty)
-        steps.discriminator(state, run, position, stage.d_lr, d_inputs)
-    g_inputs = generator_inputs(run, batch, position, state.images_seen)
-    steps.generator(state, run, position, stage.g_lr, g_inputs)
+        run_dummy_discriminator_step(state, run, stage, batch, steps, penalty=penalty)
+    run_dummy_generator_step(state, run, stage, batch, steps)
+
+
+def run_dummy_discriminator_step(
+    state: TrainState, run: Run, stage: Stage, batch: Batch, steps: Steps, *, penalty: bool
+) -> None:
+    """Run a step of the discriminator, with or without the penalty; no image counts as seen."""
+    position = LevelAlpha.of(stage, batch.images.device)
+    inputs = discriminator_inputs(run, batch, position, state.images_seen)
+    inputs = inputs._replace(with_penalty=penalty)
+    steps.discriminator(state, run, position, stage.d_lr, inputs)
+
+
+def run_dummy_generator_step(
+    state: TrainState, run: Run, stage: Stage, batch: Batch, steps: Steps
+) -> None:
+    """Run a step of the generator."""
+    position = LevelAlpha.of(stage, batch.images.device)
+    inputs = generator_inputs(run, batch, position, state.images_seen)
+    steps.generator(state, run, position, stage.g_lr, inputs)
 
 
 def noise_batch(run: Run, stage: Stage, shard: Shard) -> Batch:
@@ -138,27 +154,36 @@ class Preflight:
         ]
 
     def measure_seconds_per_image(self, stage: Stage, tries: int | None = None) -> float:
-        """Measure the seconds per image of a stage, the best of several tries.
+        """Measure the seconds per image of a stage, each step by the fastest of several tries.
 
+        Of the `d_repeats` steps of the discriminator for each of the generator, one is tried.
         First steps take longer: short ones are repeated, and on CUDA, which chooses algorithms in
         the first one, all. All processes try equally often, since each try needs all of them.
         """
         cheap = affordable_stages(self.run, {stage.level: stage})
         tries = tries or (5 if cheap else 2 if self.device.type == "cuda" else 1)
+        batch = noise_batch(self.run, stage, self.shard).to(self.device)
+        arguments = (self.state, self.run, stage, batch, self.steps)
         interval = get_penalty_interval(self.run.loss)
         variants = {True: 1 / interval, False: 1 - 1 / interval}  # with penalty: share of the steps
-        fastest = sum(
-            share * min(self._iteration_seconds(stage, penalty) for _ in range(tries))
+        weighted: list[tuple[float, Callable[[], None]]] = [
+            (share, partial(run_dummy_discriminator_step, *arguments, penalty=penalty))
             for penalty, share in variants.items()
             if share
+        ]
+        weighted.append(
+            (1 / self.run.growth.d_repeats, partial(run_dummy_generator_step, *arguments))
         )
-        return fastest / (stage.batch * self.run.growth.d_repeats)
+        # In turns, as in a training: one step needs memory for the moments of the other one, too.
+        seconds = [[self._measure_seconds(step) for _, step in weighted] for _ in range(tries)]
+        fastest = map(min, zip(*seconds, strict=True))
+        total = sum(weight * each for (weight, _), each in zip(weighted, fastest, strict=True))
+        return total / stage.batch
 
-    def _iteration_seconds(self, stage: Stage, penalty: bool) -> float:
-        batch = noise_batch(self.run, stage, self.shard).to(self.device)
+    def _measure_seconds(self, step: Callable[[], None]) -> float:
         devices.synchronize(self.device)
         start = time.perf_counter()
-        run_dummy_iteration(self.state, self.run, stage, batch, self.steps, penalty=penalty)
+        step()
         devices.synchronize(self.device)
         return time.perf_counter() - start
 
@@ -231,7 +256,7 @@ def affordable_stages(run: Run, stages: dict[int, Stage]) -> list[Stage]:
     return [
         stage
         for level, stage in stages.items()
-        if stage.batch * run.growth.d_repeats <= _count_affordable_images(run, level)
+        if stage.batch <= _count_affordable_images(run, level)
     ]
 
 
@@ -326,7 +351,7 @@ def estimate_seconds(run: Run, device: torch.device) -> float:
 
 
 def _shrink_to_affordable(run: Run) -> Run:
-    """Reduce the final resolution of a run to the highest at which an iteration is affordable."""
+    """Reduce the final resolution of a run to the highest at which a step is affordable."""
     for level in range(run.network.max_level, MIN_LEVEL - 1, -1):
         resolution = 1 << level
         small = override(
@@ -334,7 +359,7 @@ def _shrink_to_affordable(run: Run) -> Run:
             {
                 "resolution": resolution,
                 "initial_resolution": min(run.growth.initial_resolution, resolution),
-                "fade_first": False, "freeze_d": 0, "micro_batch": 0, "d_repeats": 1,
+                "fade_first": False, "freeze_d": 0, "micro_batch": 0,
             },
         )  # fmt: skip
         lowest = LOWEST_LEVEL if not run.network.grows else MIN_LEVEL

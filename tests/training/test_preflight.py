@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,10 +22,11 @@ from progan.training.preflight import (
     affordable_stages,
     costs_table,
     demanding_stages,
+    estimate_seconds,
     remaining_images,
 )
 from progan.training.state import create_state
-from progan.training.step import make_steps
+from progan.training.step import Steps, make_steps
 from tests.builders import descend, tiny_run
 from tests.training.equal_steps import CPU, tensors
 from tests.training.test_micro_batches import Memory
@@ -156,6 +158,29 @@ def test_speed_is_tried_where_a_step_takes_no_more_than_a_second() -> None:
         5,
     ]
     assert affordable_stages(large, demanding_stages(large, 0)) == []
+
+
+@pytest.mark.parametrize(("interval", "d_seconds"), [(1, 3.0), (4, (3 + 3 * 2) / 4)])
+def test_one_generator_step_belongs_to_several_of_the_discriminator(
+    monkeypatch: pytest.MonkeyPatch, interval: int, d_seconds: float
+) -> None:
+    """That of the discriminator takes 3 s here, without the penalty 2 s, the other one 10 s."""
+    clock = [0.0]
+    run = tiny_run(batch=4, d_repeats=5, penalty_interval=interval)
+
+    def discriminator(*arguments: Any) -> Any:
+        clock[0] += 3 if arguments[-1].with_penalty else 2
+
+    def generator(*arguments: Any) -> Any:
+        clock[0] += 10
+
+    steps = Steps(discriminator, generator)
+    monkeypatch.setattr(preflight, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(preflight, "make_steps", lambda split: steps)
+    expected = (d_seconds + 10 / 5) / 4
+    (cost, *_) = replace(look(run), steps=steps)("step")
+    assert cost.seconds_per_image == pytest.approx(expected)
+    assert estimate_seconds(run, CPU) == pytest.approx(1000 * run.growth.total_kimg * expected)
 
 
 def test_the_report_adds_up() -> None:
