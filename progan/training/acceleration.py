@@ -95,8 +95,8 @@ class Compilation:
 class CompiledFunction:
     """A function of the step as compiled code, or the function itself if that fails.
 
-    As it is pure, it can be called again: a stop need not wait for a compilation, since the
-    function itself then completes the step.
+    Compilation computes nothing and changes no statistics of batch normalisation: a stop need not
+    wait for it, since the function itself then completes the step.
     """
 
     def __init__(

@@ -122,7 +122,7 @@ class Preflight:
         """Return the costs of all levels to come; raises UserError if one does not fit.
 
         Args:
-            how: 'step': real iterations at each; 'estimate'.
+            how: 'step': real steps at each; 'estimate'.
         """
         stages = demanding_stages(self.run, self.state.images_seen)
         if not stages:  # only metrics are missing
