@@ -18,7 +18,7 @@ from progan.losses.penalties import (
 )
 from progan.networks.interface import DiscriminatorOutput
 
-Only = Literal["both", "real", "fake"]
+Side = Literal["both", "real", "fake"]
 
 
 def discriminator_terms(
@@ -30,7 +30,7 @@ def discriminator_terms(
     labels: Tensor,
     noise: LossNoise,
     controllers: Controllers,
-    only: Only = "both",
+    side: Side = "both",
     with_penalty: bool = True,
     interleave_count: int = 0,
     gradient_scale: GradientScale = UNSCALED,
@@ -41,7 +41,7 @@ def discriminator_terms(
         discriminator: Images [N, C, H, W] -> DiscriminatorOutput.
         labels: One-hot [N, label_size], of reals and fakes alike; label_size may be 0.
         controllers: As `initial_loss_controllers` names them.
-        only: 'real' and 'fake' leave the terms of the other images out of the loss and of what is
+        side: 'real' and 'fake' leave the terms of the other images out of the loss and of what is
             returned; penalties belong to the reals.
         with_penalty: False: without the gradient penalty, as in all steps but every k-th one of
             --penalty-interval k (lazy regularization; Karras et al. 2020, section 3.1).
@@ -55,7 +55,7 @@ def discriminator_terms(
     real_loss, fake_loss, more = spec.discriminator(config, real, fake, noise, controllers)
     real_terms = more | {"scores/real": real.scores, "loss/critic-real": real_loss}
     fake_terms = {"scores/fake": fake.scores, "loss/critic-fake": fake_loss}
-    if spec.penalty is not None and with_penalty and only != "fake":
+    if spec.penalty is not None and with_penalty and side != "fake":
         norms, penalty = spec.penalty(
             lambda x: discriminator(x).scores, config, reals, fakes, noise, gradient_scale
         )
@@ -68,7 +68,7 @@ def discriminator_terms(
         real_terms["loss/label-critic"], fake_terms["loss/label-critic"] = real_label, fake_label
     real_terms["loss/critic"], fake_terms["loss/critic"] = real_loss, fake_loss
     both_terms = add_terms(real_terms, fake_terms)
-    terms = {"both": both_terms, "real": real_terms, "fake": fake_terms}[only]
+    terms = {"both": both_terms, "real": real_terms, "fake": fake_terms}[side]
     return terms["loss/critic"].mean(), {name: term.detach() for name, term in terms.items()}
 
 

@@ -19,7 +19,7 @@ from progan.sampling.snapshot_file import Snapshot
 from progan.schedule import Stage
 from progan.training import sample_grids
 from progan.training.checkpoint_writer import CheckpointWriter
-from progan.training.optim import compute_lazy_correction
+from progan.training.optim import compute_d_rate
 from progan.training.progress import EtaEstimator, describe_stage, format_kimg
 from progan.training.state import TrainState
 from progan.training.state_sync import require_same_weights
@@ -135,7 +135,6 @@ def make_callback_hook(run: Run, callbacks: Sequence[Callback], writer: Checkpoi
 def collect_tick_statistics(run: Run, state: TrainState, tick: Tick) -> dict[str, float]:
     """Return all statistics of a tick by their names in files."""
     stage = tick.stage
-    d_lr = stage.d_lr * compute_lazy_correction(run.loss)  # that of the optimizer
     return {
         **tick.means,
         "progress/kimg": state.kimg,
@@ -147,7 +146,7 @@ def collect_tick_statistics(run: Run, state: TrainState, tick: Tick) -> dict[str
         "schedule/resolution": stage.resolution,
         "schedule/batch": stage.batch,
         "learning-rate/generator": stage.g_lr,
-        "learning-rate/critic": d_lr,
+        "learning-rate/critic": compute_d_rate(run.loss, stage),
         "speed/images-per-second": tick.images_per_second,
         "speed/data-wait-percent": 100 * tick.data_wait,
         "memory/peak-gib": tick.memory_bytes / 2**30,

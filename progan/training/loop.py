@@ -32,7 +32,7 @@ from progan.training.guard import (
 )
 from progan.training.hooks import Callback, Hook, LiveDiagnosis, Tick, build_snapshot
 from progan.training.model_cards import ModelCardWriter, describe_machine, describe_training_data
-from progan.training.optim import compute_lazy_correction, enter_phase
+from progan.training.optim import compute_d_rate, enter_phase
 from progan.training.progress import Progress
 from progan.training.snapshot_metrics import (
     SnapshotMetric,
@@ -280,7 +280,7 @@ def train_round(
     """
     position = LevelAlpha.of(stage, next(state.generator.parameters()).device)
     d_repeats = run.growth.d_repeats
-    d_lr = stage.d_lr * compute_lazy_correction(run.loss)
+    d_lr = compute_d_rate(run.loss, stage)
     first = (state.images_seen - state.round_images_seen) // stage.batch
     for step in range(first, run.growth.minibatch_repeats * d_repeats):
         if step > first and stop():

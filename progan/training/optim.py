@@ -29,6 +29,11 @@ def compute_lazy_correction(config: LossConfig) -> float:
     return 1.0 if k == 1 else k / (k + 1)
 
 
+def compute_d_rate(config: LossConfig, stage: Stage) -> float:
+    """Return the learning rate of the discriminator at a stage, corrected for a lazy penalty."""
+    return stage.d_lr * compute_lazy_correction(config)
+
+
 def build_optimizer(
     parameters: Iterable[nn.Parameter], config: Optim, correction: float = 1.0
 ) -> Optimizer:

@@ -15,7 +15,7 @@ from progan.runtime.text import format_count, format_duration, format_table
 from progan.runtime.torch_settings import set_cpu_threads
 from progan.training.gradients import largest_micro_batch
 from progan.training.memory import count_parameters, estimate_step_bytes
-from progan.training.optim import compute_lazy_correction
+from progan.training.optim import compute_d_rate
 from progan.training.precision import format_precision_note
 from progan.training.preflight import cpu_note, estimate_seconds
 from progan.training.progress import format_resolution
@@ -63,7 +63,7 @@ def _format_phase_row(
     stage = phase.stage
     micro_batch = largest_micro_batch(run, stage.batch // processes)
     gmac = multiply_adds(run.network, stage.level) / 1e9
-    d_lr = stage.d_lr * compute_lazy_correction(run.loss)
+    d_lr = compute_d_rate(run.loss, stage)
     return (
         str(number), format_resolution(stage, run.network), f"{phase.start_kimg:g}",
         f"{phase.end_kimg:g}", str(stage.batch), f"{stage.g_lr:g}", f"{d_lr:g}",

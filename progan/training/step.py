@@ -21,7 +21,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from progan.augment import AugmentNoise, augment, compute_next_probability
 from progan.batch_split import count_interleavable_blocks
 from progan.config import Run
-from progan.losses import LossNoise, Only, discriminator_terms, generator_terms, summarize_terms
+from progan.losses import LossNoise, Side, discriminator_terms, generator_terms, summarize_terms
 from progan.losses.adversarial import adaptive_noise_strength
 from progan.losses.penalties import GradientScale, Terms, final_norm_divisor
 from progan.losses.terms import add_terms, next_loss_controllers
@@ -48,8 +48,8 @@ from progan.training.state import AUGMENT_P, TrainState
 from progan.training.step_inputs import DiscriminatorInputs, GeneratorInputs, LevelAlpha
 
 Statistics = dict[str, Tensor]  # 0-d, by name
-ONE_UPDATE: tuple[Only, ...] = ("both",)
-TWO_UPDATES: tuple[Only, ...] = ("real", "fake")
+ONE_UPDATE: tuple[Side, ...] = ("both",)
+TWO_UPDATES: tuple[Side, ...] = ("real", "fake")
 
 
 class DiscriminatorBatch(NamedTuple):
@@ -73,13 +73,13 @@ def generate_fakes(
 
 
 def discriminator_loss(
-    state: TrainState, run: Run, position: LevelAlpha, only: Only, batch: DiscriminatorBatch
+    state: TrainState, run: Run, position: LevelAlpha, side: Side, batch: DiscriminatorBatch
 ) -> tuple[Tensor, Terms]:
     """Return the mean loss of the discriminator, 0-d, and its terms, [N] each."""
     return discriminator_terms(
         partial(run_discriminator, state, run, position), run.loss, reals=batch.reals,
         fakes=batch.fakes, labels=batch.labels, noise=batch.loss_noise,
-        controllers=state.controllers, only=only, with_penalty=batch.with_penalty,
+        controllers=state.controllers, side=side, with_penalty=batch.with_penalty,
         interleave_count=count_interleavable_blocks(run, len(batch.reals)),
         gradient_scale=GradientScale(
             get_loss_scale(state.controllers, D_LOSS_SCALE, run, position.level),
@@ -128,7 +128,7 @@ class StepFunctions(NamedTuple):
 
     fakes: Callable[[TrainState, Run, LevelAlpha, Tensor, Tensor], Tensor] = generate_fakes
     discriminator: Callable[
-        [TrainState, Run, LevelAlpha, Only, DiscriminatorBatch], tuple[Tensor, Terms]
+        [TrainState, Run, LevelAlpha, Side, DiscriminatorBatch], tuple[Tensor, Terms]
     ] = discriminator_loss
     generator: Callable[[TrainState, Run, LevelAlpha, GeneratorInputs], tuple[Tensor, Terms]] = (
         generator_loss
@@ -151,9 +151,9 @@ def discriminator_step(
     batch = prepare_batch(state, run, position, inputs, split, functions)
     terms: Terms = {}
     norms: list[Tensor] = []
-    for only in TWO_UPDATES if run.loss.separate_updates else ONE_UPDATE:
+    for side in TWO_UPDATES if run.loss.separate_updates else ONE_UPDATE:
         scale = get_loss_scale(state.controllers, D_LOSS_SCALE, run, position.level)
-        loss_of = partial(_seeded_discriminator_loss, state, run, position, only, functions)
+        loss_of = partial(_seeded_discriminator_loss, state, run, position, side, functions)
         weights = trainable_parameters(state.d_optimizer)
         gradients, found = split.gradients(run, position.level, loss_of, batch, weights, scale)
         terms = add_terms(terms, found)
@@ -242,13 +242,13 @@ def _seeded_discriminator_loss(
     state: TrainState,
     run: Run,
     position: LevelAlpha,
-    only: Only,
+    side: Side,
     functions: StepFunctions,
     part: DiscriminatorBatch,
 ) -> tuple[Tensor, Terms]:
-    update = ("fake",) if only == "fake" else ()  # the second one of --separate-updates
+    update = ("fake",) if side == "fake" else ()  # the second one of --separate-updates
     with _seeded_layers(run, state, "critic's layers", *update, *part.part):
-        return functions.discriminator(state, run, position, only, part)
+        return functions.discriminator(state, run, position, side, part)
 
 
 def _seeded_generator_loss(

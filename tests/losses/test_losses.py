@@ -11,7 +11,7 @@ from torch import Tensor
 
 from progan import networks as nets
 from progan.config import AUTOENCODERS_ONLY, LossConfig, Network
-from progan.losses import LOSSES, DiscriminatorFn, LossNoise, Only, draw_loss_noise
+from progan.losses import LOSSES, DiscriminatorFn, LossNoise, Side, draw_loss_noise
 from progan.losses.penalties import gradient_norms
 from progan.losses.terms import add_terms
 from progan.networks import DiscriminatorOutput
@@ -44,7 +44,7 @@ CASES = {
     "relativistic": LossConfig(objective="relativistic"),
     "relativistic light": LossConfig(objective="relativistic", gp_weight=0.05),
 }
-EACH: tuple[Only, ...] = ("both", "real", "fake")
+EACH: tuple[Side, ...] = ("both", "real", "fake")
 SITUATION = situation(1)
 every_case = for_each("name", CASES)
 with_and_without_labels = for_each(
@@ -71,7 +71,7 @@ class Leaves:
             *(self.by_name[n] for n in ("slope", "teacher", "encoder")), images
         )
 
-    def loss(self, o: LossConfig, of: str, only: Only = "both") -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, o: LossConfig, of: str, side: Side = "both") -> tuple[Tensor, dict[str, Tensor]]:
         reals, fakes, labels = (self.by_name["reals"], self.by_name["fakes"], tensor(self.s.labels))
         if of == "generator":
             return generator_loss(self.discriminator, o, fakes=fakes, labels=labels, reals=reals)
@@ -82,7 +82,7 @@ class Leaves:
         )
         return discriminator_loss(
             self.discriminator, o, reals=reals, fakes=fakes, labels=labels, noise=noise,
-            controllers={"balance": tensor(self.s.k)}, only=only,
+            controllers={"balance": tensor(self.s.k)}, side=side,
         )  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def test_the_parts_are_reported_as_means(name: str) -> None:
 def test_what_concerns_reals_and_what_concerns_fakes_is_the_whole(name: str) -> None:
     """Separate updates use one after the other; each leaves the other's images out."""
     leaves = Leaves(SITUATION)
-    whole, real, fake = (leaves.loss(CASES[name], "critic", only)[0] for only in EACH)
+    whole, real, fake = (leaves.loss(CASES[name], "critic", side)[0] for side in EACH)
     assert math.isclose((real + fake).item(), whole.item(), rel_tol=1e-12)
     if CASES[name].objective == "relativistic":
         return  # a pair cannot be taken apart
@@ -382,7 +382,7 @@ def test_compiled_whole_it_is_the_same_and_a_turned_dial_recompiles_nothing(
 
 def test_two_updates_report_the_terms_of_their_own_images() -> None:
     leaves, o = Leaves(SITUATION), LossConfig(objective="r1")
-    whole, real, fake = (leaves.loss(o, "critic", only)[1] for only in EACH)
+    whole, real, fake = (leaves.loss(o, "critic", side)[1] for side in EACH)
     shared = {"loss/critic", "loss/label-critic"}
     assert real.keys() & fake.keys() == shared
     assert {"gradient/norm", "loss/penalty"} <= real.keys()
