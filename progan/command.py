@@ -156,6 +156,8 @@ def describe_os_error(error: OSError) -> str:
 def format_path(path: str | PathLike[str]) -> str:
     """Format a path for a terminal: what cannot be printed, or acts on it, is escaped."""
     return escape_controls(click.format_filename(path))
+
+
 def describe_out_of_memory(error: Exception) -> str:
     """Return 'Not enough memory: Unable to allocate 9 GiB. Choose …', with the first line only."""
     return (

@@ -51,7 +51,7 @@ def discriminator_terms(
     """
     spec = LOSSES[config.objective]
     count = 1 if config.mixed_batches else interleave_count
-    real, fake = _discriminate_both(discriminator, reals, fakes, count, only)
+    real, fake = _discriminate_both(discriminator, reals, fakes, count, side)
     real_loss, fake_loss, more = spec.discriminator(config, real, fake, noise, controllers)
     real_terms = more | {"scores/real": real.scores, "loss/critic-real": real_loss}
     fake_terms = {"scores/fake": fake.scores, "loss/critic-fake": fake_loss}
@@ -122,17 +122,17 @@ def summarize_terms(config: LossConfig, terms: Mapping[str, Tensor]) -> dict[str
 
 
 def _discriminate_both(
-    discriminator: DiscriminatorFn, reals: Tensor, fakes: Tensor, interleave_count: int, only: Only
+    discriminator: DiscriminatorFn, reals: Tensor, fakes: Tensor, interleave_count: int, side: Side
 ) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
     """Return the outputs for reals and for fakes, each in their order.
 
-    Those that `only` leaves out have no gradients, which saves their graph and its memory.
+    Those that `side` leaves out have no gradients, which saves their graph and its memory.
     """
     if not interleave_count:
         is_grad_enabled = torch.is_grad_enabled()
-        with torch.set_grad_enabled(is_grad_enabled and only != "fake"):
+        with torch.set_grad_enabled(is_grad_enabled and side != "fake"):
             real = discriminator(reals)
-        with torch.set_grad_enabled(is_grad_enabled and only != "real"):
+        with torch.set_grad_enabled(is_grad_enabled and side != "real"):
             fake = discriminator(fakes)
         return real, fake
     blocks = [images.unflatten(0, (interleave_count, -1)) for images in (reals, fakes)]

@@ -160,7 +160,7 @@ def test_what_concerns_reals_and_what_concerns_fakes_is_the_whole(name: str) -> 
     weights = [leaves.by_name[part] for part in ("slope", "teacher", "encoder")]
     of_whole, of_real, of_fake = (
         torch.autograd.grad(loss, weights, allow_unused=True, retain_graph=True)
-        for loss in (leaves.loss(CASES[name], "critic", only)[0] for only in EACH)
+        for loss in (leaves.loss(CASES[name], "critic", side)[0] for side in EACH)
     )
     for together, *apart in zip(of_whole, of_real, of_fake, strict=True):
         if together is not None:
@@ -169,10 +169,10 @@ def test_what_concerns_reals_and_what_concerns_fakes_is_the_whole(name: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("only", "expected"), [("both", [True, True]), ("real", [True, False]), ("fake", [False, True])]
+    ("side", "expected"), [("both", [True, True]), ("real", [True, False]), ("fake", [False, True])]
 )
 def test_images_that_are_left_out_are_scored_without_a_graph(
-    only: Only, expected: list[bool], monkeypatch: pytest.MonkeyPatch
+    side: Side, expected: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leaves, found = Leaves(SITUATION), []
 
@@ -182,11 +182,11 @@ def test_images_that_are_left_out_are_scored_without_a_graph(
 
     score = Leaves.discriminator
     monkeypatch.setattr(Leaves, "discriminator", discriminator)
-    leaves.loss(LossConfig(objective="gan"), "critic", only)
+    leaves.loss(LossConfig(objective="gan"), "critic", side)
     assert found == expected
     found.clear()
     with torch.no_grad():
-        leaves.loss(LossConfig(objective="gan"), "critic", only)
+        leaves.loss(LossConfig(objective="gan"), "critic", side)
     assert found == [False, False]
 
 
