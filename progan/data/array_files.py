@@ -80,7 +80,8 @@ class ArrayWriter:
 
     Args:
         planned: The files in their order; each is created when rows reach it.
-        num_rows: Rows of an interrupted attempt to keep; ValueError or OSError if they are missing.
+        num_rows: Rows of an interrupted attempt to keep; FileNotFoundError or ValueError if they
+            are missing.
     """
 
     def __init__(self, directory: Path, planned: Sequence[ArrayFile], num_rows: int = 0) -> None:
@@ -186,7 +187,8 @@ class DatasetArrays:
     """Write all array files of a dataset.
 
     Args:
-        num_rows: Rows of an interrupted attempt to keep; ValueError or OSError if they are missing.
+        num_rows: Rows of an interrupted attempt to keep; FileNotFoundError or ValueError if they
+            are missing.
     """
 
     def __init__(self, directory: Path, plan: DatasetInfo, num_rows: int) -> None:
@@ -279,7 +281,9 @@ class DatasetArrays:
 
 def _read_offset(path: Path, row: int) -> int:
     """Read number `row` of a file of offsets; ValueError if the file is shorter."""
-    found = np.fromfile(path, "<i8", count=1, offset=HEADER_BYTES + 8 * row)
-    if not len(found):
+    with path.open("rb") as file:  # np.fromfile takes a failing read for the end of the file
+        file.seek(HEADER_BYTES + 8 * row)
+        found = file.read(8)
+    if len(found) < 8:
         raise ValueError(f"{path} is too short")
-    return int(found[0])
+    return int.from_bytes(found, "little", signed=True)

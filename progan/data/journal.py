@@ -55,6 +55,7 @@ def read_journal(directory: Path, job: str, dest: Path) -> Journal:
 
     Raises:
         UserError: It was another job.
+        OSError: There is one, and the disk does not give it.
     """
     path = directory / JOURNAL_FILE
     try:
@@ -62,7 +63,7 @@ def read_journal(directory: Path, job: str, dest: Path) -> Journal:
         skipped = [(int(number), SkippedImage(*item)) for number, *item in found["skipped"]]
         doubtful = [SkippedImage(*item) for item in found["doubtful"]]
         journal = Journal(found["job"], int(found["asked"]), tuple(skipped), tuple(doubtful))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return Journal(job)
     if journal.job != job:
         raise UserError(
@@ -84,8 +85,15 @@ def write_journal(directory: Path, journal: Journal) -> None:
 
 
 def journal_exists(directory: Path) -> bool:
-    """Check if there is a journal, from which the creation can be continued."""
-    return (directory / JOURNAL_FILE).is_file()
+    """Check if there is a journal, from which the creation can be continued.
+
+    Raises OSError if the disk does not say: then nothing may be removed.
+    """
+    try:
+        (directory / JOURNAL_FILE).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def remove_journal(directory: Path) -> None:

@@ -126,8 +126,8 @@ def _clear_unless_resumable(directory: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if not journal_exists(directory):
-            with suppress(OSError):  # the first error matters, not that of the cleaning
+        with suppress(OSError):  # the first error matters, not that of the cleaning
+            if not journal_exists(directory):
                 clear_folder(directory)
         raise
 
@@ -135,25 +135,35 @@ def _clear_unless_resumable(directory: Path) -> Iterator[None]:
 def _open_or_restart(
     directory: Path, plan: DatasetInfo, journal: Journal, print_line: PrintLine
 ) -> tuple[DatasetArrays, Journal]:
-    """Open the files of an interrupted attempt, or new ones; return them with their journal."""
-    interrupted = any(directory.iterdir())
-    if interrupted and not journal.asked:
-        clear_folder(directory)  # perhaps of another dataset
+    """Open the files of an interrupted attempt, or new ones; return them with their journal.
+
+    Only files that are missing or too short are made anew. Any other OSError keeps them all: the
+    disk may answer the next time.
+    """
+    if not journal.asked:
+        if any(directory.iterdir()):
+            print_line(_describe_restart(directory))
+            clear_folder(directory)  # perhaps of another dataset
+        return DatasetArrays(directory, plan, 0), journal
     remove_partials(directory)
     try:
         arrays = DatasetArrays(directory, plan, journal.written)
-    except (OSError, ValueError):  # rows that the journal counts are missing
+    except (FileNotFoundError, ValueError):  # rows that the journal counts are missing
+        print_line("An interrupted creation has lost images: starting with the first one.")
         clear_folder(directory)
-        journal = Journal(journal.job)
-        arrays = DatasetArrays(directory, plan, 0)
-    if journal.asked:
-        print_line(
-            f"Continuing an interrupted creation: {journal.asked:,} of "
-            f"{format_count(plan.count, 'image')} {pluralize(journal.asked, 'is', 'are')} done."
-        )
-    elif interrupted:
-        print_line("An interrupted creation left no complete image: starting with the first one.")
+        return DatasetArrays(directory, plan, 0), Journal(journal.job)
+    print_line(
+        f"Continuing an interrupted creation: {journal.asked:,} of "
+        f"{format_count(plan.count, 'image')} {pluralize(journal.asked, 'is', 'are')} done."
+    )
     return arrays, journal
+
+
+def _describe_restart(directory: Path) -> str:
+    """Return for people why the files in a folder cannot be continued."""
+    if journal_exists(directory):
+        return "The journal of an interrupted creation is damaged: starting with the first image."
+    return "An interrupted creation left no complete image: starting with the first one."
 
 
 def _write_remaining_images(

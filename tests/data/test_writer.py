@@ -357,8 +357,15 @@ def test_images_that_were_written_are_not_read_again(tmp_path: Path, compress: b
     assert min(read) > 20 and max(read) == 59
 
 
-@pytest.mark.parametrize("damage", ["cut", "removed", "journal"])
-def test_remains_that_are_damaged_are_made_anew(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("cut", "An interrupted creation has lost images: starting with the first one."),
+        ("removed", "An interrupted creation has lost images: starting with the first one."),
+        ("journal", "The journal of an interrupted creation is damaged: starting with the first"),
+    ],
+)
+def test_remains_that_are_damaged_are_made_anew(tmp_path: Path, damage: str, said: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_dataset(failing(source_of(60), 50, KeyboardInterrupt), tmp_path / "d")
     level = tmp_path / ".d.partial" / "level-03.npy"
@@ -368,7 +375,33 @@ def test_remains_that_are_damaged_are_made_anew(tmp_path: Path, damage: str) -> 
         level.unlink()
     else:
         (tmp_path / ".d.partial" / "journal.json").write_text("{")
-    write_dataset(source_of(60), tmp_path / "d")
+    lines: list[str] = []
+    write_dataset(source_of(60), tmp_path / "d", print_line=lines.append)
+    assert len(lines) == 1 and lines[0].startswith(said)
+    require_consistent(tmp_path / "d", list(range(60)), 8, 3)
+
+
+@pytest.mark.parametrize("name", ["journal.json", "level-03.npy", "level-03.offsets.npy"])
+def test_a_disk_that_fails_while_a_creation_is_continued_loses_nothing(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = {"compress": "offsets" in name}
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(failing(source_of(60), 50, KeyboardInterrupt), tmp_path / "d", **how)
+    before, real = files_of(tmp_path / ".d.partial"), Path.open
+
+    def open_(path: Path, *arguments: object, **options: object) -> object:
+        if path.name == name:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return real(path, *arguments, **options)  # type: ignore[call-overload]
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match=f"error: .*{name}"):
+        patch.setattr(Path, "open", open_)
+        write_dataset(source_of(60), tmp_path / "d", **how)
+    assert files_of(tmp_path / ".d.partial") == before
+    lines: list[str] = []
+    write_dataset(source_of(60), tmp_path / "d", print_line=lines.append, **how)
+    assert lines[0].startswith("Continuing an interrupted creation: ")
     require_consistent(tmp_path / "d", list(range(60)), 8, 3)
 
 
