@@ -195,6 +195,7 @@ def create_celebahq(source: Path, dest: Path, holdout: float, how: Writing, **op
     """
     from progan.data.celebahq.importer import CelebaHqOptions, import_celebahq
     from progan.data.celebahq.report import open_temporary_report, write_report
+    from progan.data.image_source import SourceFailure
 
     recorded = {"source": source, "holdout": holdout, **options}
     recorded = {
@@ -205,7 +206,7 @@ def create_celebahq(source: Path, dest: Path, holdout: float, how: Writing, **op
         try:
             chosen = CelebaHqOptions(**options, workers=how.workers, compress=how.compress)
             faces = import_celebahq(source, dest, chosen, report, print_line)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SourceFailure):
             click.echo(RESUME_HINT, err=True)
             raise
         write_and_report(faces, dest, how, recorded, options["on_error"])

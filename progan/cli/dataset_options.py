@@ -178,7 +178,7 @@ def write_and_report(
 ) -> None:
     """Write a dataset, or its --shard, and print what was written, left out, and lacks images."""
     from progan.data.format import INFO_FILE, WHOLE_SOURCE
-    from progan.data.image_source import format_skipped
+    from progan.data.image_source import SourceFailure, format_skipped
     from progan.data.reader import Dataset
     from progan.data.shards import DatasetShard, describe_whole_source, select_shard
     from progan.data.summary import describe_empty_classes, find_empty_classes
@@ -202,7 +202,7 @@ def write_and_report(
             holdout=options["holdout"], seed=options["seed"] or 0, compress=how.compress,
             print_doubtful=_print_doubtful_images, print_line=print_line,
         )  # fmt: skip
-    except (KeyboardInterrupt, OSError, WorkerKilled):
+    except (KeyboardInterrupt, OSError, WorkerKilled, SourceFailure):
         if staging_path(dest).is_dir():
             click.echo(RESUME_HINT, err=True)
         raise

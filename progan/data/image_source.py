@@ -1,5 +1,6 @@
 """Interface between importers and the writer: numbered images, and unreadable ones."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,12 @@ Pixels = npt.NDArray[np.uint8]
 OnError = Literal["stop", "skip"]
 _NUM_LISTED = 10
 _SAMPLE_BYTES = 1 << 20
+# Errors of one file; all others are of its disk, of the way there, or of this process.
+_FILE_ERRORS = {
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES,
+    errno.EPERM, errno.EINVAL,
+}  # fmt: skip
+_OUT_OF_FILES = {errno.EMFILE, errno.ENFILE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,27 @@ class UnreadableImage(UserError):
         )
 
 
+class SourceFailure(UserError):
+    """A source that does not answer now: no image is at fault, and the same command continues."""
+
+
+def make_read_error(path: str, error: OSError) -> UnreadableImage | SourceFailure:
+    """Return what to raise where the system does not read the image at a path.
+
+    One that is missing or must not be read is unreadable; else the source has failed.
+    """
+    reason = error.strerror or str(error)
+    if error.errno is None or error.errno in _FILE_ERRORS:
+        return UnreadableImage(path, reason)
+    if error.errno in _OUT_OF_FILES:
+        return SourceFailure(
+            f"Cannot read {path}: {reason}. Raise the limit of open files (ulimit -n)."
+        )
+    return SourceFailure(
+        f"Cannot read {path}: {reason}. Check the disk that it is on, and repeat the command."
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageSource:
     """Images of one size and kind, numbered from 0."""
@@ -57,8 +85,8 @@ class ImageSource:
     resolution: int  # side of squares at their level, a power of two from 4 to 1024
     channels: int  # 1 grey, 3 RGB, 4 RGBA
     count: int
-    # Image number -> Sample; raises UnreadableImage. Called from several threads, or, with
-    # `in_processes`, from several processes; then it must be picklable.
+    # Image number -> Sample; raises UnreadableImage, or SourceFailure. Called from several threads,
+    # or, with `in_processes`, from several processes; then it must be picklable.
     read: Callable[[int], Sample]
     in_processes: bool = False  # `read` computes in Python, so that threads would wait
     base: Size = SQUARE  # their size at level 2

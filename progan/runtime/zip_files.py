@@ -13,15 +13,20 @@ DAMAGED_ZIP = (
 )  # fmt: skip
 
 
+def is_zip_damage(error: Exception) -> bool:
+    """True if zipfile raises an error for what a file contains, not for its disk or its path."""
+    if isinstance(error, OSError):  # bz2's has no number; EINVAL: a seek to an offset below 0
+        return error.errno in (None, errno.EINVAL)
+    return isinstance(error, DAMAGED_ZIP)
+
+
 def list_zip_members(path: Path) -> list[str]:
     """Return the names of all files in a zip file; [] if it is damaged or no zip file."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
-    except DAMAGED_ZIP:
-        return []
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a seek to an offset below 0
+    except (*DAMAGED_ZIP, OSError) as error:
+        if not is_zip_damage(error):
             raise
         return []
 
@@ -32,9 +37,7 @@ def read_uncompressed_zip_member(path: Path, name: str) -> bytes:
         with zipfile.ZipFile(path) as archive:
             plain = archive.getinfo(name).compress_type == zipfile.ZIP_STORED
             return archive.read(name) if plain else b""
-    except DAMAGED_ZIP:
-        return b""
-    except OSError as error:
-        if error.errno != errno.EINVAL:
+    except (*DAMAGED_ZIP, OSError) as error:
+        if not is_zip_damage(error):
             raise
         return b""

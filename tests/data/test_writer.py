@@ -17,7 +17,13 @@ from hypothesis import strategies as st
 
 from progan.data.array_files import ArrayWriter, DatasetArrays
 from progan.data.format import DatasetInfo, SkippedImage
-from progan.data.image_source import ImageSource, Sample, UnreadableImage, select_rows
+from progan.data.image_source import (
+    ImageSource,
+    Sample,
+    SourceFailure,
+    UnreadableImage,
+    select_rows,
+)
 from progan.data.pyramid import build_pyramid
 from progan.data.reader import Dataset, draw_holdout_rows
 from progan.data.writer import write_dataset
@@ -460,6 +466,16 @@ def test_a_full_disk_is_noticed_before_anything_is_written(
     with pytest.raises(UserError, match="third needs 2.8 KiB, but .*Free 1 bytes"):
         write_dataset(source_of(10), tmp_path / "third")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second"]
+
+
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_a_source_that_fails_is_continued(tmp_path: Path, on_error: str) -> None:
+    source, lines = source_of(60), list[str]()
+    with pytest.raises(SourceFailure):
+        write_dataset(failing(source, 50, SourceFailure), tmp_path / "d", on_error=on_error)
+    write_dataset(source, tmp_path / "d", on_error=on_error, print_line=lines.append)
+    assert lines[0].startswith("Continuing an interrupted creation: ")
+    require_consistent(tmp_path / "d", list(range(60)), 8, 3)
 
 
 def test_an_existing_dataset_is_not_touched(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from progan.data.celebahq.align_crop import Points
-from progan.data.image_source import UnreadableImage
+from progan.data.image_source import SourceFailure, UnreadableImage, make_read_error
 from progan.errors import UserError
 from progan.runtime.text import format_count
+from progan.runtime.zip_files import is_zip_damage
 
 _VALUES = 10  # left eye, right eye, nose, left and right corner of the mouth: x and y of each
 _LANDMARKS_WANTED = (
@@ -114,7 +115,7 @@ class CelebaFiles:
     deltas: Path | None = None  # folder of the deltas and their list
 
     def read_image(self, name: str) -> bytes:
-        """Read the file of an image; raises UnreadableImage."""
+        """Read the file of an image; raises UnreadableImage or SourceFailure."""
         try:
             if self.images.is_dir():
                 return (self.images / name).read_bytes()
@@ -124,12 +125,14 @@ class CelebaFiles:
         except KeyError as error:
             raise UnreadableImage(name, "it is not there") from error
         except OSError as error:
-            raise UnreadableImage(name, error.strerror or str(error)) from error
+            raise make_read_error(name, error) from error
+        except SourceFailure:
+            raise
         except Exception as error:  # zlib, struct and zipfile each have errors of their own
             raise UnreadableImage(name, f"damaged in the zip file ({error})") from error
 
     def read_delta(self, index: int) -> bytes:
-        """Read a delta file; raises UnreadableImage."""
+        """Read a delta file; raises UnreadableImage or SourceFailure."""
         assert self.deltas is not None
         name = format_delta_name(index)
         try:
@@ -144,6 +147,8 @@ class CelebaFiles:
         except (KeyError, FileNotFoundError) as error:
             raise UnreadableImage(name, "there is no such delta") from error
         except Exception as error:
+            if isinstance(error, OSError) and not is_zip_damage(error):
+                raise make_read_error(name, error) from error
             raise UnreadableImage(
                 name, f"damaged in {format_delta_zip_name(index)} ({error})"
             ) from error
@@ -193,9 +198,7 @@ def list_delta_names(deltas: Path) -> set[str]:
             with zipfile.ZipFile(path) as file:
                 names |= set(_map_base_names_to_members(file))
         except (zipfile.BadZipFile, OSError) as error:
-            raise UserError(
-                f"{path} is not a readable zip file ({error}). Fetch it again."
-            ) from error
+            raise _make_zip_error(path, error) from error
     return names
 
 
@@ -226,4 +229,14 @@ def _open_zip_once(path: Path, process: int) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
-        raise UserError(f"{path} is not a readable zip file ({error}). Fetch it again.") from error
+        raise _make_zip_error(path, error) from error
+
+
+def _make_zip_error(path: Path, error: Exception) -> UserError:
+    """Return what to raise for a zip file that cannot be opened: its content or its disk is bad."""
+    if not isinstance(error, OSError) or is_zip_damage(error):
+        return UserError(f"{path} is not a readable zip file ({error}). Fetch it again.")
+    found = make_read_error(str(path), error)
+    if isinstance(found, SourceFailure):
+        return found
+    return UserError(f"Cannot read {path}: {found.reason}. Change its permissions.")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
-from progan.data.image_source import UnreadableImage
+from progan.data.image_source import UnreadableImage, make_read_error
 from progan.data.importers.ignored_files import (
     HIDDEN,
     MACOS,
@@ -33,6 +33,7 @@ from progan.data.importers.remote import RemoteSource, Url, copy_to_temporary, n
 from progan.data.importers.tar_source import is_tar_name, open_tar
 from progan.errors import UserError
 from progan.runtime.workers import call_interruptibly
+from progan.runtime.zip_files import is_zip_damage
 
 _ENCRYPTED, _NAME_IS_UTF8 = 1, 0x800  # bits of a member's flags
 # https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, section 4.4.5.
@@ -49,11 +50,11 @@ class FolderSource:
     root: Path
 
     def read(self, path: str) -> bytes:
-        """Return the content of one file; raises UnreadableImage."""
+        """Return the content of one file; raises UnreadableImage or SourceFailure."""
         try:
             return (self.root / path).read_bytes()
         except OSError as error:
-            raise UnreadableImage(path, error.strerror or str(error)) from error
+            raise make_read_error(path, error) from error
 
     def read_start(self, path: str) -> bytes:
         """Return the first bytes of one file, none if it cannot be read."""
@@ -150,6 +151,8 @@ class ZipSource:
         try:
             return self.file.read(self.members[path])
         except Exception as error:  # zlib, struct and zipfile each have errors of their own
+            if isinstance(error, OSError) and not is_zip_damage(error):
+                raise make_read_error(path, error) from error
             raise UnreadableImage(
                 path, _describe_member_error(self.members[path], error)
             ) from error
@@ -238,7 +241,7 @@ class FileReader(Protocol):
     """Files that are read whole, from several threads."""
 
     def read(self, path: str) -> bytes:
-        """Return the content of one file; raises UnreadableImage."""
+        """Return the content of one file; raises UnreadableImage or SourceFailure."""
         ...
 
 

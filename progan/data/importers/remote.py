@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
 from typing import Any, NoReturn, TypeVar
 
-from progan.data.image_source import UnreadableImage
+from progan.data.image_source import SourceFailure, UnreadableImage
 from progan.data.importers.ignored_files import SIGNATURE_BYTES
 from progan.errors import UserError
 
@@ -93,8 +93,11 @@ class RemoteSource:
         return f"{self.root.rstrip('/')}/{path}"
 
     def read(self, path: str) -> bytes:
+        """Return the content of one file; raises UnreadableImage or SourceFailure."""
         try:
             content: bytes = _call_patiently(self.url, self.system.cat_file, self.locate(path))
+        except SourceFailure as error:
+            raise SourceFailure(f"{path}: {error}") from error
         except UserError as error:
             raise UnreadableImage(path, str(error)) from error
         return content
@@ -167,7 +170,12 @@ def _open_filesystem(url: Url) -> tuple[Any, str]:
 
 
 def _call_patiently(url: Url, call: Callable[..., T], *arguments: object) -> T:
-    """Return what a request returns, repeated a few times; raises UserError that says why not."""
+    """Return what a request returns, repeated a few times.
+
+    Raises:
+        UserError: What it asks for is missing or forbidden, or the address is wrong.
+        SourceFailure: There is no connection, or no login.
+    """
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return call(*arguments)
@@ -186,17 +194,21 @@ def _lacks_login(error: Exception) -> bool:
 
 
 def _fail(url: Url, error: Exception) -> NoReturn:
-    """Raise UserError for a request that failed."""
+    """Raise UserError or SourceFailure for a request that failed."""
+    kind: type[UserError] = UserError
     status = getattr(error, "status", None)
     if isinstance(error, FileNotFoundError) or status == 404:
         what = "There is nothing. Check the address."
     elif isinstance(error, PermissionError) or status in (401, 403):
-        what = "Access is denied (403). Check the credentials of this protocol."
+        kind = SourceFailure if status == 401 else UserError  # 401: the login has expired
+        what = f"Access is denied ({status or 403}). Check the credentials of this protocol."
     elif _lacks_login(error):
+        kind = SourceFailure
         what = f"No credentials ({error}). Set those of this protocol."
     elif isinstance(error, ValueError):
         what = f"{Url(str(error))}. Check the address."
     else:
         reason = str(Url(str(error))) or type(error).__name__
-        what = f"{reason} ({ATTEMPTS} attempts). An import continues by the same command."
-    raise UserError(f"Cannot read {url}: {what}") from error
+        kind = SourceFailure
+        what = f"{reason} ({ATTEMPTS} attempts). Repeat the command when it can be reached."
+    raise kind(f"Cannot read {url}: {what}") from error

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from progan.data.image_source import UnreadableImage
+from progan.data.image_source import UnreadableImage, make_read_error
 from progan.data.importers.ignored_files import (
     OUTSIDE_TAR,
     REPLACED_IN_TAR,
@@ -47,7 +47,7 @@ class TarSource:
     members: Mapping[str, _Place] = field(repr=False)  # by their path in the tree
 
     def read(self, path: str) -> bytes:
-        """Return the content of one member; raises UnreadableImage."""
+        """Return the content of one member; raises UnreadableImage or SourceFailure."""
         return self._read(path, self.members[path].size)
 
     def read_start(self, path: str) -> bytes:
@@ -61,7 +61,7 @@ class TarSource:
         try:
             content = os.pread(self.file.fileno(), size, self.members[path].offset)
         except OSError as error:
-            raise UnreadableImage(path, error.strerror or str(error)) from error
+            raise make_read_error(path, error) from error
         if len(content) < size:
             raise UnreadableImage(path, "cut short in the tar file")
         return content

@@ -1,5 +1,6 @@
 """Which files of folders and zip files are images, and what is said of the others."""
 
+import errno
 import os
 import shutil
 import struct
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from progan.data.image_source import UnreadableImage
+from progan.data.image_source import SourceFailure, UnreadableImage
 from progan.data.importers.file_source import normalize_member_path, open_file_source
 from progan.data.importers.ignored_files import IgnoredFile, describe_ignored
 from progan.errors import UserError
@@ -294,3 +295,35 @@ def test_names_in_code_page_437(tmp_path: Path) -> None:
     source = pack(tmp_path / "a.zip", [("X.png", b"")])
     source.write_bytes(source.read_bytes().replace(b"X.png", b"\x90.png"))
     assert open_file_source(source).images == ["É.png"]
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "said"),
+    [
+        (errno.ENOENT, UnreadableImage, "--on-error skip"),
+        (errno.EACCES, UnreadableImage, "--on-error skip"),
+        (errno.EIO, SourceFailure, "Check the disk that it is on, and repeat the command"),
+        (errno.ESTALE, SourceFailure, "Check the disk that it is on, and repeat the command"),
+        (errno.EMFILE, SourceFailure, "Raise the limit of open files"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("packed", "reader"),
+    [("", "pathlib.Path.read_bytes"), ("zip", "zipfile.ZipFile.read"), ("tar", "os.pread")],
+)
+def test_a_failing_disk_is_not_taken_for_a_bad_image(
+    number: int, kind: type[UserError], said: str, packed: str, reader: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    put(tmp_path / "in/a.png", JPEG)
+    source = tmp_path / "in"
+    if packed:
+        source = Path(shutil.make_archive(str(tmp_path / "packed"), packed, source))
+    tree, (path,), _ = open_file_source(source)
+
+    def fail(*_: object) -> bytes:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(reader, fail)
+    with pytest.raises(kind, match=f"Cannot read a.png: {os.strerror(number)}. .*{said}"):
+        tree.read(path)

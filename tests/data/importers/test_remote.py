@@ -1,10 +1,11 @@
 """Sources on other machines, by fsspec: in memory, from a server of S3, by HTTP."""
 
 import http.server
+import itertools
 import sys
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -162,24 +163,60 @@ def test_answers_of_a_server(status: str, words: str, tmp_path: Path) -> None:
         server.shutdown()
 
 
-def test_an_unreadable_image_is_skipped_or_named(
-    memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def fail_at(
+    memory: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, requests: Container[int]
 ) -> None:
-    fill(memory, "/photos")
-    whole = type(memory).cat_file
+    """Let these requests for 7.png fail, counted from 0."""
+    whole, count = type(memory).cat_file, itertools.count()
 
     def cat_file(self: Any, path: str, *rest: Any, **more: Any) -> bytes:
-        if path.endswith("7.png"):
-            raise TimeoutError("no answer")
+        if path.endswith("7.png") and next(count) in requests:
+            raise error
         content: bytes = whole(self, path, *rest, **more)
         return content
 
     monkeypatch.setattr(type(memory), "cat_file", cat_file)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FileNotFoundError("gone"), "There is nothing"),
+        (PermissionError("no"), "Access is denied (403)"),
+    ],
+)
+def test_an_unreadable_image_is_skipped_or_named(
+    error: Exception, said: str, memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(memory, "/photos")
+    fail_at(memory, monkeypatch, error, range(100))
     result = run("create-from-images", "memory://photos", tmp_path / "made")
     assert result.exit_code == 1
-    assert "dog/7.png" in message(result) and "no answer (4 attempts)" in message(result)
+    assert "dog/7.png" in message(result) and said in message(result)
     result = run("create-from-images", "memory://photos", tmp_path / "made", "--on-error", "skip")
     assert result.exit_code == 0 and len(open_dataset(tmp_path / "made", "")) == 11
+
+
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_an_outage_leaves_no_image_out(
+    on_error: str, memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images are read twice: their headers first, then what is written."""
+    fill(memory, "/photos")
+    words = ("create-from-images", "memory://photos", tmp_path / "made", "--workers", "1",
+             "--on-error", on_error)  # fmt: skip
+    with monkeypatch.context() as patch:
+        fail_at(memory, patch, TimeoutError("no answer"), range(remote.ATTEMPTS))
+        result = run(*words)
+    assert "dog/7.png: Cannot read memory://photos: no answer (4 attempts)" in message(result)
+    assert "The same command" not in result.output and list(tmp_path.iterdir()) == []
+    fail_at(memory, monkeypatch, TimeoutError("no answer"), range(1, 1 + remote.ATTEMPTS))
+    result = run(*words)
+    assert "dog/7.png: Cannot read memory://photos: no answer (4 attempts)" in message(result)
+    assert "The same command continues where this one stopped." in result.output
+    result = run(*words)
+    assert "Continuing an interrupted creation: 6 of 12 images are done." in result.output
+    require_twelve(tmp_path / "made")
 
 
 def test_protocols_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
