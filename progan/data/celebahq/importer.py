@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +41,7 @@ from progan.errors import UserError
 from progan.runtime.files import require_free_space, staging_path
 from progan.runtime.text import PrintLine, format_count, pluralize
 from progan.runtime.workers import map_in_order, worker_pool
+from progan.runtime.zip_files import list_zip_members
 from progan.sizes import MIN_LEVEL, level_of, require_resolution
 
 _NUM_NAMED = 3
@@ -229,10 +229,7 @@ def _describe_missing_inputs(
 
 def _is_torchscript(path: Path) -> bool:
     """Check if a file looks like TorchScript, without loading torch."""
-    if not path.is_file() or not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as file:
-        return any("/code/" in name for name in file.namelist())
+    return path.is_file() and any("/code/" in name for name in list_zip_members(path))
 
 
 def _find_missing_files(collection: CelebaFiles, faces: FaceLists) -> dict[int, str]:

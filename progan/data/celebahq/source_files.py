@@ -16,7 +16,7 @@ from progan.data.celebahq.align_crop import Points
 from progan.data.image_source import SourceFailure, UnreadableImage, make_read_error
 from progan.errors import UserError
 from progan.runtime.text import format_count
-from progan.runtime.zip_files import is_zip_damage
+from progan.runtime.zip_files import DAMAGED_ZIP, is_zip_damage
 
 _VALUES = 10  # left eye, right eye, nose, left and right corner of the mouth: x and y of each
 _LANDMARKS_WANTED = (
@@ -197,7 +197,7 @@ def list_delta_names(deltas: Path) -> set[str]:
         try:
             with zipfile.ZipFile(path) as file:
                 names |= set(_map_base_names_to_members(file))
-        except (zipfile.BadZipFile, OSError) as error:
+        except (*DAMAGED_ZIP, OSError) as error:
             raise _make_zip_error(path, error) from error
     return names
 
@@ -228,7 +228,7 @@ def _open_zip_once(path: Path, process: int) -> zipfile.ZipFile:
     """Open a zip file, once per process: a forked one would share the file position."""
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (*DAMAGED_ZIP, OSError) as error:
         raise _make_zip_error(path, error) from error
 
 

@@ -32,8 +32,9 @@ from progan.data.importers.ignored_files import (
 from progan.data.importers.remote import RemoteSource, Url, copy_to_temporary, name_by_url
 from progan.data.importers.tar_source import is_tar_name, open_tar
 from progan.errors import UserError
+from progan.runtime.files import name_file_in_errors
 from progan.runtime.workers import call_interruptibly
-from progan.runtime.zip_files import is_zip_damage
+from progan.runtime.zip_files import DAMAGED_ZIP, is_zip_damage
 
 _ENCRYPTED, _NAME_IS_UTF8 = 1, 0x800  # bits of a member's flags
 # https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, section 4.4.5.
@@ -169,10 +170,18 @@ class ZipSource:
 
 
 def open_zip(path: Path) -> tuple[ZipSource, list[IgnoredFile]]:
-    """Open a zip file; return it with the members that are left out whatever they contain."""
+    """Open a zip file; return it with the members that are left out whatever they contain.
+
+    Raises:
+        UserError: It is not a zip file, or damaged.
+        OSError: Its disk fails, or it must not be read.
+    """
     try:
-        file = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        with name_file_in_errors(path):
+            file = zipfile.ZipFile(path)
+    except (*DAMAGED_ZIP, OSError) as error:
+        if not is_zip_damage(error):
+            raise
         if is_image_path(path.name):
             raise UserError(
                 f"--source {path} is a single image. Name a folder or a zip file of images."

@@ -1,11 +1,14 @@
 """The lists of landmarks and of deltas, and where files are found."""
 
+import errno
+import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from progan.data.celebahq.importer import CelebaHqOptions, check_inputs
 from progan.data.celebahq.report import Report
 from progan.data.celebahq.source_files import (
     CelebaFiles,
@@ -16,7 +19,7 @@ from progan.data.celebahq.source_files import (
     read_image_list,
     read_landmarks,
 )
-from progan.data.image_source import UnreadableImage
+from progan.data.image_source import SourceFailure, UnreadableImage
 from progan.errors import UserError
 
 LANDMARKS = "2\ntitles\na.jpg 1 2 3 4 5 6 7 8 9 10\nb.jpg  11 12 13 14 15 16 17 18 19 20.5\n\n"
@@ -141,6 +144,61 @@ def test_images_of_a_zip_file_are_found_however_their_names_are_written(
     collection = CelebaFiles(tmp_path / "img_celeba.zip", tmp_path / "landmarks.txt")
     assert list_image_names(collection.images) == {"000001.jpg"}
     assert collection.read_image("000001.jpg") == b"content"
+
+
+def mark_name_as_utf8(path: Path) -> None:
+    """Change the first name in a zip file: zipfile fails to decode it with UnicodeDecodeError."""
+    content = bytearray(path.read_bytes())
+    for signature, flags, name in ((b"PK\3\4", 6, 30), (b"PK\1\2", 8, 46)):
+        start = content.index(signature)
+        content[start + flags + 1] |= 0x08
+        content[start + name] = 0xFF
+    path.write_bytes(content)
+
+
+def test_damaged_zip_files_are_named(collection: CelebaFiles) -> None:
+    assert collection.deltas is not None
+    mark_name_as_utf8(collection.images)
+    mark_name_as_utf8(collection.deltas / "deltas01000.zip")
+    with pytest.raises(UserError, match="img_celeba.zip is not a readable zip file"):
+        list_image_names(collection.images)
+    with pytest.raises(UserError, match="deltas01000.zip is not a readable zip file"):
+        list_delta_names(collection.deltas)
+    with pytest.raises(UnreadableImage, match="delta01200.dat: damaged in deltas01000.zip"):
+        collection.read_delta(1200)
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(errno.EIO, "Check the disk"), (errno.EMFILE, "Raise the limit")]
+)
+def test_a_failing_disk_is_not_taken_for_damage(
+    collection: CelebaFiles, number: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert collection.deltas is not None
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(zipfile, "ZipFile", fail)
+    for call, argument in (
+        (list_image_names, collection.images), (list_delta_names, collection.deltas),
+        (collection.read_image, "a.jpg"), (collection.read_delta, 1200),
+    ):  # fmt: skip
+        with pytest.raises(SourceFailure, match=f"{os.strerror(number)}. {said}"):
+            call(argument)  # type: ignore[operator]
+
+
+def test_a_damaged_zip_file_is_no_torchscript(tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x/code/a.py", b"")
+    options = CelebaHqOptions(enhance=path)
+    with pytest.raises(UserError) as caught:
+        check_inputs(tmp_path, tmp_path / "made", options)
+    assert "TorchScript" not in str(caught.value)
+    mark_name_as_utf8(path)
+    with pytest.raises(UserError, match="x.pt is not a TorchScript file"):
+        check_inputs(tmp_path, tmp_path / "made", options)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

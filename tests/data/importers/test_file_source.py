@@ -6,6 +6,7 @@ import shutil
 import struct
 import zipfile
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -327,3 +328,29 @@ def test_a_failing_disk_is_not_taken_for_a_bad_image(
     monkeypatch.setattr(reader, fail)
     with pytest.raises(kind, match=f"Cannot read a.png: {os.strerror(number)}. .*{said}"):
         tree.read(path)
+
+
+def test_a_damaged_zip_file_is_a_user_error(tmp_path: Path) -> None:
+    """Whatever zipfile raises, of which each byte of the directory decides."""
+    path = pack(tmp_path / "a.zip", [("a.png", JPEG), ("b\xe9.png", JPEG)])
+    content = path.read_bytes()
+    for place in range(content.index(b"PK\1\2"), len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x80]) + content[place + 1 :])
+        with suppress(UserError):
+            tree, images, _ = open_file_source(path)
+            for image in images:
+                tree.read(image)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE])
+def test_a_failing_disk_is_not_taken_for_a_damaged_zip_file(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pack(tmp_path / "a.zip", [("a.png", JPEG)])
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("zipfile.ZipFile", fail)
+    with pytest.raises(OSError, match=f"{os.strerror(number)}: .*a.zip"):
+        open_file_source(path)
