@@ -5,11 +5,13 @@ have their labels. Names of classes are in the schema's metadata, under "hugging
 pyarrow is needed.
 """
 
+import errno
 import json
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -26,6 +28,7 @@ from progan.data.importers.label_arrays import (
 )
 from progan.data.importers.remote import Url, copy_all_to_temporary, copy_to_temporary, name_by_url
 from progan.errors import UserError
+from progan.runtime.files import name_file_in_errors
 from progan.runtime.text import PrintLine, format_count
 
 SUFFIX = ".parquet"
@@ -126,14 +129,17 @@ class ParquetSource:
         return self.first_rows[name] + int(row)
 
     def read(self, path: str) -> bytes:
-        """Return the bytes of one image; raises UnreadableImage."""
+        """Return the bytes of one image; raises UnreadableImage, or OSError of a disk."""
         row = self.row_of(path)
         number = int(np.searchsorted(self._group_starts, row, side="right")) - 1
-        try:
-            with self._lock:  # pyarrow decodes a whole group, with threads of its own
-                content = self._load_group(number)(row - self.groups[number].first_row)
-        except (OSError, ValueError) as error:  # pyarrow's errors are of these kinds
-            raise UnreadableImage(path, f"damaged in the Parquet file ({error})") from error
+
+        def make_error(error: Exception) -> UserError:
+            return UnreadableImage(path, f"damaged in the Parquet file ({error})")
+
+        file = self.paths[self.groups[number].file]
+        # pyarrow decodes a whole group, with threads of its own.
+        with self._lock, _report_damage(file, make_error):
+            content = self._load_group(number)(row - self.groups[number].first_row)
         if content is None:
             raise UnreadableImage(path, "has no bytes, at most the path of a file elsewhere")
         return cast(bytes, content)
@@ -157,13 +163,17 @@ class ParquetSource:
 
 def _copy_group(file: Any, index: int, column: str) -> Any:
     """Copy the images of a large row group into a temporary file, a few rows at a time."""
+    folder = Path(tempfile.gettempdir())
     copy = cast(BinaryIO, tempfile.TemporaryFile(prefix="progan-"))
     places: list[tuple[int, int] | None] = []
     batches = file.iter_batches(batch_size=_BATCH_ROWS, row_groups=[index], columns=[column])
     for batch in batches:
         for content in _get_bytes(batch.column(0)).to_pylist():
             places.append(None if content is None else (copy.tell(), len(content)))
-            copy.write(content or b"")
+            with name_file_in_errors(folder):
+                copy.write(content or b"")
+    with name_file_in_errors(folder):
+        copy.flush()
 
     def read(row: int) -> bytes | None:
         place = places[row]
@@ -201,11 +211,34 @@ def _open_file(path: Path) -> Any:
         raise UserError(
             'create-from-parquet needs the package pyarrow: pip install "progan[parquet]"'
         ) from error
-    try:
-        return parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
-    except (OSError, ValueError) as error:
+
+    def make_error(error: Exception) -> UserError:
         reason = str(error).rstrip(".")
-        raise UserError(f"Cannot read {path} as Parquet: {reason}. Fetch it again.") from error
+        return UserError(f"Cannot read {path} as Parquet: {reason}. Fetch it again.")
+
+    with _report_damage(path, make_error):
+        return parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+
+
+@contextmanager
+def _report_damage(path: Path, make_error: Callable[[Exception], UserError]) -> Iterator[None]:
+    """Raise another error for pyarrow's about the content of a file.
+
+    Those of a disk or of the system, such as a full one, stay what they are.
+    """
+    import pyarrow
+
+    try:
+        with name_file_in_errors(path):
+            yield
+    except MemoryError:
+        raise
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):  # EINVAL: a wrong offset
+            raise
+        raise make_error(error) from error
+    except (ValueError, NotImplementedError, pyarrow.ArrowException) as error:
+        raise make_error(error) from error
 
 
 def _require_equal_schemas(paths: Sequence[Path], files: Sequence[Any]) -> None:

@@ -1,7 +1,9 @@
 """Images in Parquet files, as hubs of datasets serve them."""
 
+import errno
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -178,3 +180,52 @@ def test_categories_of_pandas_are_labels(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path / "made", "")
     assert dataset.label_names == ("cat", "dog")
     assert dataset.labels(np.arange(3)).tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("failing", ["write", "flush"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_not_taken_for_a_damaged_file(
+    failing: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large row groups are copied to the folder of temporary files."""
+
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    source = write(tmp_path / "a.parquet", range(5))
+    monkeypatch.setattr(importer, "MAX_GROUP_BYTES", 10)
+    full = type("Full", (io.BytesIO,), {failing: fail})
+    monkeypatch.setattr(importer.tempfile, "TemporaryFile", lambda **_: full())
+    for on_error in ("stop", "skip"):
+        result = run(source, tmp_path / "made", "--on-error", on_error)
+        text = f"Error: {importer.tempfile.gettempdir()}: {os.strerror(number)}."
+        assert text in message(result) and "damaged" not in result.output
+
+
+def test_too_many_open_files_are_not_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    source = write(tmp_path / "a.parquet", range(2))
+    monkeypatch.setattr(pq, "ParquetFile", fail)
+    assert f"Error: {source}: Too many open files. Raise the limit" in message(
+        run(source, tmp_path / "made")
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError("bad page"), pa.ArrowNotImplementedError("bad page"), pa.ArrowInvalid("bad page")],
+)
+def test_whatever_pyarrow_raises_the_image_is_damaged(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    source = write(tmp_path / "a.parquet", range(3))
+    monkeypatch.setattr(importer, "_get_bytes", fail)
+    text = message(run(source, tmp_path / "made"))
+    assert "a.parquet#0: damaged in the Parquet file (bad page)" in text
