@@ -60,7 +60,8 @@ def import_parquet(
     with name_by_url(path, source):
         tree = ParquetSource(path, image_column)
     column = _choose_label_column(tree, label_column)
-    labels = _read_labels(tree, column, print_line) if column else Labels(None, ())
+    with name_by_url(path, source):
+        labels = _read_labels(tree, column, print_line) if column else Labels(None, ())
     print_line(f"Images are in the column {tree.column!r}.")
     if labels.labels is not None:
         print_line(f"{format_count(len(labels.names), 'label')} from the column {column!r} "
@@ -324,7 +325,11 @@ def _read_labels(tree: ParquetSource, column: str, print_line: PrintLine) -> Lab
     import pyarrow
 
     values = pyarrow.chunked_array(
-        [chunk for file in tree.files for chunk in file.read([column]).column(0).chunks]
+        [
+            chunk
+            for path, file in zip(tree.paths, tree.files, strict=True)
+            for chunk in _read_label_chunks(path, file, column)
+        ]
     )
     if values.null_count:
         raise UserError(
@@ -356,6 +361,20 @@ def _read_labels(tree: ParquetSource, column: str, print_line: PrintLine) -> Lab
             f"used: it has labels up to {numbers.max()}."
         )
     return labels_from_array(numbers, len(numbers), f"The column {column!r}")
+
+
+def _read_label_chunks(path: Path, file: Any, column: str) -> list[Any]:
+    """Return the arrays that a column of a file consists of; raises UserError for damage."""
+
+    def make_error(error: Exception) -> UserError:
+        reason = str(error).rstrip(".")
+        return UserError(
+            f"Cannot read the labels in the column {column!r} of {path}: {reason}. Fetch it again, "
+            "or leave them out with --label-column none."
+        )
+
+    with _report_damage(path, make_error):
+        return list(file.read([column]).column(0).chunks)
 
 
 def _choose_label_column(tree: ParquetSource, name: str | None) -> str:

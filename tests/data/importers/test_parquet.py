@@ -15,7 +15,9 @@ from PIL import Image
 
 from progan.cli.dataset import main
 from progan.data.importers import parquet as importer
+from progan.data.importers.images import ImageOptions
 from progan.data.reader import open_dataset
+from progan.errors import UserError
 from tests.builders import message
 
 pa = pytest.importorskip("pyarrow")
@@ -229,3 +231,23 @@ def test_whatever_pyarrow_raises_the_image_is_damaged(
     monkeypatch.setattr(importer, "_get_bytes", fail)
     text = message(run(source, tmp_path / "made"))
     assert "a.parquet#0: damaged in the Parquet file (bad page)" in text
+
+
+def test_a_damaged_column_of_labels_is_told(tmp_path: Path) -> None:
+    """Its pages are changed byte by byte; some of that changes no more than the labels."""
+    source = write(tmp_path / "a.parquet", range(3))
+    content = bytearray(source.read_bytes())
+    column = pq.ParquetFile(source).metadata.row_group(0).column(2)
+    assert column.path_in_schema == "label"
+    start = column.dictionary_page_offset or column.data_page_offset
+    said = []
+    for place in range(start, start + column.total_compressed_size):
+        damaged = content.copy()
+        damaged[place] ^= 0xFF
+        source.write_bytes(damaged)
+        try:
+            importer.import_parquet(source, ImageOptions(), said.append)
+        except UserError as error:
+            said.append(str(error))
+    told = [text for text in said if text.startswith("Cannot read the labels in the column")]
+    assert told and all("a.parquet: " in text and "column none" in text for text in told)
