@@ -29,6 +29,7 @@ from progan.data.importers.ignored_files import (
 from progan.errors import UserError
 from progan.runtime.files import name_file_in_errors
 
+_BLOCK_BYTES = 1 << 20  # read at once
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tzst")
 
 
@@ -107,9 +108,10 @@ def open_tar(path: Path) -> tuple[TarSource, list[IgnoredFile]]:
 
 
 def _require_end(path: Path, file: BinaryIO, offset: int) -> None:
-    """Raise UserError unless the archive ends where tarfile has stopped.
+    """Raise UserError unless the archive, and the file too, ends where tarfile has stopped.
 
-    It takes a header that is damaged or cut, but for the first one, for the end.
+    It takes a header that is damaged or cut, but for the first one, for the end; and it passes
+    over a second archive behind the first. After the end there are some KiB of zeros.
     """
     file.seek(offset)
     if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
@@ -117,6 +119,13 @@ def _require_end(path: Path, file: BinaryIO, offset: int) -> None:
             f"--source {path} is damaged at byte {offset:,} of the tar file: what follows cannot "
             "be read. Fetch it again."
         )
+    while block := file.read(_BLOCK_BYTES):
+        if block.strip(b"\0"):
+            raise UserError(
+                f"--source {path} goes on after the end of its archive, at byte {offset:,} of the "
+                "tar file, as if cat had joined several. Join them with tar --concatenate (-A), or "
+                "unpack them all and name the folder."
+            )
 
 
 def _unreadable_error(path: Path, error: Exception) -> UserError:
@@ -151,7 +160,7 @@ def _open_uncompressed(path: Path) -> BinaryIO:
 def _read_block(path: Path, opened: BinaryIO) -> bytes:
     """Read and decompress some bytes; raises UserError where the file is damaged."""
     try:
-        return opened.read(1 << 20)
+        return opened.read(_BLOCK_BYTES)
     except Exception as error:  # each decompressor has exceptions of its own
         raise _unreadable_error(path, error) from error
 

@@ -108,6 +108,21 @@ def test_a_damaged_header_is_not_the_end(tmp_path: Path) -> None:
             open_file_source(tmp_path / "x.tar")
 
 
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz"])
+def test_archives_joined_by_cat_are_refused(suffix: str, tmp_path: Path) -> None:
+    """Of which tarfile reads the first."""
+    path = pack(tmp_path / f"a{suffix}", MODES[suffix])
+    path.write_bytes(2 * path.read_bytes())
+    with pytest.raises(UserError, match="goes on after the end of its archive, at byte [0-9,]+ of"):
+        open_file_source(path)
+
+
+def test_any_number_of_zeros_may_follow(tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.tar", "w:")
+    path.write_bytes(path.read_bytes() + bytes(3 << 20))
+    assert len(open_file_source(path).images) == 12
+
+
 @pytest.mark.parametrize("suffix", [".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst"])
 def test_damaged_compression_is_one_sentence(suffix: str, tmp_path: Path) -> None:
     if suffix.endswith("zst"):
