@@ -23,7 +23,8 @@ T = TypeVar("T")
 
 ATTEMPTS = 4  # of a request that fails for a reason that may pass
 WAIT_SECONDS = 1.0  # after the first failure; doubled after each other one
-_SECRETS = re.compile(r"://[^/@]*@|(?<=[?&])([^=&]*)=[^&\s]*")  # user and password, the query
+# User and password, which may have an @ of their own, and the query.
+_SECRETS = re.compile(r"://[^/\s]*@|(?<=[?&])([^=&]*)=[^&\s]*")
 _PACKAGES = {
     "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "az": "adlfs",
     "abfs": "adlfs", "http": "aiohttp", "https": "aiohttp",

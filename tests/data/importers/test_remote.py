@@ -231,6 +231,8 @@ def test_secrets_are_masked() -> None:
     url = Url("https://me:pass@host/a/b.zip?X-Amz-Signature=abc&x=1&access_token=def")
     assert str(url) == "https://…@host/a/b.zip?X-Amz-Signature=…&x=…&access_token=…"
     assert url.name == "b.zip"
+    text = "ftp://me:p@ss:w@rd@host/a@b.zip and ftp://host/c@d"
+    assert str(Url(text)) == "ftp://…@host/a@b.zip and ftp://host/c@d"
 
 
 def test_nothing_is_there(memory: Any, tmp_path: Path) -> None:
