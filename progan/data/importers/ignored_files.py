@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from progan.data.importers.pixels import list_image_extensions
 from progan.runtime.text import escape_controls, format_count, pluralize
@@ -185,6 +185,18 @@ def classify_hidden(path: str) -> FileKind:
     hidden = next(part for part in path.split("/") if is_hidden(part))
     is_macos = hidden in ("__MACOSX", ".DS_Store") or hidden.startswith("._")
     return MACOS if is_macos else HIDDEN
+
+
+def split_hidden(paths: Iterable[Path], root: Path) -> tuple[list[Path], list[IgnoredFile]]:
+    """Return the files below a folder that are not hidden in it, and those that are."""
+    shown, hidden = [], []
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        if is_hidden(name):
+            hidden.append(IgnoredFile(name, classify_hidden(name)))
+        else:
+            shown.append(path)
+    return shown, hidden
 
 
 def classify_file(path: str, read_start: Callable[[str], bytes]) -> FileKind:

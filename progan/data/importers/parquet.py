@@ -10,7 +10,7 @@ import json
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -19,6 +19,7 @@ import numpy as np
 
 from progan.data.image_source import ImageSource, UnreadableImage
 from progan.data.importers.file_source import make_natural_sort_key
+from progan.data.importers.ignored_files import IgnoredFile, describe_ignored, split_hidden
 from progan.data.importers.images import ImageOptions, import_tree
 from progan.data.importers.label_arrays import (
     MAX_CLASSES,
@@ -59,6 +60,8 @@ def import_parquet(
     path = _fetch(source)
     with name_by_url(path, source):
         tree = ParquetSource(path, image_column)
+    for line in describe_ignored(tree.ignored):
+        print_line(line)
     column = _choose_label_column(tree, label_column)
     with name_by_url(path, source):
         labels = _read_labels(tree, column, print_line) if column else Labels(None, ())
@@ -96,7 +99,7 @@ class ParquetSource:
     """The images of Parquet files as a tree; the path of one names its file and its row."""
 
     def __init__(self, source: Path, image_column: str | None) -> None:
-        self.paths = _list_files(source)
+        self.paths, self.ignored = _list_files(source)
         self.root = source if source.is_dir() else source.parent
         self.files = [_open_file(path) for path in self.paths]
         _require_equal_schemas(self.paths, self.files)
@@ -133,14 +136,12 @@ class ParquetSource:
         """Return the bytes of one image; raises UnreadableImage, or OSError of a disk."""
         row = self.row_of(path)
         number = int(np.searchsorted(self._group_starts, row, side="right")) - 1
-
-        def make_error(error: Exception) -> UserError:
-            return UnreadableImage(path, f"damaged in the Parquet file ({error})")
-
         file = self.paths[self.groups[number].file]
-        # pyarrow decodes a whole group, with threads of its own.
-        with self._lock, _report_damage(file, make_error):
-            content = self._load_group(number)(row - self.groups[number].first_row)
+        try:
+            with self._lock, _tell_damage(file):  # pyarrow decodes a whole group, in its threads
+                content = self._load_group(number)(row - self.groups[number].first_row)
+        except _Damage as error:
+            raise UnreadableImage(path, f"damaged in the Parquet file ({error})") from error
         if content is None:
             raise UnreadableImage(path, "has no bytes, at most the path of a file elsewhere")
         return cast(bytes, content)
@@ -193,16 +194,18 @@ def _get_bytes(column: Any) -> Any:
     return column.field("bytes") if pyarrow.types.is_struct(column.type) else column
 
 
-def _list_files(source: Path) -> list[Path]:
-    """Return the Parquet file, or those below a folder, in natural order."""
+def _list_files(source: Path) -> tuple[list[Path], list[IgnoredFile]]:
+    """Return the Parquet file, or those below a folder, in natural order; and hidden ones."""
     if source.is_file():
-        return [source]
+        return [source], []
     if not source.is_dir():
         raise UserError(f"--source {source} does not exist. Name a Parquet file or a folder of it.")
-    found = [path for path in source.rglob(f"*{SUFFIX}") if path.is_file()]
+    found, hidden = split_hidden(
+        (path for path in source.rglob(f"*{SUFFIX}") if path.is_file()), source
+    )
     if not found:
         raise UserError(f"No files *{SUFFIX} in {source}. Name a folder of Parquet files.")
-    return sorted(found, key=lambda path: make_natural_sort_key(path.as_posix()))
+    return sorted(found, key=lambda path: make_natural_sort_key(path.as_posix())), hidden
 
 
 def _open_file(path: Path) -> Any:
@@ -212,18 +215,20 @@ def _open_file(path: Path) -> Any:
         raise UserError(
             'create-from-parquet needs the package pyarrow: pip install "progan[parquet]"'
         ) from error
+    try:
+        with _tell_damage(path):
+            return parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+    except _Damage as error:
+        raise UserError(f"Cannot read {path} as Parquet: {error}. Fetch it again.") from error
 
-    def make_error(error: Exception) -> UserError:
-        reason = str(error).rstrip(".")
-        return UserError(f"Cannot read {path} as Parquet: {reason}. Fetch it again.")
 
-    with _report_damage(path, make_error):
-        return parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+class _Damage(Exception):
+    """What pyarrow says about the content of a file."""
 
 
 @contextmanager
-def _report_damage(path: Path, make_error: Callable[[Exception], UserError]) -> Iterator[None]:
-    """Raise another error for pyarrow's about the content of a file.
+def _tell_damage(path: Path) -> Iterator[None]:
+    """Raise _Damage for errors about the content of a file, of which pyarrow has many kinds.
 
     Those of a disk or of the system, such as a full one, stay what they are.
     """
@@ -232,14 +237,11 @@ def _report_damage(path: Path, make_error: Callable[[Exception], UserError]) -> 
     try:
         with name_file_in_errors(path):
             yield
-    except MemoryError:
-        raise
-    except OSError as error:
-        if error.errno not in (None, errno.EINVAL):  # EINVAL: a wrong offset
+    except (OSError, ValueError, NotImplementedError, pyarrow.ArrowException) as error:
+        is_of_system = getattr(error, "errno", None) not in (None, errno.EINVAL)
+        if is_of_system or isinstance(error, MemoryError):  # EINVAL: of a wrong offset
             raise
-        raise make_error(error) from error
-    except (ValueError, NotImplementedError, pyarrow.ArrowException) as error:
-        raise make_error(error) from error
+        raise _Damage(str(error).rstrip(".")) from error
 
 
 def _require_equal_schemas(paths: Sequence[Path], files: Sequence[Any]) -> None:
@@ -324,13 +326,9 @@ def _read_labels(tree: ParquetSource, column: str, print_line: PrintLine) -> Lab
     """Return the labels of all rows; raises UserError for a column that cannot hold them."""
     import pyarrow
 
-    values = pyarrow.chunked_array(
-        [
-            chunk
-            for path, file in zip(tree.paths, tree.files, strict=True)
-            for chunk in _read_label_chunks(path, file, column)
-        ]
-    )
+    files = zip(tree.paths, tree.files, strict=True)
+    chunks = [chunk for each in files for chunk in _read_label_chunks(*each, column)]
+    values = pyarrow.chunked_array(chunks)
     if values.null_count:
         raise UserError(
             f"The column {column!r} has no label in {format_count(values.null_count, 'row')}. "
@@ -365,16 +363,14 @@ def _read_labels(tree: ParquetSource, column: str, print_line: PrintLine) -> Lab
 
 def _read_label_chunks(path: Path, file: Any, column: str) -> list[Any]:
     """Return the arrays that a column of a file consists of; raises UserError for damage."""
-
-    def make_error(error: Exception) -> UserError:
-        reason = str(error).rstrip(".")
-        return UserError(
-            f"Cannot read the labels in the column {column!r} of {path}: {reason}. Fetch it again, "
+    try:
+        with _tell_damage(path):
+            return list(file.read([column]).column(0).chunks)
+    except _Damage as error:
+        raise UserError(
+            f"Cannot read the labels in the column {column!r} of {path}: {error}. Fetch it again, "
             "or leave them out with --label-column none."
-        )
-
-    with _report_damage(path, make_error):
-        return list(file.read([column]).column(0).chunks)
+        ) from error
 
 
 def _choose_label_column(tree: ParquetSource, name: str | None) -> str:

@@ -16,7 +16,13 @@ import numpy.typing as npt
 
 from progan.data.image_source import ImageSource
 from progan.data.importers.file_source import make_natural_sort_key
-from progan.data.importers.ignored_files import OTHER, IgnoredFile, describe_ignored, is_image_path
+from progan.data.importers.ignored_files import (
+    OTHER,
+    IgnoredFile,
+    describe_ignored,
+    is_image_path,
+    split_hidden,
+)
 from progan.data.importers.images import ImageOptions, import_tree
 from progan.data.importers.label_arrays import Labels, labels_from_array, labels_from_names
 from progan.data.importers.labels import (
@@ -89,8 +95,8 @@ def import_webdataset(
 
 def _open_shards(source: Path | Url) -> tuple[ShardedSource, list[IgnoredFile]]:
     """Open all shards; return them, and what is left out of them whatever it is."""
-    shards, ignored = {}, []
-    paths = _list_shards(source)
+    paths, ignored = _list_shards(source)
+    shards = {}
     for name, path in zip(_make_distinct_names(paths), paths, strict=True):
         with name_by_url(path, source):
             shards[name], left_out = open_tar(path)
@@ -106,22 +112,26 @@ def _make_distinct_names(paths: Sequence[Path]) -> list[str]:
     return [f"{number}:{name}" for number, name in enumerate(names)]
 
 
-def _list_shards(source: Path | Url) -> list[Path]:
+def _list_shards(source: Path | Url) -> tuple[list[Path], list[IgnoredFile]]:
     """Return the shards that a file, a folder with all below it, or a pattern names, in order.
 
-    Those of another machine are copied.
+    Those of another machine are copied. Hidden ones in a folder are left out, and returned too.
     """
     if isinstance(source, Url):
         if is_tar_name(source.name):
-            return [copy_to_temporary(Url(name)) for name in _expand_ranges(source.address)]
+            return [copy_to_temporary(Url(name)) for name in _expand_ranges(source.address)], []
         source = copy_all_to_temporary(source, TAR_SUFFIXES)
     if source.is_dir():
-        found = [path for path in source.rglob("*") if is_tar_name(path.name) and path.is_file()]
+        found, hidden = split_hidden(
+            (path for path in source.rglob("*") if is_tar_name(path.name) and path.is_file()),
+            source,
+        )
         if not found:
             raise UserError(f"No tar files in {source}. Name a folder of shards, or one.")
-        return sorted(found, key=lambda path: make_natural_sort_key(str(path.relative_to(source))))
+        found.sort(key=lambda path: make_natural_sort_key(str(path.relative_to(source))))
+        return found, hidden
     if source.is_file():
-        return [source]
+        return [source], []
     named = [source.with_name(name) for name in _expand_ranges(source.name)]
     if missing := [path for path in named if not path.is_file()]:
         more = f", and {len(missing) - 1} more" * (len(missing) > 1)
@@ -129,7 +139,7 @@ def _list_shards(source: Path | Url) -> list[Path]:
             f"--source {missing[0]} does not exist{more}. Name a tar file, a folder of these, or "
             "a pattern such as shard-{000..031}.tar."
         )
-    return named
+    return named, []
 
 
 def _expand_ranges(name: str) -> Iterator[str]:

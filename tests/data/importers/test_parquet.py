@@ -251,3 +251,12 @@ def test_a_damaged_column_of_labels_is_told(tmp_path: Path) -> None:
             said.append(str(error))
     told = [text for text in said if text.startswith("Cannot read the labels in the column")]
     assert told and all("a.parquet: " in text and "column none" in text for text in told)
+
+
+def test_hidden_files_are_told_and_not_read(tmp_path: Path) -> None:
+    hub = write(tmp_path / "hub" / "a.parquet", range(3)).parent
+    (hub / "._a.parquet").write_bytes(b"metadata of macOS")
+    result = run(hub, tmp_path / "made")
+    assert result.exit_code == 0, result.output
+    assert "1 file or folder of macOS metadata is ignored (._a.parquet)." in result.output
+    assert len(open_dataset(tmp_path / "made", "")) == 3

@@ -55,6 +55,16 @@ def test_shards_make_one_dataset(name: str, shards: Path, tmp_path: Path) -> Non
     assert dataset.label_names == ("0", "1", "2")
 
 
+def test_hidden_files_are_no_shards(shards: Path, tmp_path: Path) -> None:
+    (shards / "._train-00.tar").write_bytes(b"metadata of macOS")
+    (shards / ".old").mkdir()
+    (shards / ".old" / "train-00.tar").write_bytes(b"x")
+    result = run(shards, tmp_path / "made")
+    assert "2 shards with 9 samples." in result.output
+    assert "1 file or folder of macOS metadata is ignored (._train-00.tar)." in result.output
+    assert "1 hidden file or folder is ignored (.old/train-00.tar)." in result.output
+
+
 def test_shards_of_one_name_in_several_folders_make_one_dataset(tmp_path: Path) -> None:
     for number in range(2):
         write(tmp_path / "shards" / str(number) / "a.tar", range(5 * number, 5 * number + 5))
