@@ -279,6 +279,19 @@ def test_both_say_that_some_images_lie_in_no_folder_of_a_class(source: Path) -> 
     assert "No labels: 1 of 4 images lies in no folder of a class, such as 3.png." in created.stdout
 
 
+@pytest.mark.parametrize("content", ['{"version": 1}', "[]"])
+def test_a_dataset_json_without_labels_leaves_it_to_the_folders(source: Path, content: str) -> None:
+    (source / "dataset.json").write_text(content)
+    in_folders(source, "cats", "dogs", "dogs", "")
+    result = run("check", source)
+    assert result.exit_code == 1
+    assert "3.png: lies in no folder of a class, while others do" in result.stdout
+    assert "No labels: 1 of 4 images lies in no folder of a class" in create(source).stdout
+    (source / "dataset.json").write_text('{"labels": null}')
+    assert run("check", source).exit_code == 0
+    assert "No labels" not in create(source).stdout
+
+
 @pytest.mark.parametrize(
     "names", [("cats/siamese", "cats", "dogs", "dogs/a/b"), ("cats", *[""] * 3)]
 )

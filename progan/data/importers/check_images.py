@@ -26,11 +26,7 @@ from progan.data.importers.images import (
     find_duplicates,
     is_constant,
 )
-from progan.data.importers.labels import (
-    STYLEGAN_FILE,
-    find_label_fault,
-    list_images_outside_of_classes,
-)
+from progan.data.importers.labels import find_label_faults
 from progan.data.importers.pixels import load_upright, reduce_to_8_bits
 from progan.data.importers.remote import Url
 from progan.runtime.text import format_count
@@ -40,6 +36,7 @@ from progan.sizes import MIN_LEVEL, Size
 T = TypeVar("T")
 Severity = Literal["error", "warning", "note"]
 
+UNLABELED = "lies in no folder of a class, while others do"  # so that no image gets a label
 SKIP = "repair or replace it, or leave it out with --on-error skip"
 CONVERT = "nothing to do: create-from-images converts it"
 REMEDIES = {
@@ -142,20 +139,21 @@ def check_images(source: Path | Url, *, size: Size | None, workers: int) -> Chec
     with worker_pool(workers, in_processes=False) as pool:
         checked = map_in_order(pool, lambda path: check_image(tree, path), paths, ahead=4 * workers)
         found = list(tqdm(checked, total=len(paths), **PROGRESS_BAR))
+    label_fault, unlabeled = find_label_faults(tree, paths)
     problems = [
         *(problem for item in found for problem in item.problems),
         *find_duplicate_problems(found),
         *find_dark_images(found),
         *find_outliers(found),
         *find_small_images(found, size),
-        *([] if tree.has(STYLEGAN_FILE) else find_unlabeled_images(paths)),
+        *(ImageProblem(path, "label", UNLABELED) for path in unlabeled),
     ]
     order = {path: number for number, path in enumerate(paths)}
     return CheckReport(
         len(paths),
         tuple(sorted(problems, key=lambda item: order[item.path])),
         tuple(exclude_label_file(ignored, source, "auto")),
-        find_label_fault(tree, paths),
+        label_fault,
     )
 
 
@@ -228,12 +226,6 @@ def find_small_images(
             yield ImageProblem(item.path, "tiny", f"{width}x{height} pixels")
         if wanted and item.channels and (width < wanted.width or height < wanted.height):
             yield ImageProblem(item.path, "small", f"{width}x{height} is less than {wanted}")
-
-
-def find_unlabeled_images(paths: Sequence[str]) -> Iterator[ImageProblem]:
-    """Yield the images for which no image gets a label from its folder."""
-    for path in list_images_outside_of_classes(paths):
-        yield ImageProblem(path, "label", "lies in no folder of a class, while others do")
 
 
 def _find_dominant_value(values: Sequence[T], share: float) -> T | None:

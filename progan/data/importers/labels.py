@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from progan.data.format import SkippedImage
-from progan.data.image_source import UnreadableImage, format_skipped
+from progan.data.image_source import SourceFailure, UnreadableImage, format_skipped
 from progan.data.importers.file_source import FileReader, FileSource, make_natural_sort_key
 from progan.data.importers.label_arrays import Labels
 from progan.data.importers.label_files import (
@@ -70,7 +70,7 @@ def label_images(
         notes = [*table.notes, *_describe_unmatched_rows(table)]
         in_source = set(table.class_of.values())
     if found.labels is None:
-        if outside := list_images_outside_of_classes(all_paths) * (table is None):
+        if outside := _list_images_without_class(table, all_paths):
             print_line(
                 f"No labels: {len(outside):,} of {format_count(len(all_paths), 'image')} "
                 f"{pluralize(len(outside), 'lies', 'lie')} in no folder of a class, such as "
@@ -85,14 +85,27 @@ def label_images(
     return found
 
 
-def find_label_fault(tree: FileSource, paths: Sequence[str]) -> str:
-    """Return why the dataset.json in a source cannot label all images; '' if it can, or if none."""
+def find_label_faults(tree: FileSource, paths: Sequence[str]) -> tuple[str, list[str]]:
+    """Find why the images of a source do not all get labels by --labels auto.
+
+    Returns:
+        What is wrong with its dataset.json, '' if nothing; and, where folders are the classes,
+        the images that are in none.
+    """
     try:
-        if table := _find_label_table(tree, "auto", paths):
+        table = _find_label_table(tree, "auto", paths)
+        if table is not None:
             labels_from_table(table, paths)
+    except SourceFailure:
+        raise
     except UserError as error:
-        return str(error)
-    return ""
+        return str(error), []
+    return "", _list_images_without_class(table, paths)
+
+
+def _list_images_without_class(table: LabelTable | None, paths: Sequence[str]) -> list[str]:
+    """Return the images because of which folders give no labels; [] if a table gives them."""
+    return list_images_outside_of_classes(paths) if table is None else []
 
 
 def _find_label_table(tree: FileSource, option: str, paths: Sequence[str]) -> LabelTable | None:
