@@ -179,6 +179,7 @@ def write_and_report(
     """Write a dataset, or its --shard, and print what was written, left out, and lacks images."""
     from progan.data.format import INFO_FILE, WHOLE_SOURCE
     from progan.data.image_source import SourceFailure, format_skipped
+    from progan.data.journal import journal_exists
     from progan.data.reader import Dataset
     from progan.data.shards import DatasetShard, describe_whole_source, select_shard
     from progan.data.summary import describe_empty_classes, find_empty_classes
@@ -196,6 +197,7 @@ def write_and_report(
         part = DatasetShard.parse(how.shard)
         source, dest = select_shard(source, part), part.folder(dest.resolve())
         require_absent_or_empty(dest)
+    is_continued = journal_exists(staging_path(dest))
     try:
         info = write_dataset(
             source, dest, options=recorded, workers=how.workers, on_error=on_error,
@@ -217,9 +219,11 @@ def write_and_report(
     if how.shard is None and (without := find_empty_classes(Dataset.open(dest))):
         click.echo(describe_empty_classes(Dataset.open(dest), without), err=True)
     size = format_bytes(info.num_bytes)
+    # Earlier attempts made some of the images.
+    rate = "" if is_continued else f" ({info.count / seconds:,.0f} images/s)"
     print_line(
         f"{dest}: {format_count(info.count, 'image')} {info.top_size}x{info.channels}"
-        f", {size}, in {seconds:.1f} s ({info.count / seconds:,.0f} images/s)."
+        f", {size}, in {seconds:.1f} s{rate}."
     )
 
 

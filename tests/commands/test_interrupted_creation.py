@@ -110,6 +110,7 @@ def test_a_disk_that_fills_on_the_way_keeps_what_can_be_continued(source: Path) 
     result = run(*command(source))
     assert result.exit_code == 0, result.output
     assert "Continuing an interrupted creation: 10 of 40 images are done.\n" in result.stdout
+    assert "images/s" not in result.stdout  # of which an earlier attempt made some
     assert len(Dataset.open(source.parent / "out")) == 40
     assert left(source) == ["out"]
 
@@ -123,7 +124,8 @@ def test_what_nothing_can_be_made_of_is_begun_again(source: Path) -> None:
 
 
 def test_a_new_creation_says_nothing_of_an_interruption(source: Path) -> None:
-    assert "nterrupted" not in run(*command(source)).output
+    result = run(*command(source))
+    assert "nterrupted" not in result.output and " images/s).\n" in result.stdout
 
 
 def test_one_image_is_counted_as_one(source: Path) -> None:
