@@ -26,6 +26,7 @@ WHITE_16_BIT = 65535
 BitDepth = Literal["", "grey", "colour", "float"]  # kind of pixels above 8 bits; '': 8 bits
 _PARTIAL = (8, 10, 12, 14)  # bits that cameras, scanners and depth sensors deliver in 16
 _MOST_PARTIAL = 16383
+_MOST_WHOLE = 2**53  # of white values that are computed with in 64-bit integers
 _SET = 0.9  # share of the images that makes a set dark; a single dark image does not
 
 
@@ -211,7 +212,7 @@ def find_peak(image: Image.Image) -> float:
 def scale_to_8_bits(image: Image.Image, white: float = WHITE_16_BIT) -> Image.Image:
     """Scale grey values to 8 bits, rounded, so that `white` and all above are 255."""
     values = np.asarray(image)
-    if image.mode == "F" or white != int(white):
+    if image.mode == "F" or white != int(white) or white > _MOST_WHOLE:
         scaled = np.rint(values.astype(np.float64) * (255 / white))
     else:
         whole = int(white)

@@ -174,6 +174,13 @@ def test_the_white_level_becomes_white(white: int) -> None:
     assert np.asarray(scale_to_8_bits(above, white)).tolist() == [[255, 255]]
 
 
+@pytest.mark.parametrize("white", [2.0**53, 1e19, 1e300])
+def test_a_white_level_may_be_any_number(white: float) -> None:
+    for dtype in (np.uint16, np.int32):
+        image = Image.fromarray(np.array([[0, 65535]], dtype))
+        assert np.asarray(scale_to_8_bits(image, white)).tolist() == [[0, 0]]
+
+
 def test_floating_point_values_need_a_white_level() -> None:
     values = np.linspace(-0.5, 2, 16, dtype=np.float32).reshape(4, 4)
     data = encoded(Image.fromarray(values), "tiff")
