@@ -260,7 +260,8 @@ def _make_partial_path(path: Path) -> Path:
 def remove_partials(folder: Path) -> None:
     """Remove the temporary files of processes that were killed while they wrote in a folder."""
     for path in folder.glob(f".*{PARTIAL}"):
-        path.unlink(missing_ok=True)
+        if path.is_symlink() or not path.is_dir():  # a folder is a dataset that is being made
+            path.unlink(missing_ok=True)
 
 
 def _replace_directory(temporary: Path, dest: Path) -> None:

@@ -307,8 +307,9 @@ def test_a_folder_that_can_be_made_is_not_made_yet(tmp_path: Path) -> None:
 def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     for name in (".state.pt.0a1b.partial", ".other.partial", "mine.partial", ".hidden", "a.pt"):
         (tmp_path / name).write_text("x")
+    (tmp_path / ".dataset.partial").mkdir()
     remove_partials(tmp_path)
-    assert names(tmp_path) == [".hidden", "a.pt", "mine.partial"]
+    assert names(tmp_path) == [".dataset.partial", ".hidden", "a.pt", "mine.partial"]
 
 
 def test_what_is_appended_is_appended_whole_or_not_at_all(tmp_path: Path) -> None:
