@@ -10,11 +10,7 @@ from progan.cli.dataset_import import IMPORT_COMMANDS
 from progan.cli.dataset_options import PathOrUrl, workers_option
 from progan.command import PATH, CommandGroup
 from progan.errors import UserError
-from progan.runtime.files import (
-    require_absent_or_empty,
-    require_place_for_folder,
-    require_writable_file,
-)
+from progan.runtime.files import require_place_for_folder, require_writable_file
 from progan.runtime.text import format_count, make_safe_file_name
 from progan.sizes import Size
 
@@ -131,7 +127,7 @@ def verify(dataset: Path, merge: bool) -> None:
     if merge:
         from progan.data import shards
 
-        require_absent_or_empty(dataset)
+        require_place_for_folder(dataset, "DATASET")
         info = shards.merge_shards(dataset)
         click.echo(
             f"{dataset}: {format_count(info.count, 'image')}. The parts, "

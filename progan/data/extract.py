@@ -43,9 +43,6 @@ def extract_images(dataset: Dataset, dest: Path, level: int, workers: int) -> Ex
         level: One that the dataset has.
         workers: Threads that compress.
     """
-    # PNG never takes much more than the pixels themselves.
-    num_bytes = len(dataset) * dataset.info.size(level).pixels * dataset.channels
-    require_free_space(dest, num_bytes, f"The folder {dest}")
     folders = make_distinct_file_names(dataset.label_names, "class")
     labels = dataset.labels(np.arange(len(dataset))).tolist() if dataset.label_size else None
     paths = _make_png_paths(folders, labels, len(dataset))
@@ -59,7 +56,10 @@ def extract_images(dataset: Dataset, dest: Path, level: int, workers: int) -> Ex
             image.save(directory / paths[row])
         return len(rows)
 
+    # PNG never takes much more than the pixels themselves.
+    num_bytes = len(dataset) * dataset.info.size(level).pixels * dataset.channels
     with staging_directory(dest) as directory, cleared_before_and_on_failure(directory):
+        require_free_space(dest, num_bytes, f"The folder {dest}")
         for label in used:
             (directory / folders[label]).mkdir()
         if renamed or len(used) == 1:  # folders alone would lose these classes

@@ -106,17 +106,9 @@ def merge_shards(dest: Path) -> DatasetInfo:
     """
     parts = [Dataset.open(folder) for folder in _find_shards(dest)]
     plan = _plan_merged_dataset(dest, parts)
-    damage = [
-        f"{part.path}: {fault}"
-        for part in parts
-        for fault in find_damaged_files(part.path, part.info)
-    ]
-    if damage:
-        raise UserError(
-            f"Parts of {dest} are damaged:\n  " + "\n  ".join(damage) + "\nMake these parts again."
-        )
-    require_free_space(dest, plan.num_bytes, f"{dest}")
     with staging_directory(dest) as directory, cleared_before_and_on_failure(directory):
+        require_free_space(dest, plan.num_bytes, f"{dest}")
+        _require_undamaged_parts(dest, parts)
         with closing(DatasetArrays(directory, plan, 0)) as arrays:
             chunks = _read_chunks_of_parts(parts, plan)
             for chunk in tqdm(chunks, unit="chunk", desc=dest.name, disable=None):
@@ -130,6 +122,19 @@ def merge_shards(dest: Path) -> DatasetInfo:
             info = replace(plan, checksums=arrays.close_and_hash(plan))
         write_atomically(directory / INFO_FILE, info.to_json())
     return info
+
+
+def _require_undamaged_parts(dest: Path, parts: Sequence[Dataset]) -> None:
+    """Raise UserError that lists the damaged files of all parts, if there are any."""
+    damage = [
+        f"{part.path}: {fault}"
+        for part in parts
+        for fault in find_damaged_files(part.path, part.info)
+    ]
+    if damage:
+        raise UserError(
+            f"Parts of {dest} are damaged:\n  " + "\n  ".join(damage) + "\nMake these parts again."
+        )
 
 
 def _find_shards(dest: Path) -> list[Path]:

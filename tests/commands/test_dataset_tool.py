@@ -536,6 +536,25 @@ def test_a_lower_level_can_be_extracted(tmp_path: Path) -> None:
     assert refused.exit_code == 1 and "--resolution is one of 4, 8, 16" in refused.stderr
 
 
+def test_leftovers_of_a_killed_extraction_are_free_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = noise_dataset(tmp_path / "first", count=12)
+    left = tmp_path / ".out.partial" / "00.png"
+    left.parent.mkdir()
+    left.write_bytes(bytes(800))
+    real, needed = shutil.disk_usage(tmp_path), 12 * 16 * 16 * 3
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: real._replace(free=needed - 800 * left.exists())
+    )
+    words = ("extract", "--source", first.path, "--dest")
+    assert run(*words, tmp_path / "out").exit_code == 0
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: real._replace(free=needed - 1))
+    refused = run(*words, tmp_path / "other")
+    assert refused.exit_code == 1 and "Free 1 bytes" in refused.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "out"]
+
+
 def test_differences_are_counted(tmp_path: Path) -> None:
     first = noise_dataset(tmp_path / "first", count=20, classes=2)
     shutil.copytree(first.path, tmp_path / "second")

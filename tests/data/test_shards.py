@@ -184,6 +184,46 @@ def test_a_part_that_is_all_held_out_is_refused() -> None:
         select_shard(source, DatasetShard(2, 2))
 
 
+def test_leftovers_of_a_killed_merge_are_free_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_parts(source_of(12), tmp_path / "d", 2)
+    needed = write_dataset(source_of(12), tmp_path / "whole").num_bytes
+    left = tmp_path / ".d.partial" / "level-03.npy"
+    left.parent.mkdir()
+    left.write_bytes(bytes(1000))
+    real = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: real._replace(free=needed - 1000 * left.exists())
+    )
+    assert merge_shards(tmp_path / "d").count == 12
+
+
+def test_a_full_disk_is_noticed_before_the_parts_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_damaged_files(*_: object) -> list[str]:
+        raise AssertionError("nothing needs to be read")
+
+    make_parts(source_of(12), tmp_path / "d", 2)
+    monkeypatch.setattr("progan.data.shards.find_damaged_files", find_damaged_files)
+    real = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: real._replace(free=10))
+    with pytest.raises(UserError, match="d needs .* KiB, but"):
+        merge_shards(tmp_path / "d")
+    assert not list(tmp_path.glob(".d*"))
+
+
+def test_a_merge_needs_a_place_that_can_be_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "d").mkdir()
+    monkeypatch.chdir(tmp_path / "d")
+    result = CliRunner().invoke(main, ["verify", str(tmp_path / "d"), "--merge"])
+    assert result.exit_code == 1
+    assert "is the folder you are in, which cannot be replaced" in result.output
+
+
 def test_a_merge_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
