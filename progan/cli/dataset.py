@@ -87,7 +87,6 @@ def extract(source: Path, dest: Path, resolution: int | None, workers: int) -> N
     require_place_for_folder(dest, "--dest")
     from progan.data.extract import describe_renamed_folders, extract_images
     from progan.data.reader import Dataset
-    from progan.runtime.text import format_count
 
     dataset = Dataset.open(source)
     level = dataset.choose_level(resolution)

@@ -108,7 +108,7 @@ def write_dataset(
                 missing = estimate_num_bytes(plan) * (plan.count - journal.written) / plan.count
                 require_free_space(dest, math.ceil(missing), f"The dataset {dest}")
                 journal = _write_remaining_images(
-                    source, arrays, directory, journal, workers, on_error, set(plan.webp_bytes)
+                    source, arrays, directory, plan, journal, workers, on_error
                 )
                 info = _finish_dataset_or_clear(
                     source, arrays, directory, plan, journal, holdout, seed
@@ -170,23 +170,19 @@ def _write_remaining_images(
     source: ImageSource,
     arrays: DatasetArrays,
     directory: Path,
+    plan: DatasetInfo,
     journal: Journal,
     workers: int,
     on_error: OnError,
-    compressed: set[int],
 ) -> Journal:
     """Write the images that the journal lacks; return its end, or clear and raise UserError."""
     kept = journal
-    read_chunk = partial(_read_chunk, source.read, compressed, on_error == "skip")
+    read_chunk = partial(_read_chunk, source.read, set(plan.webp_bytes), on_error == "skip")
     with (
         closing(PeriodicFlush(arrays, directory, JOURNAL_SECONDS)) as flusher,
         closing(_read_chunks_ahead(source, workers, journal.asked, read_chunk)) as chunks,
         tqdm(
-            total=source.count,
-            initial=journal.asked,
-            unit="img",
-            desc=directory.name[1:-8],
-            disable=None,
+            total=source.count, initial=journal.asked, unit="img", desc=plan.name, disable=None
         ) as progress,
     ):
         try:
@@ -310,7 +306,7 @@ def _read_chunks_ahead(
     fitting = _CHUNK_BYTES // (source.size.pixels * source.channels)
     size = max(1, min(_CHUNK_ROWS, fitting, source.count // (4 * workers)))
     starts = range(first, source.count, size)
-    chunks = [range(start, min(start + size, source.count)) for start in starts]
+    chunks = (range(start, min(start + size, source.count)) for start in starts)
     _keep_freed_memory()
     with worker_pool(workers, in_processes=source.in_processes) as pool:
         yield from map_in_order(pool, read_chunk, chunks, ahead=2 * workers)
