@@ -17,6 +17,7 @@ from progan.data.importers.color import BitDepth, plan_profile_conversion, read_
 from progan.data.importers.file_source import FileReader
 from progan.data.importers.ignored_files import SIGNATURE_BYTES, is_heif
 from progan.data.importers.metadata import (
+    ORIENTATION_TAG,
     UPRIGHT,
     Orientation,
     find_png_exif,
@@ -130,8 +131,10 @@ def _format_counts(counts: Counter[str]) -> str:
 
 def _read_orientation(image: Image.Image, data: bytes) -> Orientation:
     """Read the orientation, in TIFF by its tag, in PNG also from EXIF behind the pixels."""
-    if image.format == "TIFF":  # which Pillow turns itself
-        value = image.tag_v2.get(274, UPRIGHT)  # type: ignore[attr-defined]
+    if image.format == "TIFF":  # which Pillow turns itself, by XMP if it has no tag
+        value = image.tag_v2.get(ORIENTATION_TAG)  # type: ignore[attr-defined]
+        if value is None:
+            return read_orientation(image.info)
         if isinstance(value, int) and 1 <= value <= 8:
             return Orientation(value)
         return Orientation(fault="EXIF orientation is not 1 to 8")

@@ -149,6 +149,8 @@ def reduce_to_8_bits(image: Image.Image, white_level: float | None = None) -> Im
 def load_upright(data: bytes, path: str) -> Image.Image:
     """Decode an image of any kind and turn it upright as its EXIF says; raises UnreadableImage."""
     with open_image(data, path, load=True) as image:
+        if image.format == "TIFF":  # which Pillow has turned itself, by its tag or else by XMP
+            return image
         method = TRANSPOSE_METHODS.get(read_orientation(image.info).value)
         return image if method is None else image.transpose(method)
 

@@ -265,9 +265,23 @@ def test_every_orientation(orientation: int) -> None:
         assert not said
 
 
+XMP = b'<x:xmpmeta><rdf tiff:Orientation="6"/></x:xmpmeta>'
+
+
 def test_the_orientation_of_xmp() -> None:
-    xmp = b'<x:xmpmeta><rdf tiff:Orientation="6"/></x:xmpmeta>'
-    np.testing.assert_array_equal(read(encoded(SMOOTH, "webp", xmp=xmp))[0], ROTATED)
+    np.testing.assert_array_equal(read(encoded(SMOOTH, "webp", xmp=XMP))[0], ROTATED)
+
+
+@pytest.mark.parametrize(
+    ("tag", "upright"), [(None, ROTATED), (1, SMOOTH), (3, SMOOTH[::-1, ::-1])]
+)
+def test_in_tiff_the_orientation_of_xmp_counts_only_without_a_tag(
+    tag: int | None, upright: np.ndarray
+) -> None:
+    tags = {700: XMP} if tag is None else {700: XMP, ORIENTATION: tag}
+    data = encoded(SMOOTH, "tiff", tiffinfo=tags)
+    np.testing.assert_array_equal(read(data)[0], upright)
+    assert any(note.kind == "rotated" for note in read_header(data, "x").notes) == (tag != 1)
 
 
 def test_exif_with_any_wrong_bytes_refuses_no_image() -> None:
