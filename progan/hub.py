@@ -90,6 +90,8 @@ def _describe(error: Exception) -> str:
         )
     if "RevisionNotFoundError" in kinds:
         return "the repository has no such revision."
+    if "GatedRepoError" in kinds:  # a kind of RepositoryNotFoundError
+        return f"access is granted on request only. Ask for it on the repository's page. {_LOGIN}."
     if "RepositoryNotFoundError" in kinds:
         return f"there is no such repository, or it is private. {_LOGIN}."
     if "EntryNotFoundError" in kinds:

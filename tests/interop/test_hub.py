@@ -157,6 +157,7 @@ def test_nothing_is_sent_without_being_asked(server: type[Hub], run: Path) -> No
     [
         ("LocalEntryNotFoundError", "the Hub cannot be reached"),
         ("RevisionNotFoundError", "has no such revision"),
+        ("GatedRepoError", "access is granted on request only. Ask for it on the"),
         ("RepositoryNotFoundError", "there is no such repository, or it is private"),
         ("EntryNotFoundError", "has no network.safetensors"),
     ],
