@@ -5,6 +5,7 @@ to a temporary folder first, which goes with the process.
 """
 
 import atexit
+import errno
 import re
 import shutil
 import time
@@ -18,6 +19,7 @@ from typing import Any, NoReturn, TypeVar
 from progan.data.image_source import SourceFailure, UnreadableImage
 from progan.data.importers.ignored_files import SIGNATURE_BYTES
 from progan.errors import UserError
+from progan.runtime.files import name_file_in_errors
 
 T = TypeVar("T")
 
@@ -124,9 +126,9 @@ class RemoteSource:
 def copy_to_temporary(url: Url) -> Path:
     """Copy a file of another machine into a temporary folder; raises UserError."""
     system, path = _open_filesystem(url)
-    folder = _make_temporary_folder()
-    _call_patiently(url, system.get_file, path, str(folder / url.name))
-    return folder / url.name
+    target = _make_temporary_folder() / url.name
+    _copy_file(url, system, path, target)
+    return target
 
 
 def copy_all_to_temporary(url: Url, suffixes: tuple[str, ...]) -> Path:
@@ -137,8 +139,14 @@ def copy_all_to_temporary(url: Url, suffixes: tuple[str, ...]) -> Path:
         if path.lower().endswith(suffixes):
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            _call_patiently(url, source.system.get_file, source.locate(path), str(target))
+            _copy_file(url, source.system, source.locate(path), target)
     return folder
+
+
+def _copy_file(url: Url, system: Any, path: str, target: Path) -> None:
+    """Copy a file of another machine; raises UserError, or OSError if the disk here is full."""
+    with name_file_in_errors(target):
+        _call_patiently(url, system.get_file, path, str(target))
 
 
 def _make_temporary_folder() -> Path:
@@ -176,6 +184,7 @@ def _call_patiently(url: Url, call: Callable[..., T], *arguments: object) -> T:
     Raises:
         UserError: What it asks for is missing or forbidden, or the address is wrong.
         SourceFailure: There is no connection, or no login.
+        OSError: The disk here is full.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -183,6 +192,8 @@ def _call_patiently(url: Url, call: Callable[..., T], *arguments: object) -> T:
         except (FileNotFoundError, PermissionError, ValueError) as error:
             _fail(url, error)
         except Exception as error:  # each protocol has its own
+            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+                raise  # of the disk here, in a copy
             is_final = getattr(error, "status", 500) in (401, 403, 404) or _lacks_login(error)
             if attempt == ATTEMPTS or is_final:
                 _fail(url, error)

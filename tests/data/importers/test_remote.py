@@ -1,7 +1,9 @@
 """Sources on other machines, by fsspec: in memory, from a server of S3, by HTTP."""
 
+import errno
 import http.server
 import itertools
+import os
 import sys
 import threading
 import zipfile
@@ -102,6 +104,19 @@ def test_archives_are_copied_and_the_copies_go(
     for remove, folder in removals:
         remove(folder)
         assert not folder.exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_for_copies_is_no_failing_connection(
+    number: int, memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get_file(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    memory.pipe_file("/a.zip", b"")
+    monkeypatch.setattr(type(memory), "get_file", get_file)
+    text = message(run("create-from-images", "memory://a.zip", tmp_path / "made"))
+    assert f"a.zip: {os.strerror(number)}." in text and "attempts" not in text
 
 
 def test_a_server_of_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
