@@ -73,7 +73,8 @@ def make_read_error(path: str, error: OSError) -> UnreadableImage | SourceFailur
             f"Cannot read {path}: {reason}. Raise the limit of open files (ulimit -n)."
         )
     return SourceFailure(
-        f"Cannot read {path}: {reason}. Check the disk that it is on, and repeat the command."
+        f"Cannot read {path}: {reason}. Check the disk that it is on and repeat the command, or "
+        "remove the file."
     )
 
 

@@ -138,7 +138,10 @@ class ParquetSource:
         number = int(np.searchsorted(self._group_starts, row, side="right")) - 1
         file = self.paths[self.groups[number].file]
         try:
-            with self._lock, _tell_damage(file):  # pyarrow decodes a whole group, in its threads
+            with (
+                self._lock,
+                _convert_to_damage(file),
+            ):  # pyarrow decodes a whole group, in its threads
                 content = self._load_group(number)(row - self.groups[number].first_row)
         except _Damage as error:
             raise UnreadableImage(path, f"damaged in the Parquet file ({error})") from error
@@ -216,7 +219,7 @@ def _open_file(path: Path) -> Any:
             'create-from-parquet needs the package pyarrow: pip install "progan[parquet]"'
         ) from error
     try:
-        with _tell_damage(path):
+        with _convert_to_damage(path):
             return parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
     except _Damage as error:
         raise UserError(f"Cannot read {path} as Parquet: {error}. Fetch it again.") from error
@@ -227,7 +230,7 @@ class _Damage(Exception):
 
 
 @contextmanager
-def _tell_damage(path: Path) -> Iterator[None]:
+def _convert_to_damage(path: Path) -> Iterator[None]:
     """Raise _Damage for errors about the content of a file, of which pyarrow has many kinds.
 
     Those of a disk or of the system, such as a full one, stay what they are.
@@ -364,7 +367,7 @@ def _read_labels(tree: ParquetSource, column: str, print_line: PrintLine) -> Lab
 def _read_label_chunks(path: Path, file: Any, column: str) -> list[Any]:
     """Return the arrays that a column of a file consists of; raises UserError for damage."""
     try:
-        with _tell_damage(path):
+        with _convert_to_damage(path):
             return list(file.read([column]).column(0).chunks)
     except _Damage as error:
         raise UserError(
