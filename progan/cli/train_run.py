@@ -264,7 +264,7 @@ def _train_and_exit(training: Training, request: TrainRequest, members: TrainPro
 
 
 def _describe_error(error: Exception) -> str:
-    """Return what people are told of an error; of a bug, which has a traceback, its first line."""
+    """Return the message of an error; of a bug, which has a traceback, its first line."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, PeerLost):

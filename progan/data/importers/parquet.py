@@ -138,10 +138,8 @@ class ParquetSource:
         number = int(np.searchsorted(self._group_starts, row, side="right")) - 1
         file = self.paths[self.groups[number].file]
         try:
-            with (
-                self._lock,
-                _convert_to_damage(file),
-            ):  # pyarrow decodes a whole group, in its threads
+            # One at a time: pyarrow decodes a whole group, in threads of its own.
+            with self._lock, _convert_to_damage(file):
                 content = self._load_group(number)(row - self.groups[number].first_row)
         except _Damage as error:
             raise UnreadableImage(path, f"damaged in the Parquet file ({error})") from error

@@ -303,8 +303,8 @@ def test_names_in_code_page_437(tmp_path: Path) -> None:
     [
         (errno.ENOENT, UnreadableImage, "--on-error skip"),
         (errno.EACCES, UnreadableImage, "--on-error skip"),
-        (errno.EIO, SourceFailure, "Check the disk that it is on, and repeat the command"),
-        (errno.ESTALE, SourceFailure, "Check the disk that it is on, and repeat the command"),
+        (errno.EIO, SourceFailure, "Check the disk that it is on and repeat the command, or"),
+        (errno.ESTALE, SourceFailure, "Check the disk that it is on and repeat the command, or"),
         (errno.EMFILE, SourceFailure, "Raise the limit of open files"),
     ],
 )
