@@ -262,7 +262,9 @@ def search_training_images(
     queries = torch.cat([embed_window(sample, context, window) for sample in (asked, others)])
     own = np.concatenate([np.full(asked.count, -1), others.rows])
     found = find_nearest(queries, own, training, context, k, window, mirror=mirror)
-    of_images = Neighbours(*(each[: asked.count] for each in found))
+    of_images = Neighbours(
+        found.distances[: asked.count], found.rows[: asked.count], found.flipped[: asked.count]
+    )
     of_others = found.distances[asked.count :, 0]
     nearer, p_value = compare_distances(of_images.distances[:, 0], of_others)
     return NeighbourSearch(
