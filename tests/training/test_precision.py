@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from progan import networks
 from progan.errors import UserError
@@ -34,18 +35,27 @@ def test_convolutions_are_lowered_and_scores_and_weights_are_not(precision: str)
 
 @each_low
 @pytest.mark.parametrize("kind", ["progressive", "autoencoder"])
-def test_of_dense_layers_the_one_that_makes_maps_is_lowered(precision: str, kind: str) -> None:
+def test_of_dense_layers_the_one_that_makes_maps_is_lowered(
+    precision: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = tiny_run(kind=kind, precision=precision)
     generator = networks.build_generator(run.network)
     discriminator = networks.build_discriminator(run.network)
+    running: list[type] = []
     seen = set()
+    multiply = F.linear
+
+    def multiply_and_note(*operands: torch.Tensor) -> torch.Tensor:
+        product = multiply(*operands)
+        seen.add((running[-1], product.dtype))
+        return product
+
+    monkeypatch.setattr(F, "linear", multiply_and_note)
     for network in (generator, discriminator):
         initialize(network, 0, "networks")
         for layer in network.modules():
             if isinstance(layer, Dense | DenseToMaps):
-                layer.register_forward_hook(
-                    lambda layer, inputs, out: seen.add((type(layer), out.dtype))
-                )
+                layer.register_forward_pre_hook(lambda layer, inputs: running.append(type(layer)))
     with autocast_for(run, 4, CPU):
         discriminator(generator(torch.randn(4, 8), torch.zeros(4, 0), 4), 4)
     assert seen == {(DenseToMaps, HALF_DTYPES[precision]), (Dense, torch.float32)}
