@@ -22,7 +22,7 @@ from metrics.options import (
     require_inputs,
     source_options,
 )
-from progan.command import PATH, Command, hyphenate, list_given_options
+from progan.command import PATH, Command, format_path, hyphenate, list_given_options
 from progan.errors import UserError
 from progan.runtime.files import require_writable_file
 from progan.runtime.text import format_duration
@@ -154,7 +154,7 @@ def neighbours(
         append_lines(sources.json_file, [])  # fail now rather than after measuring
     found = find_neighbours(sources, num_images, k, crop, mirror=mirror)
     files = write_sheet(found, rows, sheet)
-    click.echo("\n".join([summarize_search(found.record()), *map(str, files)]))
+    click.echo("\n".join([summarize_search(found.record()), *map(format_path, files)]))
     if sources.json_file is not None:
         append_lines(sources.json_file, [found.record()])
 

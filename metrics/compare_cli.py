@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from metrics.options import detector_option, parse_metrics, require_inputs
-from progan.command import PATH, Command, describe_os_error, device_option
+from progan.command import PATH, Command, describe_os_error, device_option, format_path
 from progan.errors import UserError
 from progan.runtime.files import require_writable_folder
 from progan.runtime.text import escape_controls
@@ -91,7 +91,8 @@ def compare(
     click.echo(comparison.format_markdown(found, SHEET_FILE).partition("\n\n")[0])
     for sentence in comparison.describe_mixed_columns(found):
         click.echo(escape_controls(sentence))
-    click.echo("\n".join(str(outdir / name) for name in (MARKDOWN_FILE, CSV_FILE, SHEET_FILE)))
+    for name in (MARKDOWN_FILE, CSV_FILE, SHEET_FILE):
+        click.echo(format_path(outdir / name))
     if failed:
         raise UserError(_format_left_out_runs(failed))
 

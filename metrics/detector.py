@@ -23,7 +23,7 @@ from progan.images import to_float
 from progan.runtime.files import hash_file_sha256
 from progan.runtime.text import format_count
 from progan.runtime.weights_file import is_weights_file
-from progan.runtime.zip_files import list_zip_members
+from progan.runtime.zip_files import are_members_of_torchscript, list_zip_members
 
 URLS = {  # default weights; the file names end in a SHA-256
     "inception": "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
@@ -117,7 +117,7 @@ def open_detector(file: Path | None, default: str, device: torch.device) -> Dete
     if not path.is_file():
         raise UserError(f"No such file: {path}. Name the weights of a detector.")
     fingerprint = hash_file_sha256(path)[:16]
-    if _is_torchscript(path):
+    if are_members_of_torchscript(list_zip_members(path)):
         return Detector(path.name, fingerprint, _open_torchscript(path, device))
     if is_weights_file(path):
         return Detector(path.name, fingerprint, _open_digits(path, device))
@@ -276,11 +276,6 @@ def _open_digits(path: Path, device: torch.device) -> Callable[[Tensor, int | No
         return features.view(count, -1), joined.flatten(1)
 
     return embed
-
-
-def _is_torchscript(path: Path) -> bool:
-    """True for TorchScript, the only zip file of torch with constants."""
-    return any(name.endswith("/constants.pkl") for name in list_zip_members(path))
 
 
 def _read_weights(path: Path) -> dict[str, Any]:

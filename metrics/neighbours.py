@@ -301,7 +301,7 @@ def summarize_search(record: Mapping[str, Any]) -> str:
         f"{values['median']:.4g}; of {record['num_others']:,} {record['others']}: "
         f"{values['median_others']:.4g}{_describe_nearest(values)}.\n"
         f"P(generated is nearer than other) = {values['nearer']:.2f}, Mann–Whitney p = "
-        f"{values['p_value']:.2g}. {_judge(values)}"
+        f"{values['p_value']:.2g}. {_format_conclusion(values)}"
     )
 
 
@@ -313,8 +313,8 @@ def _describe_nearest(values: Mapping[str, Any]) -> str:
     return f"; {images} nearer than any of these"
 
 
-def _judge(values: Mapping[str, Any]) -> str:
-    """Say whether images were copied: many, which raises the odds, or a few, which are equal."""
+def _format_conclusion(values: Mapping[str, Any]) -> str:
+    """Return the conclusion; a few copies do not change the probability and are only counted."""
     if values["p_value"] < SUSPICIOUS:
         return "The images are nearer: a sign of copying."
     if copies := values.get("num_copies"):

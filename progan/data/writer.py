@@ -137,8 +137,8 @@ def _open_or_restart(
 ) -> tuple[DatasetArrays, Journal]:
     """Open the files of an interrupted attempt, or new ones; return them with their journal.
 
-    Only files that are missing or too short are made anew. Any other OSError keeps them all: the
-    disk may answer the next time.
+    Only files that are missing or too short start it from the first image. Any other OSError keeps
+    all files, as the disk may be readable the next time.
     """
     if not journal.asked:
         if any(directory.iterdir()):
@@ -160,7 +160,7 @@ def _open_or_restart(
 
 
 def _describe_restart(directory: Path) -> str:
-    """Return for people why the files in a folder cannot be continued."""
+    """Return the message that the files in a folder cannot be continued, with the reason."""
     if journal_exists(directory):
         return "The journal of an interrupted creation is damaged: starting with the first image."
     return "An interrupted creation left no complete image: starting with the first one."

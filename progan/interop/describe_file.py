@@ -21,7 +21,11 @@ from progan.run_directory import STATE_PREFIX, STATE_SUFFIX
 from progan.runtime.pickle_scan import is_hostile
 from progan.runtime.safe_pickle import format_hostile_message
 from progan.runtime.text import sanitize_and_truncate_line
-from progan.runtime.zip_files import list_zip_members, read_uncompressed_zip_member
+from progan.runtime.zip_files import (
+    are_members_of_torchscript,
+    list_zip_members,
+    read_uncompressed_zip_member,
+)
 
 READABLE = (
     "progan reads its own network files (.safetensors) and training states (state-*.pt), "
@@ -126,9 +130,7 @@ def _describe_zip(path: Path, head: bytes) -> FileDescription | None:
             )
         return FileDescription(f"is a {kind} file that is damaged or cut short", DOWNLOAD_AGAIN)
     index = next((name for name in names if name.endswith("/data.pkl")), "")
-    if any("/code/" in name for name in names) and any(
-        name.endswith("/constants.pkl") for name in names
-    ):
+    if are_members_of_torchscript(names):
         return _describe_export(path, names, "TorchScript")
     if any(
         name.endswith(("/archive_format", "/models/model.json", "serialized_exported_program.json"))

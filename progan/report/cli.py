@@ -100,5 +100,7 @@ def _choose_neighbours_section(
         detector=detector,
         device=device,
     )
-    found = neighbours.build_searched_section(sources, count)
+    found = neighbours.build_searched_section(
+        sources, count, mirror=run_data.run.data.mirror
+    )
     return lambda: found

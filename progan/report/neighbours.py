@@ -50,9 +50,13 @@ def build_stored_section(data: RunData) -> dict[str, Any]:
     return {"lines": _read_conclusion(data.directory), "figures": figures}
 
 
-def build_searched_section(sources: SourceOptions, count: int) -> dict[str, Any]:
-    """Search the training images nearest to those of seeds 0 … count - 1; raises UserError."""
-    found = find_neighbours(sources, count, NUM_NEIGHBOURS)
+def build_searched_section(sources: SourceOptions, count: int, *, mirror: bool) -> dict[str, Any]:
+    """Search the training images nearest to those of seeds 0 … count - 1; raises UserError.
+
+    Args:
+        mirror: Compare with flipped training images, too.
+    """
+    found = find_neighbours(sources, count, NUM_NEIGHBOURS, mirror=mirror)
     sheet = Image.fromarray(neighbour_sheet(found, MAX_ROWS))
     return {
         "lines": [f"Of {sources.measured.name}.", *summarize_search(found.record()).splitlines()],

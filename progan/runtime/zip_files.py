@@ -4,6 +4,7 @@ import errno
 import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 # What zipfile raises where bytes of a zip file are not those that were written.
@@ -29,6 +30,12 @@ def list_zip_members(path: Path) -> list[str]:
         if not is_zip_damage(error):
             raise
         return []
+
+
+def are_members_of_torchscript(names: Sequence[str]) -> bool:
+    """True for the members of TorchScript, the only zip file of torch with code and constants."""
+    has_code = any("/code/" in name for name in names)
+    return has_code and any(name.endswith("/constants.pkl") for name in names)
 
 
 def read_uncompressed_zip_member(path: Path, name: str) -> bytes:

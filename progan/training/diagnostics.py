@@ -41,13 +41,14 @@ def measure_diagnostics(
     found: dict[str, float] = {}
     for name, measure in (("overfitting", measure_overfitting), ("diversity", measure_diversity)):
         values = call_or_none_if_out_of_memory(partial(measure, state, run, dataset, stage, device))
-        if values is None:
-            release_memory(device)
-            print_line(
-                f"Out of memory at resolution {stage.resolution}: {name} is not measured at this "
-                "tick. Training continues."
-            )
-        found |= values or {}
+        if values is not None:
+            found |= values
+            continue
+        release_memory(device)
+        print_line(
+            f"Out of memory at resolution {stage.resolution}: {name} is not measured at this "
+            "tick. Training continues."
+        )
     return found
 
 

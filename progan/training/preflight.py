@@ -176,9 +176,9 @@ class Preflight:
         )
         # In turns, as in a training: one step needs memory for the moments of the other one, too.
         seconds = [[self._measure_seconds(step) for _, step in weighted] for _ in range(tries)]
-        fastest = [min(each) for each in zip(*seconds, strict=True)]
+        fastest: list[float] = [min(each) for each in zip(*seconds, strict=True)]
         total = sum(weight * each for (weight, _), each in zip(weighted, fastest, strict=True))
-        return float(total) / stage.batch
+        return total / stage.batch
 
     def _measure_seconds(self, step: Callable[[], None]) -> float:
         devices.synchronize(self.device)

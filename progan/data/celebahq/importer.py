@@ -41,7 +41,7 @@ from progan.errors import UserError
 from progan.runtime.files import require_free_space, staging_path
 from progan.runtime.text import PrintLine, format_count, pluralize
 from progan.runtime.workers import map_in_order, worker_pool
-from progan.runtime.zip_files import list_zip_members
+from progan.runtime.zip_files import are_members_of_torchscript, list_zip_members
 from progan.sizes import MIN_LEVEL, level_of, require_resolution
 
 _NUM_NAMED = 3
@@ -220,16 +220,13 @@ def _describe_missing_inputs(
             f"No {LIST_FILE} in --deltas {deltas}. It comes with "
             f"{format_delta_zip_name(0)} and the others."
         )
-    if enhance and not _is_torchscript(enhance):
+    if enhance and not (
+        enhance.is_file() and are_members_of_torchscript(list_zip_members(enhance))
+    ):
         problems.append(
             f"--enhance {enhance} is not a TorchScript file, as torch.jit.save() writes it."
         )
     return problems
-
-
-def _is_torchscript(path: Path) -> bool:
-    """Check if a file looks like TorchScript, without loading torch."""
-    return path.is_file() and any("/code/" in name for name in list_zip_members(path))
 
 
 def _find_missing_files(collection: CelebaFiles, faces: FaceLists) -> dict[int, str]:

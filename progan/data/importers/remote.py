@@ -78,7 +78,7 @@ class RemoteSource:
 
     def list_paths(self) -> list[str]:
         """Return the paths of all files below the folder; raises UserError if there are none."""
-        found = _call_patiently(self.url, self.system.find, self.root)
+        found = _call_with_retries(self.url, self.system.find, self.root)
         prefix = self.locate("")
         paths = sorted(path[len(prefix) :] for path in found if path.startswith(prefix))
         if not paths and self.system.isfile(self.root):
@@ -98,7 +98,7 @@ class RemoteSource:
     def read(self, path: str) -> bytes:
         """Return the content of one file; raises UnreadableImage or SourceFailure."""
         try:
-            content: bytes = _call_patiently(self.url, self.system.cat_file, self.locate(path))
+            content: bytes = _call_with_retries(self.url, self.system.cat_file, self.locate(path))
         except SourceFailure as error:
             raise SourceFailure(f"{path}: {error}") from error
         except UserError as error:
@@ -108,7 +108,7 @@ class RemoteSource:
     def read_start(self, path: str) -> bytes:
         """Return the first bytes of a file, b"" if it cannot be read."""
         try:
-            content: bytes = _call_patiently(
+            content: bytes = _call_with_retries(
                 self.url, self.system.cat_file, self.locate(path), 0, SIGNATURE_BYTES
             )
         except UserError:
@@ -146,7 +146,7 @@ def copy_all_to_temporary(url: Url, suffixes: tuple[str, ...]) -> Path:
 def _copy_file(url: Url, system: Any, path: str, target: Path) -> None:
     """Copy a file of another machine; raises UserError, or OSError if the disk here is full."""
     with name_file_in_errors(target):
-        _call_patiently(url, system.get_file, path, str(target))
+        _call_with_retries(url, system.get_file, path, str(target))
 
 
 def _make_temporary_folder() -> Path:
@@ -178,7 +178,7 @@ def _open_filesystem(url: Url) -> tuple[Any, str]:
     return system, str(path)
 
 
-def _call_patiently(url: Url, call: Callable[..., T], *arguments: object) -> T:
+def _call_with_retries(url: Url, call: Callable[..., T], *arguments: object) -> T:
     """Return what a request returns, repeated a few times.
 
     Raises:

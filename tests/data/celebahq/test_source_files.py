@@ -192,6 +192,7 @@ def test_a_damaged_zip_file_is_no_torchscript(tmp_path: Path) -> None:
     path = tmp_path / "x.pt"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("x/code/a.py", b"")
+        archive.writestr("x/constants.pkl", b"")
     options = CelebaHqOptions(enhance=path)
     with pytest.raises(UserError) as caught:
         check_inputs(tmp_path, tmp_path / "made", options)
