@@ -248,17 +248,17 @@ def _best_rank(column: str, ranks: Sequence[float | None]) -> float | None:
 def _reals_of_column(column: str, records: Sequence[RunRecord]) -> tuple[str, ...]:
     """Return the different reals that a column was measured against, by resolved path."""
     found = {
-        resolve_reals(reals): reals
+        resolve_reals(conditions.against): conditions.against
         for record in reversed(records)
-        if (reals := record.against.get(column))
+        if (conditions := record.conditions.get(column))
     }
     return tuple(reversed(found.values()))
 
 
 def _detectors_of_column(column: str, records: Sequence[RunRecord]) -> tuple[str, ...]:
     """Return the different detectors that a column was measured with."""
-    found = (record.detectors.get(column) for record in records)
-    return tuple(dict.fromkeys(name for name in found if name))
+    found = (record.conditions.get(column) for record in records)
+    return tuple(dict.fromkeys(each.detector for each in found if each and each.detector))
 
 
 def _format_dataset(run: Run) -> str:

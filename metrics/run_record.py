@@ -49,8 +49,8 @@ class MetricResult(NamedTuple):
     detector: str = ""  # name; '': that of the run's --detector
 
 
-class Measured(NamedTuple):
-    """How a metric was measured.
+class Conditions(NamedTuple):
+    """What a metric was measured with.
 
     Attributes:
         against: Description of the reals.
@@ -67,21 +67,19 @@ class RunRecord:
 
     Attributes:
         path: The network file.
-        measured: The metrics among the values, and how each was measured last.
+        measured: The metrics among the values, and the conditions of their last measurement.
         values: Results of metrics, and statistics of the training when it was saved, by column.
         reals: Results of the real-vs-real baseline, by column.
-        against: The reals that a metric was measured against, by column: path, class, mirrored.
-        detectors: The detector that a metric was measured with, by column; only where one is used.
+        conditions: Those of the values of metrics, by column.
     """
 
     path: Path
     run: Run
     snapshot: Snapshot
-    measured: Mapping[MetricKey, Measured] = field(default_factory=dict)
+    measured: Mapping[MetricKey, Conditions] = field(default_factory=dict)
     values: Values = field(default_factory=dict)
     reals: Values = field(default_factory=dict)
-    against: Mapping[str, str] = field(default_factory=dict)
-    detectors: Mapping[str, str] = field(default_factory=dict)
+    conditions: Mapping[str, Conditions] = field(default_factory=dict)
 
     @property
     def directory(self) -> Path:
@@ -113,43 +111,37 @@ def read_record(path: Path, *, best: bool, device: torch.device) -> RunRecord:
 def add_results(record: RunRecord, found: Iterable[MetricResult]) -> RunRecord:
     """Return the record with more results; a later value of a column replaces an earlier one."""
     values, reals, measured = dict(record.values), dict(record.reals), dict(record.measured)
-    against, detectors = dict(record.against), dict(record.detectors)
-    reals_measured = {
-        column: Measured(against[column], detectors.get(column, ""))
-        for column in reals
-        if column in against
-    }
+    conditions = dict(record.conditions)
+    conditions_of_reals = {
+        column: conditions[column] for column in reals if column in conditions
+    }  # they were comparable
     for finding in found:
         detector = ""
         if uses_detector(finding.metric):
             detector = finding.detector or get_training_detector_name(record.run)
-        how = Measured(finding.against or describe_training_reals(record.run), detector)
+        own = Conditions(finding.against or describe_training_reals(record.run), detector)
         columns = _label_columns(finding.values, finding.metric)
         values |= columns
-        measured |= {finding.metric: how} if columns else {}
-        against |= dict.fromkeys(columns, how.against)
-        detectors |= dict.fromkeys(columns, detector) if detector else {}
-        of_reals = _label_columns(finding.reals, finding.metric)
-        reals |= of_reals
-        reals_measured |= dict.fromkeys(of_reals, how)
+        measured |= {finding.metric: own} if columns else {}
+        conditions |= dict.fromkeys(columns, own)
+        columns_of_reals = _label_columns(finding.reals, finding.metric)
+        reals |= columns_of_reals
+        conditions_of_reals |= dict.fromkeys(columns_of_reals, own)
     comparable = {
         column: value
         for column, value in reals.items()
-        if _are_comparable(
-            reals_measured.get(column), against.get(column), detectors.get(column, "")
-        )
+        if _are_comparable(conditions.get(column), conditions_of_reals.get(column))
     }
     return replace(
-        record, values=values, reals=comparable, measured=measured, against=against,
-        detectors=detectors,
-    )  # fmt: skip
+        record, values=values, reals=comparable, measured=measured, conditions=conditions
+    )
 
 
-def _are_comparable(reals: Measured | None, against: str | None, detector: str) -> bool:
-    """Return True if a baseline was measured as the values were, or either is unknown."""
-    if reals is None or against is None:
+def _are_comparable(one: Conditions | None, other: Conditions | None) -> bool:
+    """Return True if two results were measured under the same conditions, or these are unknown."""
+    if one is None or other is None:
         return True
-    return are_same_reals(reals.against, against) and reals.detector == detector
+    return are_same_reals(one.against, other.against) and one.detector == other.detector
 
 
 def uses_detector(metric: MetricKey) -> bool:
@@ -178,11 +170,11 @@ def is_measured_against(
     """
     if metric not in record.measured:
         return False
-    run, how = record.run, record.measured[metric]
-    if detector is not None and how.detector not in ("", detector):
+    run, conditions = record.run, record.measured[metric]
+    if detector is not None and conditions.detector not in ("", detector):
         return False
     wanted = describe_reals(str(data), run.data.subset, mirror=run.data.mirror)
-    return are_same_images(run, how.against, wanted)
+    return are_same_images(run, conditions.against, wanted)
 
 
 def are_same_images(run: Run, stored: str, wanted: str) -> bool:
