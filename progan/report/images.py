@@ -15,7 +15,7 @@ from progan.errors import UserError
 from progan.images import to_opaque_pil
 from progan.report.run_data import RunData
 from progan.run_directory import FAKES_PREFIX, FIRST_FAKES_FILE, REALS_FILE
-from progan.training.sample_grids import choose_layout, read_images_seen
+from progan.training.sample_grids import choose_layout, read_grid_images_seen
 
 # Width in px and quality in percent, best first.
 QUALITY_STEPS = ((1024, 82), (1024, 65), (800, 65), (640, 60), (480, 55), (320, 50), (200, 40))
@@ -111,7 +111,7 @@ def find_grids(directory: Path) -> list[Grid]:
 
 def _read_images_seen(path: Path, name: re.Match[str]) -> int:
     """Return the images seen, from the file's text or, in older runs, from its name."""
-    recorded = read_images_seen(path)
+    recorded = read_grid_images_seen(path)
     return int(name[1]) * 1000 + int(name[2] or 0) if recorded is None else recorded
 
 

@@ -163,7 +163,7 @@ def make_sample_grid_hook(run: Run, directory: Path, stats: StatsLogger, dataset
                 state.g_ema, run, tick.stage, dataset.untrained_classes
             )
             path = choose_snapshot_path(
-                directory, FAKES_PREFIX, images_seen, ".png", sample_grids.read_images_seen
+                directory, FAKES_PREFIX, images_seen, ".png", sample_grids.read_grid_images_seen
             )
             save_png(path, pixels, {sample_grids.IMAGES_SEEN: str(images_seen)})
             stats.log_image("samples", pixels, images_seen)

@@ -219,7 +219,7 @@ def _exclude_later_files(state: Path, images_seen: int) -> list[str]:
     later += [
         grid
         for grid in sorted(directory.glob(f"{FAKES_PREFIX}*.png"))
-        if (sample_grids.read_images_seen(grid) or 0) > images_seen
+        if (sample_grids.read_grid_images_seen(grid) or 0) > images_seen
     ]
     if not later:
         return []

@@ -69,7 +69,7 @@ def reals_grid(dataset: Dataset, run: Run) -> Pixels:
     return arrange_grid(enlarge_by_repeating_pixels(images, min(layout.cell)), layout.columns)
 
 
-def read_images_seen(path: Path) -> int | None:
+def read_grid_images_seen(path: Path) -> int | None:
     """Read the images seen from the metadata of a grid; None if missing."""
     text = read_png_text(path).get(IMAGES_SEEN, "")
     return int(text) if text.isdecimal() else None
