@@ -8,6 +8,7 @@ and size.
 
 import asyncio
 import errno
+import math
 import os
 import signal
 import socket
@@ -89,15 +90,18 @@ def explore(network: Path, options: GenerateOptions, command: str) -> None:
 
 
 def _make_initial_view(options: GenerateOptions, snapshot: Snapshot) -> ViewState:
+    """Return the view that the options ask for; raises UserError for a --trunc between percents."""
+    percent = round(options.trunc * MAX_PERCENT)
+    if not math.isclose(percent / MAX_PERCENT, options.trunc):
+        raise UserError(
+            f"--trunc {options.trunc:g}: --explore sets it in whole percent; choose "
+            f"{percent / MAX_PERCENT:g}."
+        )
     seed = 0 if options.seeds is None else parse_seeds(options.seeds)[0]
     index = None if options.class_name is None else class_index(snapshot, options.class_name)
     level = select_resolution(snapshot, options.resolution).level
     view = ViewState(
-        latent=NamedLatent(seed),
-        target=seed,
-        class_index=index,
-        level=level,
-        truncation=round(options.trunc * MAX_PERCENT),
+        latent=NamedLatent(seed), target=seed, class_index=index, level=level, truncation=percent
     )
     return restart_at_seed(view, seed)
 

@@ -369,6 +369,7 @@ def test_mistakes_are_said(tmp_path: Path) -> None:
         (["--seeds", "1-3"], "--explore begins at one seed"),
         (["--class", "cat"], "without labels"),
         (["--resolution", "32"], "trained up to 16"),
+        (["--trunc", "0.705"], "--explore sets it in whole percent; choose 0.7."),
         (["--outdir", tmp_path / "x.safetensors"], "a file of that name"),
     ]:
         assert advice in message(run(*explore, "--port", 0, *words))

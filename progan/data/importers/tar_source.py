@@ -122,9 +122,9 @@ def _require_end(path: Path, file: BinaryIO, offset: int) -> None:
     while block := file.read(_BLOCK_BYTES):
         if block.strip(b"\0"):
             raise UserError(
-                f"--source {path} goes on after the end of its archive, at byte {offset:,} of the "
-                "tar file, as if cat had joined several. Join them with tar --concatenate (-A), or "
-                "unpack them all and name the folder."
+                f"--source {path} has data after the end of its archive, at byte {offset:,} of "
+                "the tar file: several archives joined by cat look like this. Join them with tar "
+                "--concatenate (-A), or unpack them all and name the folder."
             )
 
 

@@ -113,7 +113,7 @@ def test_archives_joined_by_cat_are_refused(suffix: str, tmp_path: Path) -> None
     """Of which tarfile reads the first."""
     path = pack(tmp_path / f"a{suffix}", MODES[suffix])
     path.write_bytes(2 * path.read_bytes())
-    with pytest.raises(UserError, match="goes on after the end of its archive, at byte [0-9,]+ of"):
+    with pytest.raises(UserError, match="has data after the end of its archive, at byte [0-9,]+"):
         open_file_source(path)
 
 
