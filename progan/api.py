@@ -147,7 +147,7 @@ class TrainedGenerator:
         return select_resolution(self.snapshot, resolution)
 
     def _make_one_hot_labels(self, labels: Labels, seeds: Sequence[int]) -> Tensor:
-        """Convert a class name, index or rows, None: a class by seed, to [N, label_size]."""
+        """Convert a class name, an index or rows, None: a class by seed, to CPU [N, label_size]."""
         size = self.snapshot.generator.config.label_size
         if labels is None:
             return seed_labels(seeds, size, self.snapshot.untrained_classes)
@@ -159,7 +159,7 @@ class TrainedGenerator:
                     f"{format_count(len(rows), 'row')} of labels for "
                     f"{format_count(len(seeds), 'image')}: name one for each, or a class."
                 )
-            return rows
+            return rows.cpu()
         if not size:
             raise UserError(
                 "This network was trained without labels and has no classes: omit the labels."

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from progan.config import Growth, Network
+from progan.config import Growth, Network, Run
 from progan.sizes import MIN_LEVEL, level_of
 
 N = TypeVar("N", int, float)
@@ -131,6 +131,14 @@ def iterate_boundary_rounds(growth: Growth, network: Network) -> Iterator[tuple[
 def get_first_level(growth: Growth, network: Network) -> int:
     """Return the level where training begins: for networks that do not grow, the last one."""
     return level_of(growth.initial_resolution) if network.grows else network.max_level
+
+
+def get_first_trained_level(run: Run) -> int:
+    """Return the lowest level that the networks were trained at.
+
+    With --init-from it is taken to be the lowest of all: the source was trained before.
+    """
+    return MIN_LEVEL if run.init_from else get_first_level(run.growth, run.network)
 
 
 def iterate_rounds(

@@ -113,6 +113,7 @@ def _read_progan_network(path: Path) -> ImportedModel:
         images_seen=snapshot.images_seen,
         known_names=snapshot.label_names,
         untrained_classes=snapshot.untrained_classes,
+        first_level=snapshot.first_level,
         originals={"average": _find_official_layers(network, shapes)},
     )
 

@@ -12,6 +12,7 @@ from progan.config import Network
 from progan.errors import UserError
 from progan.networks import Discriminator, Generator
 from progan.networks.inspection import meta_networks
+from progan.sizes import MIN_LEVEL
 
 Array = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
@@ -29,6 +30,7 @@ class ImportedModel:
     originals: Mapping[str, Mapping[str, tuple[str, Shape]]]  # original name and shape, per role
     known_names: tuple[str, ...] = ()  # classes; () if unknown
     untrained_classes: tuple[int, ...] = ()
+    first_level: int = MIN_LEVEL  # where the training of a growing network began
 
     @property
     def label_names(self) -> tuple[str, ...]:

@@ -89,6 +89,7 @@ def to_snapshot(model: ImportedModel, device: torch.device) -> Snapshot:
         images_seen=model.images_seen,
         label_names=model.label_names,
         untrained_classes=model.untrained_classes,
+        first_level=model.first_level,
     )
 
 

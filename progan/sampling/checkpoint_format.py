@@ -198,6 +198,7 @@ def load_g_ema(path: Path, device: torch.device) -> Snapshot:
         images_seen=images_seen,
         label_names=label_names,
         untrained_classes=untrained_classes,
+        first_level=schedule.get_first_trained_level(run),
     )
 
 

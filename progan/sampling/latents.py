@@ -17,7 +17,7 @@ from progan.errors import UserError
 from progan.runtime.text import sanitize_and_truncate_line
 from progan.sampling.options import parse_seeds
 from progan.sampling.snapshot_file import Snapshot
-from progan.sizes import MIN_LEVEL, format_level
+from progan.sizes import format_level
 
 MAGIC = b"\x93NUMPY"
 MAX_NAMES = 20  # class names in a message
@@ -214,7 +214,7 @@ def _format_classes(names: list[str]) -> str:
 
 def available_levels(snapshot: Snapshot) -> dict[int, int]:
     """Return the levels that a snapshot can generate at, by resolution: {4: 2, 8: 3}."""
-    lowest = MIN_LEVEL if snapshot.generator.config.grows else snapshot.level
+    lowest = snapshot.first_level if snapshot.generator.config.grows else snapshot.level
     return {1 << level: level for level in range(lowest, snapshot.level + 1)}
 
 

@@ -73,6 +73,8 @@ class Snapshot:
     images_seen: int
     label_names: tuple[str, ...] = ()
     untrained_classes: tuple[int, ...] = ()  # indices of classes that had no training image
+    # Where the training of a growing network began; the outputs below are as initialised.
+    first_level: int = MIN_LEVEL
 
 
 def save_network(
@@ -98,6 +100,7 @@ def save_network(
         "label_names": snapshot.label_names,
         "software": SOFTWARE,
         "untrained_classes": snapshot.untrained_classes,
+        "first_level": snapshot.first_level,
         "conventions": describe_inputs_and_outputs(
             config, snapshot.level, snapshot.label_names, snapshot.untrained_classes
         ),
@@ -169,6 +172,9 @@ def _build_snapshot(
     fades = 0 < alpha < 1 and level > MIN_LEVEL
     if not MIN_LEVEL <= level <= generator.config.max_level or not (fades or alpha == 1):
         raise ValueError(f"level {level}, alpha {alpha}")
+    first_level = int(header.get("first_level", MIN_LEVEL))  # earlier files have none
+    if not MIN_LEVEL <= first_level <= level:
+        raise ValueError(f"level {level}, first level {first_level}")
     names = header["label_names"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError("names of classes are not strings")
@@ -186,6 +192,7 @@ def _build_snapshot(
         # Files of earlier versions name the classes of the images even without labels.
         label_names=tuple(names) if label_size else (),
         untrained_classes=tuple(sorted(map(int, untrained))),
+        first_level=first_level,
     )
 
 

@@ -16,16 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from progan.images import Pixels
 from progan.sampling.interpolation import LatentPath
 from progan.sampling.latents import LatentBatch, seed_latents
-from progan.sampling.render import render
+from progan.sampling.render import render_batches
 from progan.sampling.snapshot_file import Snapshot
 
 NUM_LATENTS = 1024  # from whose images the centre is found: those of the seeds from FIRST_SEED on
 FIRST_SEED = 2**31
 TYPICAL_SHARE = 0.1  # of the latents, the nearest to the mean
-MAX_CENTRE_LEVEL = 4  # images of 16x16 tell what is typical
-
+MAX_CENTRE_LEVEL = 4  # images of 16x16 tell what is typical; larger ones are averaged
 
 Batch = TypeVar("Batch", LatentBatch, LatentPath)
 
@@ -61,16 +61,19 @@ def truncate(latents: Tensor, centres: Tensor, psi: float) -> Tensor:
 def find_centres(snapshot: Snapshot, labels: Tensor) -> Tensor:
     """Return the centre of each label [..., label_size], of length 1: [..., n].
 
-    Between classes, it is the direction of the weighted mean of their centres.
+    Between classes, it is the direction of the weighted mean of their centres. A label of zeros,
+    as all are without classes, has a centre of its own.
     """
-    if not labels.shape[-1]:
-        return find_centre(snapshot, labels.new_zeros(0))
-    used = labels.flatten(0, -2).abs().sum(dim=0).nonzero().flatten()
-    if not len(used):
-        return find_centre(snapshot, labels.new_zeros(labels.shape[-1]))
-    one_hot = torch.eye(labels.shape[-1])[used]
-    centres = torch.stack([find_centre(snapshot, label) for label in one_hot])
-    mixed = labels[..., used] @ centres
+    size = labels.shape[-1]
+    mixed = labels.new_zeros(*labels.shape[:-1], snapshot.generator.config.latent_size)
+    for index in range(size):
+        weights = labels[..., index, None]
+        if weights.any():
+            one_hot = F.one_hot(torch.tensor(index), size).to(labels)
+            mixed += weights * find_centre(snapshot, one_hot)
+    unlabelled = ~labels.any(dim=-1, keepdim=True)
+    if unlabelled.any():
+        mixed = torch.where(unlabelled, find_centre(snapshot, labels.new_zeros(size)), mixed)
     return F.normalize(mixed, dim=-1)
 
 
@@ -82,12 +85,25 @@ def find_centre(snapshot: Snapshot, label: Tensor) -> Tensor:
     config = snapshot.generator.config
     latents = seed_latents(range(FIRST_SEED, FIRST_SEED + NUM_LATENTS), config.latent_size)
     level, alpha = snapshot.level, snapshot.alpha
-    if config.grows and level > MAX_CENTRE_LEVEL:
-        level, alpha = MAX_CENTRE_LEVEL, 1.0
+    lowest = max(MAX_CENTRE_LEVEL, snapshot.first_level)
+    if config.grows and level > lowest:
+        level, alpha = lowest, 1.0
     labels = label.expand(NUM_LATENTS, -1)
-    pixels = render(snapshot.generator, latents, labels, level, alpha)
-    images = torch.from_numpy(pixels).flatten(1).float()
+    halvings = max(level - MAX_CENTRE_LEVEL, 0)
+    images = torch.cat(
+        [
+            _average_pixels(pixels, 1 << halvings).flatten(1)
+            for pixels in render_batches(snapshot.generator, latents, labels, level, alpha)
+        ]
+    )
     distances = (images - images.mean(dim=0)).square().sum(dim=1)
     nearest = distances.argsort()[: round(TYPICAL_SHARE * NUM_LATENTS)]
     chosen = latents[nearest]
     return F.normalize(F.normalize(chosen, dim=1).mean(dim=0), dim=0)
+
+
+def _average_pixels(pixels: Pixels, side: int) -> Tensor:
+    """Average squares of side x side pixels: uint8 [N, H, W, C] to float32 [N, h, w, C]."""
+    n, height, width, channels = pixels.shape
+    squares = (n, height // side, side, width // side, side, channels)
+    return torch.from_numpy(pixels).float().reshape(squares).mean(dim=(2, 4))

@@ -16,7 +16,7 @@ from progan.runtime.distributed import Group
 from progan.runtime.log import Log
 from progan.runtime.text import format_duration, format_percent, format_rate
 from progan.sampling.snapshot_file import Snapshot
-from progan.schedule import Stage
+from progan.schedule import Stage, get_first_trained_level
 from progan.training import sample_grids
 from progan.training.checkpoint_writer import CheckpointWriter
 from progan.training.optim import compute_d_rate
@@ -181,7 +181,7 @@ def make_rank_sync_hook(group: Group) -> Hook:
     return hook
 
 
-def build_snapshot(state: TrainState, stage: Stage, dataset: Dataset) -> Snapshot:
+def build_snapshot(state: TrainState, stage: Stage, run: Run, dataset: Dataset) -> Snapshot:
     """Return g_ema as the content of a network file."""
     conditional = state.g_ema.config.label_size > 0
     return Snapshot(
@@ -191,6 +191,7 @@ def build_snapshot(state: TrainState, stage: Stage, dataset: Dataset) -> Snapsho
         images_seen=state.images_seen,
         label_names=dataset.label_names if conditional else (),
         untrained_classes=dataset.untrained_classes if conditional else (),
+        first_level=get_first_trained_level(run),
     )
 
 
@@ -204,7 +205,7 @@ def make_snapshot_hook(
 
     def hook(state: TrainState, tick: Tick) -> None:
         if tick.done or state.tick % run.output.snapshot_ticks == 0:
-            snapshot = build_snapshot(state, tick.stage, dataset)
+            snapshot = build_snapshot(state, tick.stage, run, dataset)
             writer.save(state, snapshot)
             measure(snapshot, state)
 

@@ -162,7 +162,7 @@ def roll_back_or_give_up(
         stage = schedule.last_stage(
             run.growth, run.network, state.images_seen, state.round_images_seen, state.phase
         )
-        snapshot = build_snapshot(state, stage, context.dataset)
+        snapshot = build_snapshot(state, stage, context.run, context.dataset)
         for line in services.writer.roll_back_to(state, snapshot):
             context.log(line)
         saved = services.writer.finish()
@@ -252,7 +252,7 @@ def train_rounds(
             # run begins with them.
             stopping = services.interrupts.poll()
         if writer and (due or stopping and not done):
-            snapshot = build_snapshot(state, stage, context.dataset)
+            snapshot = build_snapshot(state, stage, context.run, context.dataset)
             writer.save_interim(state, snapshot, stats.seconds)
         if stopping and not done:
             return False

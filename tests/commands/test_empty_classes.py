@@ -118,3 +118,4 @@ def test_a_run_of_one_class_shows_that_one_from_its_states_too(
     assert state.name.startswith("state-")
     snapshots.append(load_g_ema(state, torch.device("cpu")))
     assert [each.untrained_classes for each in snapshots] == [(0, 1), (0, 1)]
+    assert [each.first_level for each in snapshots] == [4, 4]  # --initial-resolution 16

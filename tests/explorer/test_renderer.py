@@ -67,6 +67,13 @@ def test_truncation_is_that_of_render(psi: int) -> None:
     assert (here.pixels(spec) != here.pixels(ImageSpec(NamedLatent(7), 2, 4))).any()
 
 
+def test_truncation_without_classes_is_that_of_render() -> None:
+    here = make_renderer(())
+    pixels = here.pixels(ImageSpec(NamedLatent(7), None, 4, truncation=30))
+    expected = TrainedGenerator(here.snapshot).render([7], truncation=0.3)[0]
+    np.testing.assert_array_equal(pixels, expected)
+
+
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])
 def test_files_have_all_channels(channels: int, mode: str) -> None:
     here = make_renderer(channels=channels)

@@ -1,6 +1,7 @@
 """Latents and labels of seeds, files and classes."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from progan.config import Network
 from progan.errors import UserError
 from progan.networks import build_generator
 from progan.sampling.latents import (
+    available_levels,
     batch_from_file,
     batch_from_seeds,
     choose_class_of_seed,
@@ -256,6 +258,13 @@ def test_other_resolutions_are_answered_with_those_there_are(resolution: int) ->
     message = f"--resolution {resolution}: .*up to 8; choose one of 4, 8"
     with pytest.raises(UserError, match=message):
         select_resolution(tiny_snapshot(level=3), resolution)
+
+
+def test_resolutions_below_the_first_trained_one_are_refused() -> None:
+    began_at_8 = replace(tiny_snapshot(), first_level=3)
+    assert available_levels(began_at_8) == {8: 3, 16: 4}
+    with pytest.raises(UserError, match="choose one of 8, 16"):
+        select_resolution(began_at_8, 4)
 
 
 def test_levels_are_named_with_their_size_where_that_is_another() -> None:

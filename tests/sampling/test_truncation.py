@@ -74,7 +74,42 @@ def test_each_class_has_a_centre_and_mixtures_lie_between() -> None:
 def test_the_centre_is_found_at_a_low_resolution_too() -> None:
     snapshot = tiny_snapshot()
     lower = replace(snapshot, level=2)
-    assert find_centres(lower, torch.zeros(1, 0)).shape == (snapshot.generator.config.latent_size,)
+    assert find_centres(lower, torch.zeros(1, 0)).shape == (1, 8)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 3)])
+def test_without_classes_all_latents_have_one_centre(shape: tuple[int, ...]) -> None:
+    snapshot = tiny_snapshot()
+    found = find_centres(snapshot, torch.zeros(*shape, 0))
+    expected = find_centres(snapshot, torch.zeros(0))
+    assert torch.equal(
+        found, expected.expand(*shape, 8)
+    ) and expected.norm().item() == pytest.approx(1)
+
+
+def test_labels_of_zeros_have_a_centre_of_their_own() -> None:
+    snapshot = tiny_snapshot(("3", "7", "1"))
+    rows = torch.tensor([[0.0, 1, 0], [0, 0, 0]])
+    found = find_centres(snapshot, rows)
+    torch.testing.assert_close(found, torch.stack([find_centres(snapshot, row) for row in rows]))
+    latents = seed_latents(range(2), 8)
+    moved = truncate(latents, found, 0.0)
+    torch.testing.assert_close(moved.norm(dim=1), latents.norm(dim=1))
+
+
+def test_large_images_are_compared_at_16x16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of networks that do not grow, or that began above it."""
+    monkeypatch.setattr(truncation, "MAX_CENTRE_LEVEL", 2)
+    snapshot = replace(tiny_snapshot(("3", "7")), first_level=4)
+    latents = seed_latents(range(2**31, 2**31 + 1024), 8)
+    label = torch.tensor([0.0, 1.0])
+    pixels = to_pixels(snapshot.generator(latents, label.expand(1024, -1), 4)).astype(float)
+    small = pixels.reshape(1024, 4, 4, 4, 4, 3).mean((2, 4)).reshape(1024, -1)
+    distances = np.square(small - small.mean(axis=0)).sum(axis=1)
+    typical = latents.numpy()[np.argsort(distances)[:102]].astype(float)
+    expected = (typical / np.linalg.norm(typical, axis=1, keepdims=True)).mean(axis=0)
+    expected /= np.linalg.norm(expected)
+    np.testing.assert_allclose(find_centres(snapshot, label[None])[0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("level", [4, 3])
