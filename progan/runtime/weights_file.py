@@ -112,6 +112,9 @@ def _open_weights(path: Path, kind: str, device: str = "cpu") -> Iterator[Any]:
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         fault = DamagedFile if _claims_format(path, kind) else ValueError
         raise fault(f"no {kind}: {get_first_error_line(error)}") from error
+    except OSError:  # of safetensors, without errno and file name
+        with path.open("rb"):
+            raise
 
 
 def _claims_format(path: Path, kind: str) -> bool:

@@ -1,6 +1,6 @@
 """Run a generate.py request: render images or a video, and write the files."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -87,24 +87,24 @@ def run_request(request: GenerateRequest) -> Iterator[Path]:
     """Generate images or a video, and yield the path of each file when it is written."""
     options, device = request.options, choose_device(request.options.device)
     set_deterministic()
+    text = request.provenance  # now, as a training may replace the file while images are made
     snapshot = select_resolution(request.load(request.networks[-1], device), options.resolution)
     if warning := format_untrained_class_warning(snapshot, options.class_name):
         request.print_line(warning)
     if options.video is None:
-        yield from _write_images(request, snapshot)
+        yield from _write_images(request, snapshot, text)
     else:
-        yield _write_video(request, options.video, snapshot)
+        yield _write_video(request, options.video, snapshot, text)
 
 
-def _write_images(request: GenerateRequest, snapshot: Snapshot) -> Iterator[Path]:
+def _write_images(
+    request: GenerateRequest, snapshot: Snapshot, text: Mapping[str, str]
+) -> Iterator[Path]:
     options = request.options
     latent_batch = _read_latent_batch(options, snapshot)
     assert latent_batch is not None and options.outdir is not None
     output = ImageOutput(
-        folder=options.outdir,
-        kind=options.image_format,
-        batch=options.batch,
-        text=request.provenance,
+        folder=options.outdir, kind=options.image_format, batch=options.batch, text=text
     )
     if options.sheet or options.grid is not None:
         write, name = (write_sheet, SHEET_NAME) if options.sheet else (write_grid, GRID_NAME)
@@ -125,7 +125,9 @@ def _require_not_overwritten(latents: Path | None, outputs: Iterable[Path]) -> N
             )
 
 
-def _write_video(request: GenerateRequest, file: Path, snapshot: Snapshot) -> Path:
+def _write_video(
+    request: GenerateRequest, file: Path, snapshot: Snapshot, text: Mapping[str, str]
+) -> Path:
     options, timing = request.options, request.options.timing
     path = file if options.outdir is None else options.outdir / file
     make_frames = _make_growth_frames if options.growth else _make_interpolation_frames
@@ -136,7 +138,7 @@ def _write_video(request: GenerateRequest, file: Path, snapshot: Snapshot) -> Pa
     if options.outdir is not None:
         make_folder(options.outdir)
     bar = tqdm(frames, total=timing.frames, unit="frame", desc=path.name, disable=None, leave=False)
-    write_video(path, bar, timing, request.provenance)
+    write_video(path, bar, timing, text)
     return path
 
 
@@ -175,8 +177,7 @@ def _make_growth_frames(request: GenerateRequest, snapshot: Snapshot) -> Frames:
     latent_batch = _read_latent_batch(options, snapshot, default_seeds=GROWTH_SEEDS)
     assert latent_batch is not None
     columns, rows = _choose_grid_layout(options, snapshot, len(latent_batch.names))
-    device = next(snapshot.generator.parameters()).device
-    frames = growth_frames(request.networks, latent_batch, columns, rows, options.timing, device)
+    frames = growth_frames(request.networks, snapshot, latent_batch, columns, rows, options.timing)
     return Frames(columns, rows, frames, len(request.networks))
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -209,11 +208,11 @@ def require_several_snapshots(paths: Sequence[Path]) -> None:
 
 def growth_frames(
     paths: Sequence[Path],
+    last: Snapshot,
     latent_batch: LatentBatch,
     columns: int,
     rows: int,
     timing: VideoTiming,
-    device: torch.device,
 ) -> Iterator[Pixels]:
     """Yield frames of all snapshots for equal times, with stage, kimg and time in the corner.
 
@@ -222,13 +221,14 @@ def growth_frames(
 
     Args:
         paths: Network files of one run, oldest first.
+        last: Content of the last one, which a training that continues may delete.
     """
     hours = read_training_hours(paths[-1].parent / STATISTICS_FILE)
-    last = load_network(paths[-1], device)
+    device = next(last.generator.parameters()).device
     side = min(last.generator.config.size(last.level))
     shown = choose_shown_snapshots(len(paths), timing.frames)
     for index, count in sorted(Counter(shown).items()):
-        snapshot = load_network(paths[index], device)
+        snapshot = last if index == len(paths) - 1 else load_network(paths[index], device)
         images = _render_stack(snapshot, latent_batch.latents, latent_batch.labels)
         frame = compose_frame(enlarge_by_repeating_pixels(images, side), columns, rows)
         caption = stage_caption(snapshot, hours.get(snapshot.images_seen))

@@ -1,5 +1,6 @@
 """Files of weights, and hashes of states."""
 
+import errno
 from itertools import combinations
 
 import pytest
@@ -75,3 +76,10 @@ def test_files_without_weights_are_refused(tmp_path, content):
     with pytest.raises(ValueError):
         load_weights(tmp_path / "w", "test")
     assert is_weights_file(tmp_path / "w") == content.endswith(b"{")
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    for path, number in ((tmp_path / "absent", errno.ENOENT), (tmp_path, errno.EISDIR)):
+        with pytest.raises(OSError) as caught:
+            load_weights(path, "test")
+        assert (caught.value.errno, caught.value.filename) == (number, str(path))

@@ -15,7 +15,7 @@ from progan.sampling.interpolation import MAX_IMAGES, random_walk_path, seed_tou
 from progan.sampling.latents import batch_from_seeds
 from progan.sampling.options import VideoTiming
 from progan.sampling.render import render_single, to_uint8_pixels
-from progan.sampling.snapshot_file import Snapshot, save_network
+from progan.sampling.snapshot_file import Snapshot, load_network, save_network
 from progan.sampling.video import (
     GROWTH_SEEDS,
     choose_shown_snapshots,
@@ -173,8 +173,9 @@ def shown(snapshot: Snapshot) -> np.ndarray:
 
 
 def test_each_snapshot_has_its_part_of_the_film(run: list[Path], snapshot: Snapshot) -> None:
-    latent_batch = batch_from_seeds(snapshot, GROWTH_SEEDS)
-    video = list(growth_frames(run, latent_batch, 3, 2, VideoTiming(1, 10), CPU))
+    latent_batch, last = batch_from_seeds(snapshot, GROWTH_SEEDS), load_network(run[-1], CPU)
+    run[-1].unlink()  # as a training does with an interim network
+    video = list(growth_frames(run, last, latent_batch, 3, 2, VideoTiming(1, 10)))
     assert len(video) == 10
     whose = [0, 0, 0, 1, 1, 2, 2, 2, 3, 3]  # frame * 4 // 10
     for frame, index in zip(video, whose, strict=True):
@@ -185,10 +186,8 @@ def test_each_snapshot_has_its_part_of_the_film(run: list[Path], snapshot: Snaps
 
 
 def test_fewer_frames_than_snapshots(run: list[Path], snapshot: Snapshot) -> None:
-    assert (
-        len(list(growth_frames(run, batch_from_seeds(snapshot, "0"), 1, 1, VideoTiming(1, 3), CPU)))
-        == 3
-    )
+    batch, last = batch_from_seeds(snapshot, "0"), load_network(run[-1], CPU)
+    assert len(list(growth_frames(run, last, batch, 1, 1, VideoTiming(1, 3)))) == 3
 
 
 def test_words() -> None:
