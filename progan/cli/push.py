@@ -28,6 +28,7 @@ def main(run: Path, repo: str, private: bool, yes: bool) -> None:
     the package huggingface_hub: pip install huggingface_hub.
     """
     require_existing([run], "Name a network file or the directory of a run.")
+    from progan.errors import UserError
     from progan.hub import (
         CARD_FILE,
         NETWORK_FILE,
@@ -36,10 +37,16 @@ def main(run: Path, repo: str, private: bool, yes: bool) -> None:
         require_repository_name,
     )
     from progan.runtime.files import format_bytes
+    from progan.runtime.weights_file import is_weights_file
     from progan.sampling.find_network import find_network
 
     require_repository_name(repo)
     network = find_network(run)
+    if not is_weights_file(network):
+        raise UserError(
+            f"{network} is not a network file of progan (.safetensors). Convert it with progan "
+            "interop --to FILE.safetensors, and push that file."
+        )
     card = read_card(network, NETWORK_FILE)
     samples = render_samples(network)
     for name, what in (

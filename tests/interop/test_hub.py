@@ -6,6 +6,7 @@ import http.server
 import importlib
 import io
 import json
+import pickle
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -187,7 +188,10 @@ def test_every_command_fetches(server: type[Hub], run: Path, tmp_path: Path) -> 
 
 
 def test_mistakes(server: type[Hub], run: Path, tmp_path: Path) -> None:
+    (tmp_path / "official.pkl").write_bytes(pickle.dumps([]))
+    (tmp_path / "official.md").write_text("# Of the file that it was converted to")
     for words, expected in (
+        ((tmp_path / "official.pkl", "me/noise"), "is not a network file of progan"),
         ((run, "noise"), "'noise' is not the name of a repository"),
         ((run, "me/locked"), "access is denied (403). Log in"),
         ((tmp_path / "nothing", "me/noise"), "No such file or directory"),
