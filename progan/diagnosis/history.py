@@ -42,9 +42,13 @@ class History:
 
 
 def read_history(directory: Path) -> History:
-    """Read the history of a run; raises UserError if its config.json is unusable."""
+    """Read the history of a run; raises UserError if config.json or stats.jsonl is unusable."""
     run = load_config(directory)
-    rows = read_rows(directory / STATISTICS_FILE)
+    return build_history(directory, run, read_rows(directory / STATISTICS_FILE))
+
+
+def build_history(directory: Path, run: Run, rows: Sequence[Row]) -> History:
+    """Join ticks with the settings of their run, and with its newest rollback after them."""
     ended_at = rows[-1]["images_seen"] if rows else 0.0
     started_at = get_start_time_ns(directory)  # a resume undoes what was before
     rollbacks = [

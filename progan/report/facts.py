@@ -8,7 +8,7 @@ from progan import presets, schedule
 from progan.config import SECTIONS, Network, Run, list_config_changes
 from progan.diagnosis.curves import GrowthPhase, list_growth_phases
 from progan.diagnosis.diagnose import diagnose
-from progan.diagnosis.history import Row, read_history
+from progan.diagnosis.history import Row, build_history
 from progan.diagnosis.status import Status, explain_status, format_rollbacks, list_coverage_facts
 from progan.errors import UserError
 from progan.invocation import respell_commands
@@ -30,7 +30,7 @@ def build_status_section(data: RunData) -> dict[str, Any]:
     """Return the diagnosis, or a message in its place, and the progress."""
     message, diagnosis = "", {}
     try:
-        history = read_history(data.directory)
+        history = build_history(data.directory, data.run, data.rows)
         if history.rows or history.rollback:
             found = diagnose(history)
             diagnosis = {
@@ -90,8 +90,11 @@ def _list_progress_facts(data: RunData) -> Iterator[tuple[str, str]]:
         yield "speed", f"{format_rate(last['speed/images-per-second'])} images/s"
 
 
-# Listed in the overview instead; the number of classes is that of the dataset.
-NOT_COMPARED = ("preset", "data", "fingerprint", "init_from", "label_size")
+# No options: listed in the overview instead, or they follow from the dataset.
+NOT_COMPARED = (
+    "preset", "data", "fingerprint", "init_from", "base_height", "base_width", "channels",
+    "label_size",
+)  # fmt: skip
 SETTINGS_HEADINGS = ("setting", "value", "what it is")
 MACHINE_HEADINGS = ("from", "progan", "torch", "device")
 GROWTH_HEADINGS = ("resolution", "", "kimg", "batch", "images/s", "time", "")
@@ -129,7 +132,8 @@ def list_changes_from_preset(run: Run) -> list[str]:
     except UserError:  # 'custom', or a preset of another version
         preset = Run()
     return [
-        format_option_name(str(each)) for each in list_config_changes(preset, run, NOT_COMPARED)
+        str(each._replace(name=format_option_name(each.name)))
+        for each in list_config_changes(preset, run, NOT_COMPARED)
     ]
 
 

@@ -183,6 +183,15 @@ def test_damage_costs_no_more_than_its_own_part(
     assert told == {}
 
 
+def test_a_damaged_line_of_statistics_costs_only_itself(made: Path) -> None:
+    before = page_of(made).text["status"]
+    with (made / "stats.jsonl").open("a") as file:
+        file.write("garbage\n")
+    page = page_of(made)
+    assert page.text["status"] == before and "No status" not in before
+    assert "A damaged line of stats.jsonl is left out" in page.text["curves"]
+
+
 def test_what_damage_costs_is_told(made: Path) -> None:
     (made / "config.json").write_text('{"network": {"resolution": 17}, "growth": {}}')
     (made / "metric-swd8.jsonl").write_text("{}\n")
