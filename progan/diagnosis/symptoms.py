@@ -1,5 +1,6 @@
 """Symptoms in gradients, diversity, fades and data: exploding gradients, mode collapse, …"""
 
+import bisect
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -46,7 +47,7 @@ def detect_vanishing_gradients(run: RunWindows) -> Detection | None:
     """Detect a network whose gradient norm fell far below its usual value."""
     return _first_detection(
         _detect_unusual_norm(
-            run, name, lambda norm, usual: norm < VANISHED * usual, _compute_clipped_percentile_90
+            run, name, lambda norm, usual: norm < VANISHED * usual, _get_clipped_percentile_90
         )
         for name in NORMS
     )
@@ -55,9 +56,7 @@ def detect_vanishing_gradients(run: RunWindows) -> Detection | None:
 def detect_exploding_gradients(run: RunWindows) -> Detection | None:
     """Detect a norm far above its usual value, or a slope of D that its penalty should prevent."""
     norms = (
-        _detect_unusual_norm(
-            run, name, lambda norm, usual: norm > EXPLODED * usual, statistics.median
-        )
+        _detect_unusual_norm(run, name, lambda norm, usual: norm > EXPLODED * usual, _get_median)
         for name in NORMS
     )
     return _first_detection(norms) or _detect_steep_discriminator(run)
@@ -81,11 +80,25 @@ def _detect_unusual_norm(
     differs: Callable[[float, float], bool],
     usual_of: Callable[[Sequence[float]], float],
 ) -> Detection | None:
-    """Detect a norm that has differed from its usual value at this resolution for a while."""
+    """Detect a norm that has differed from its usual value at this resolution for a while.
+
+    Norms that differ from those before them do not count for what is usual: else a fault would
+    become usual while it lasts.
+
+    Args:
+        usual_of: Of norms in ascending order.
+    """
     here = _select_comparable_windows(run, name)
     if len(here) <= MIN_WINDOWS:
         return None
-    usual = usual_of([window.means[name] for window in here])
+    normal: list[float] = []
+    for norm in (window.means[name] for window in here):
+        is_normal = len(normal) < MIN_WINDOWS or not differs(norm, usual_of(normal))
+        if is_normal and math.isfinite(norm):
+            bisect.insort(normal, norm)
+    if not normal:
+        return None
+    usual = usual_of(normal)
     streak = find_lasting_streak(here, (), lambda window: differs(window.means[name], usual))
     if not streak:
         return None
@@ -154,10 +167,14 @@ def _compute_balanced_slope(loss: LossConfig, window: Window) -> float:
     return (difference / 2 + weight / target) / curvature if curvature else math.inf
 
 
-def _compute_clipped_percentile_90(values: Sequence[float]) -> float:
-    """Return the 90th percentile, at most ten times the median."""
-    often = sorted(values)[int(0.9 * (len(values) - 1))]
-    return min(often, 10 * statistics.median(values))
+def _get_median(ascending: Sequence[float]) -> float:
+    """Return the upper median of values in ascending order."""
+    return ascending[len(ascending) // 2]
+
+
+def _get_clipped_percentile_90(ascending: Sequence[float]) -> float:
+    """Return the 90th percentile of values in ascending order, at most ten times the median."""
+    return min(ascending[int(0.9 * (len(ascending) - 1))], 10 * _get_median(ascending))
 
 
 def _first_detection(found: Iterable[Detection | None]) -> Detection | None:

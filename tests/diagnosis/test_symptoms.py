@@ -345,6 +345,21 @@ def test_limits_are_where_the_docs_have_them(
         assert diagnose(history(each, 16, objective)).name == expected, value
 
 
+@pytest.mark.parametrize(
+    ("statistic", "value", "name"),
+    [
+        ("gradient__critic_weights", 500.0, "exploding gradients"),
+        ("gradient__generator_weights", 1e-4, "vanishing gradients"),
+    ],
+)
+@pytest.mark.parametrize("length", [LENGTH, 3 * LENGTH])
+def test_gradients_stay_unusual_however_long_they_are_so(
+    statistic: str, value: float, name: str, length: int
+) -> None:
+    each = steps(length, **{statistic: after(200, value, 1.0)})
+    assert diagnose(history(each, 16, "gan")).name == name
+
+
 def key(statistic: str) -> str:
     return statistic.replace("__", "/").replace("_", "-")
 
