@@ -7,6 +7,7 @@ import torch
 
 from progan import networks, presets, schedule
 from progan.config import Run, list_values
+from progan.losses.adversarial import LOSSES
 from progan.networks.inspection import multiply_adds
 from progan.option_fields import format_option_name
 from progan.runtime.devices import describe_device
@@ -200,6 +201,7 @@ def list_ineffective_options(run: Run, options: Mapping[str, Any]) -> list[str]:
         *_find_ineffective_table_rows(run, own),
         *_find_ineffective_precision(run),
         *_find_meaningless_noise(run),
+        *_find_contradictions(run),
     ]
 
 
@@ -243,4 +245,31 @@ def _find_meaningless_noise(run: Run) -> Iterator[str]:
         yield (
             "--adaptive-noise measures the scores of fakes against the targets of --objective "
             f"lsgan, 0 and 1: with {run.loss.objective} its strength means nothing."
+        )
+
+
+def _find_contradictions(run: Run) -> Iterator[str]:
+    """Yield a line for each pair of settings with which the discriminator cannot learn."""
+    objective, clip = run.loss.objective, run.optim.clip_weights
+    if clip and run.network.equalized_lr:
+        yield (
+            f"--clip-weights {clip:g} limits the stored weights, which --equalized-lr multiplies "
+            "by He's constant in each layer: hardly anything of an image reaches the score. Add "
+            "--no-equalized-lr."
+        )
+    if objective == "wgan" and not clip:
+        yield (
+            "--objective wgan without --clip-weights leaves the slope of the discriminator "
+            "unlimited. Add --clip-weights 0.01 and --no-equalized-lr, or choose wgan-gp."
+        )
+    if run.network.kind == "autoencoder" and LOSSES[objective].threshold is not None:
+        yield (
+            f"--objective {objective} needs positive scores for real images, and those of --kind "
+            "autoencoder are negative: minus the error of the reconstruction. Choose "
+            "--objective wgan-gp, relativistic, ebgan or began."
+        )
+    if run.augment.augment == "adaptive" and objective == "began":
+        yield (
+            "--augment adaptive has no effect with --objective began, whose fakes score above the "
+            "reals: an accuracy of 0 leaves the probability at 0. Choose --augment fixed."
         )

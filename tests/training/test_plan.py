@@ -103,6 +103,28 @@ def test_the_memory_is_that_of_a_process(monkeypatch: pytest.MonkeyPatch) -> Non
             "--adaptive-noise measures the scores of fakes against the targets of --objective "
             "lsgan, 0 and 1: with wgan-gp its strength means nothing.",
         ),
+        (
+            dict(objective="wgan", clip_weights=0.01, drift=0),
+            "--clip-weights 0.01 limits the stored weights, which --equalized-lr multiplies by "
+            "He's constant in each layer: hardly anything of an image reaches the score. Add "
+            "--no-equalized-lr.",
+        ),
+        (
+            dict(objective="wgan"),
+            "--objective wgan without --clip-weights leaves the slope of the discriminator "
+            "unlimited. Add --clip-weights 0.01 and --no-equalized-lr, or choose wgan-gp.",
+        ),
+        (
+            dict(kind="autoencoder", objective="gan"),
+            "--objective gan needs positive scores for real images, and those of --kind "
+            "autoencoder are negative: minus the error of the reconstruction. Choose --objective "
+            "wgan-gp, relativistic, ebgan or began.",
+        ),
+        (
+            dict(kind="autoencoder", objective="began", augment="adaptive"),
+            "--augment adaptive has no effect with --objective began, whose fakes score above the "
+            "reals: an accuracy of 0 leaves the probability at 0. Choose --augment fixed.",
+        ),
         (dict(label_weight=2), "--label-weight has no effect without --conditional."),
         (dict(detector="x.pt"), "--detector has no effect without --metrics."),
     ],
@@ -125,6 +147,8 @@ def test_what_has_no_effect_is_named_with_what_it_needs(values: dict[str, Any], 
         dict(conditional=True, label_weight=2),
         dict(gp_resolution="trained", reset_optimizers=False),
         dict(adaptive_noise=True, objective="lsgan"),
+        dict(objective="wgan", clip_weights=0.01, equalized_lr=False),
+        dict(kind="autoencoder", objective="relativistic"),
     ],
 )
 def test_what_has_an_effect_is_not(values: dict[str, Any]) -> None:
