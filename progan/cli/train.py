@@ -56,6 +56,7 @@ class TrainRequest:
     print_config: bool
     is_outdir_given: bool
     is_subset_none: bool
+    gpus: int | None
     options: Mapping[str, Any]
     is_restart: bool = False
 
@@ -128,8 +129,8 @@ def main(device: str, gpus: int | None, lr: float | None, **values: Any) -> None
     }
     names = [field.name for field in fields(TrainRequest)]
     named = {name: values[name] for name in names if name in values}
-    request = TrainRequest(**named, options=select_given_fields(values))
-    if gpus is not None and not request.print_config:
+    request = TrainRequest(**named, gpus=gpus, options=select_given_fields(values))
+    if gpus is not None and not request.is_plan:
         start_processes(gpus, device)
     with exit_resumable_before_training(), join_processes(device) as members:
         resumed = None if request.resume is None else request.resumed_path

@@ -23,7 +23,7 @@ from progan.invocation import command_line, list_command_words, spell_path
 from progan.option_fields import format_changes, format_option_name
 from progan.options import NONE
 from progan.runtime.devices import describe_device, is_out_of_memory, set_precision
-from progan.runtime.distributed import PeerLost, write_exit_code
+from progan.runtime.distributed import PeerLost, is_launched_by_gpus_option, write_exit_code
 from progan.runtime.log import Log, NullLog
 from progan.runtime.signals import EXIT_INTERRUPTED, EXIT_RESUMABLE
 from progan.runtime.text import escape_controls, format_count
@@ -79,7 +79,7 @@ def start_new_run(request: TrainRequest, members: TrainProcess) -> None:
             "trained. Name one."
         )
     require_metrics(run)
-    require_batch_split(run, members.group.size)
+    require_batch_split(run, _count_processes(request, members))
     if request.is_plan or not dataset:
         if members.is_main:
             _print_plan(run, dataset, members, request, transfer)
@@ -112,7 +112,7 @@ def resume_run(request: TrainRequest, members: TrainProcess) -> None:
     _require_no_class_named_none(request, dataset)
     require_compile_cache_or_replace(needed=run.acceleration in COMPILING)
     require_metrics(run)
-    require_batch_split(run, members.group.size)
+    require_batch_split(run, _count_processes(request, members))
     if request.is_plan:
         require_planned_phase(path, run)
         return _print_plan(run, dataset, members, request) if members.is_main else None
@@ -168,9 +168,14 @@ def _print_plan(
     lines = list_dry_run_notes(
         run, dict(request.options), members.planned_device, scaled=request.scale_schedule
     )
-    plan = describe_plan(run, members.group.size)
+    plan = describe_plan(run, _count_processes(request, members))
     paragraphs = [plan, *filter(None, ["\n".join(lines)])]
     click.echo("\n\n".join([*paragraphs, *(describe_transfer(transfer) if transfer else ())]))
+
+
+def _count_processes(request: TrainRequest, members: TrainProcess) -> int:
+    """Return the number of processes of the training; for a plan, --gpus starts none."""
+    return request.gpus or members.group.size
 
 
 def plan_metrics(run: Run, dataset: Dataset) -> dict[str, "MeasurementPlan"]:
@@ -324,13 +329,19 @@ def _describe_training(training: Training, members: TrainProcess) -> Iterator[st
 def _format_resume_command(directory: Path, members: TrainProcess) -> str:
     """Return the command that resumes a run, to be typed where this process was started."""
     context, words = click.get_current_context(), list_command_words("train")
-    if members.launch:
+    own: list[str] = []
+    if members.launch and is_launched_by_gpus_option():
+        own = ["--gpus", str(members.local_size)]
+    elif members.launch:
         launched = words[1:] if words[0] == "python" else ["--no-python", *words]
-        words = ["torchrun", f"--nproc-per-node={members.launch.local_size}", *launched]
+        words = ["torchrun", f"--nproc-per-node={members.local_size}", *launched]
     kept = [
         word
         for name in ("device", "max_hours")
         if context.get_parameter_source(name) in GIVEN
         for word in (format_option_name(name), str(context.params[name]))
     ]
-    return shlex.join([*words, "--resume", spell_path(directory), *kept])
+    command = shlex.join([*words, "--resume", spell_path(directory), *kept, *own])
+    if members.group.size > members.local_size:
+        return f"{command} (on each machine, with the --nnodes and --rdzv options of this launch)"
+    return command

@@ -252,6 +252,11 @@ def write_exit_code(code: int) -> None:
             Path(path).write_text(str(code), "ascii")
 
 
+def is_launched_by_gpus_option() -> bool:
+    """True in a process that the launcher of --gpus has started."""
+    return EXIT_CODE_FILE in os.environ
+
+
 def wait_for_abort() -> None:
     """Wait until torchrun ends this process, so that it reports the process that failed first."""
     if hasattr(signal, "SIGTERM"):

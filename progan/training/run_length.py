@@ -64,6 +64,14 @@ def is_complete(run: Run) -> bool:
     return required_kimg(run.growth, run.network).trained <= run.growth.total_kimg + round_kimg
 
 
+def _has_phases_of_preset(run: Run) -> bool:
+    """True if --scale-schedule could choose the length of the phases: no option has set it."""
+    preset = presets.preset(run.preset).growth if run.preset in presets.PRESETS else None
+    return preset is not None and all(
+        getattr(run.growth, name) == getattr(preset, name) for name in PHASES
+    )
+
+
 def explain_shortfall(run: Run) -> str:
     """Return a line if a run ends before its final resolution is trained, else ''."""
     if is_complete(run):
@@ -71,9 +79,10 @@ def explain_shortfall(run: Run) -> str:
     network, total = run.network, run.growth.total_kimg
     needed, last = required_kimg(run.growth, run.network), find_last_stage(run)
     final = network.size(network.max_level)
-    advice = (
-        f"--total-kimg {_format_kimg(needed.trained)} trains it fully; for a new run, "
-        "--scale-schedule shortens the phases instead."
+    advice = f"--total-kimg {_format_kimg(needed.trained)} trains it fully; " + (
+        "for a new run, --scale-schedule shortens the phases instead."
+        if _has_phases_of_preset(run) and not run.init_from
+        else "for a new run, lower --training-kimg and --transition-kimg shorten the phases."
     )
     if last.level == network.max_level and not last.fading:
         return (

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -243,6 +244,15 @@ def test_gpus_end_like_one_process_after_a_signal(data: Path, tmp_path: Path) ->
     assert process.returncode == EXIT_RESUMABLE, said
     assert "Traceback" not in said and not workers(tmp_path)
     assert "everything is saved" in said and list_states(tmp_path / "00000-noise-demo")
+    assert re.search(r"--resume \S+ --device cpu --gpus 2\n", said) and "torchrun" not in said
+
+
+def test_a_plan_for_gpus_needs_none(tmp_path: Path) -> None:
+    words = [sys.executable, "train.py", "--preset", "v2-8gpus", "--gpus", "8", "--dry-run"]
+    done = finished(words)
+    assert done.returncode == 0 and "Preset v2-8gpus" in done.stdout
+    wrong = finished([*words, "--batch-at", "1024:12"])
+    assert wrong.returncode == 1 and "8 processes" in wrong.stderr
 
 
 def wait_for(process: subprocess.Popen[str], start: str) -> None:
