@@ -58,7 +58,7 @@ format: $(VENV)/.installed-lint
 	$(BIN)/python -m ruff format --quiet
 
 docs: $(VENV)/.installed-docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) $(DEMO) build site *.egg-info

@@ -1,4 +1,4 @@
-"""Measure everything about a GPU in a quarter of an hour, in the order of priority.
+"""Measure everything about a GPU in nine minutes, in the order of priority.
 
     python benchmarks/gpu.py --output results/h200                    nine minutes
     python benchmarks/gpu.py --output results/h200 --minutes 4        continue with what is missing

@@ -18,6 +18,7 @@ from progan.cli.main import main as progan
 ROOT = Path(__file__).resolve().parents[1]
 TOP_PAGES = ("CONTRIBUTING.md", "CHANGELOG.md")
 RESULTS = ROOT / "benchmarks" / "results"
+NOTEBOOK = "examples/portraits.ipynb"
 WIDTH = "100"  # columns of option lists, independent of the terminal
 
 
@@ -32,8 +33,8 @@ def on_startup(**_: object) -> None:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages of the root and the results that pages link to."""
-    for path in (*(ROOT / name for name in TOP_PAGES), *sorted(RESULTS.glob("*"))):
+    """Add the pages of the root, the notebook, and the results that pages link to."""
+    for path in (*(ROOT / name for name in (*TOP_PAGES, NOTEBOOK)), *sorted(RESULTS.glob("*"))):
         if path.is_file():
             files.append(
                 File.generated(config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path))
