@@ -112,7 +112,8 @@ def _open_weights(path: Path, kind: str, device: str = "cpu") -> Iterator[Any]:
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         fault = DamagedFile if _claims_format(path, kind) else ValueError
         raise fault(f"no {kind}: {get_first_error_line(error)}") from error
-    except OSError:  # of safetensors, without errno and file name
+    except OSError:
+        # safetensors gives no errno and no file name; opening the file raises an error with both.
         with path.open("rb"):
             raise
 

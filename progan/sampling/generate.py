@@ -69,10 +69,6 @@ class GenerateRequest:
     command: str
     print_line: PrintLine = lambda line: None
 
-    @property
-    def provenance(self) -> dict[str, str]:
-        return provenance(self.networks[-1], self.command)
-
 
 class Frames(NamedTuple):
     """Frames of a video, uint8 [H, W, 3], and the grid of images in each."""
@@ -87,7 +83,8 @@ def run_request(request: GenerateRequest) -> Iterator[Path]:
     """Generate images or a video, and yield the path of each file when it is written."""
     options, device = request.options, choose_device(request.options.device)
     set_deterministic()
-    text = request.provenance  # now, as a training may replace the file while images are made
+    # Now, as a training may replace the file while images are made.
+    text = provenance(request.networks[-1], request.command)
     snapshot = select_resolution(request.load(request.networks[-1], device), options.resolution)
     if warning := format_untrained_class_warning(snapshot, options.class_name):
         request.print_line(warning)

@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from progan.images import Pixels
 from progan.sampling.interpolation import LatentPath
 from progan.sampling.latents import LatentBatch, seed_latents
 from progan.sampling.render import render_batches
@@ -24,7 +23,7 @@ from progan.sampling.snapshot_file import Snapshot
 
 NUM_LATENTS = 1024  # from whose images the centre is found: those of the seeds from FIRST_SEED on
 FIRST_SEED = 2**31
-TYPICAL_SHARE = 0.1  # of the latents, the nearest to the mean
+TYPICAL_SHARE = 0.1  # share of the latents that count as typical: the nearest to the mean
 MAX_CENTRE_LEVEL = 4  # images of 16x16 tell what is typical; larger ones are averaged
 
 Batch = TypeVar("Batch", LatentBatch, LatentPath)
@@ -89,21 +88,13 @@ def find_centre(snapshot: Snapshot, label: Tensor) -> Tensor:
     if config.grows and level > lowest:
         level, alpha = lowest, 1.0
     labels = label.expand(NUM_LATENTS, -1)
-    halvings = max(level - MAX_CENTRE_LEVEL, 0)
-    images = torch.cat(
-        [
-            _average_pixels(pixels, 1 << halvings).flatten(1)
-            for pixels in render_batches(snapshot.generator, latents, labels, level, alpha)
-        ]
-    )
+    side = 1 << max(level - MAX_CENTRE_LEVEL, 0)
+    batches = [
+        F.avg_pool2d(torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), side)
+        for pixels in render_batches(snapshot.generator, latents, labels, level, alpha)
+    ]
+    images = torch.cat(batches).permute(0, 2, 3, 1).flatten(1)  # distances add in this order
     distances = (images - images.mean(dim=0)).square().sum(dim=1)
     nearest = distances.argsort()[: round(TYPICAL_SHARE * NUM_LATENTS)]
     chosen = latents[nearest]
     return F.normalize(F.normalize(chosen, dim=1).mean(dim=0), dim=0)
-
-
-def _average_pixels(pixels: Pixels, side: int) -> Tensor:
-    """Average squares of side x side pixels: uint8 [N, H, W, C] to float32 [N, h, w, C]."""
-    n, height, width, channels = pixels.shape
-    squares = (n, height // side, side, width // side, side, channels)
-    return torch.from_numpy(pixels).float().reshape(squares).mean(dim=(2, 4))

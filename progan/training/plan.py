@@ -249,7 +249,7 @@ def _find_meaningless_noise(run: Run) -> Iterator[str]:
 
 
 def _find_contradictions(run: Run) -> Iterator[str]:
-    """Yield a line for each pair of settings with which the discriminator cannot learn."""
+    """Yield a line for each pair of settings that defeat each other."""
     objective, clip = run.loss.objective, run.optim.clip_weights
     if clip and run.network.equalized_lr:
         yield (

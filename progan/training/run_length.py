@@ -1,7 +1,7 @@
 """Length of a run: what it trains within --total-kimg, and --scale-schedule."""
 
 import math
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -66,10 +66,13 @@ def is_complete(run: Run) -> bool:
 
 def _has_phases_of_preset(run: Run) -> bool:
     """True if --scale-schedule could choose the length of the phases: no option has set it."""
-    preset = presets.preset(run.preset).growth if run.preset in presets.PRESETS else None
-    return preset is not None and all(
-        getattr(run.growth, name) == getattr(preset, name) for name in PHASES
+    return run.preset in presets.PRESETS and _are_equal_in(
+        PHASES, run.growth, presets.preset(run.preset).growth
     )
+
+
+def _are_equal_in(names: Iterable[str], one: Growth, other: Growth) -> bool:
+    return all(getattr(one, name) == getattr(other, name) for name in names)
 
 
 def explain_shortfall(run: Run) -> str:
@@ -82,7 +85,7 @@ def explain_shortfall(run: Run) -> str:
     advice = f"--total-kimg {_format_kimg(needed.trained)} trains it fully; " + (
         "for a new run, --scale-schedule shortens the phases instead."
         if _has_phases_of_preset(run) and not run.init_from
-        else "for a new run, lower --training-kimg and --transition-kimg shorten the phases."
+        else "for a new run, smaller --training-kimg and --transition-kimg shorten the phases."
     )
     if last.level == network.max_level and not last.fading:
         return (
@@ -122,8 +125,7 @@ def suggest_shorter_total(run: Run) -> str:
         return ""
     preset = presets.preset(run.preset)
     own, now = preset.growth, run.growth
-    lengths = ("total_kimg", *PHASES)
-    changed = any(getattr(own, name) != getattr(now, name) for name in lengths)
+    changed = not _are_equal_in(("total_kimg", *PHASES), own, now)
     lower = run.network.max_level < preset.network.max_level
     if changed or not (preset.grows and run.grows and lower):
         return ""
@@ -194,7 +196,7 @@ def scale_schedule(run: Run, options: Container[str]) -> Run:
 def describe_scaling(run: Run) -> str:
     """Return a line about the changes that --scale-schedule made to the preset."""
     old, new = presets.preset(run.preset).growth, run.growth
-    if all(getattr(old, name) == getattr(new, name) for name in PHASES):
+    if _are_equal_in(PHASES, old, new):
         return (
             f"--scale-schedule changes nothing: the phases of preset {run.preset} already "
             f"fit --total-kimg {new.total_kimg:g}."
