@@ -75,6 +75,8 @@ class Outcome:
     help="Folder of the outcomes.")
 @click.option("--kimg", type=float, required=True, help="Thousands of images for each run.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--row", "rows", multiple=True,
+    help="Train this row of the table only; may be repeated.  [default: all]")
 @click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count() or 1, show_default=True,
     help="Number of concurrent runs, on one thread each.")
 @click.option("--plot", type=PATH, help="Figure of SWD against minutes to write.")
@@ -87,6 +89,7 @@ def main(
     results: Path,
     kimg: float,
     seeds: int,
+    rows: tuple[str, ...],
     jobs: int,
     plot: Path | None,
 ) -> None:
@@ -95,7 +98,7 @@ def main(
     settings = Settings(data=data, classifier=classifier, kimg=kimg, seeds=range(seeds))
     results.mkdir(parents=True, exist_ok=True)
     store, folder = results / f"{name}.json", outdir / name
-    trials = list(trials_of(settings))
+    trials = select_rows(list(trials_of(settings)), rows)
     # Shorter ones stay in the file until they are replaced.
     outcomes = {(each.name, each.seed): each for each in read_outcomes(store)}
     left = [
@@ -113,6 +116,15 @@ def main(
     if plot is not None:
         plot_curves(listed, plot)
     click.echo(format_table(listed, columns))
+
+
+def select_rows(trials: Sequence[Trial], rows: Sequence[str]) -> list[Trial]:
+    """Return the trials of these rows, all without any; raises UsageError for an unknown row."""
+    names = list(dict.fromkeys(trial.name for trial in trials))
+    for row in rows:
+        if row not in names:
+            raise click.UsageError(f"No row is called {row!r}. The rows: {', '.join(names)}.")
+    return [trial for trial in trials if trial.name in (rows or names)]
 
 
 def kimg_of(trial: Trial, settings: Settings) -> float:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from progan.config import LossConfig
 from progan.networks.interface import DiscriminatorOutput
+from progan.ops import correct_second_derivatives
 
 DiscriminatorFn = Callable[[Tensor], DiscriminatorOutput]
 Controllers = Mapping[str, Tensor]  # 0-d numbers that training adjusts itself, by name
@@ -94,7 +95,8 @@ def squared_gradient_norms(
     def total(x: Tensor) -> Tensor:
         return score(x).sum() if loss_scale is None else score(x).sum() * loss_scale
 
-    scaled: Tensor = torch.func.grad(total)(images)
+    with correct_second_derivatives(images.device):
+        scaled: Tensor = torch.func.grad(total)(images)
     gradient = scaled if loss_scale is None else scaled / loss_scale
     return gradient.flatten(1).square().sum(dim=1)
 
