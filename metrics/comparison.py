@@ -22,7 +22,7 @@ from progan.sampling.latents import seed_labels, seed_latents
 from progan.sampling.render import render
 
 REALS = "reals"
-MAIN_COLUMNS = {**LOWER_IS_BETTER, "pr": "precision"}  # of metrics with several
+MAIN_COLUMNS = {**LOWER_IS_BETTER, "pr": "precision"}  # for metrics with several columns
 CAPTION = 14  # px of height that a line of text needs
 MIN_CELL, MAX_CELL = 64, 256  # px, on the sheet
 RUN_COLUMNS = ("run", "preset", "seed", "kimg")

@@ -35,7 +35,8 @@ from progan.sampling.find_network import find_network
 CAPTION = 14  # px of height that a line of text needs
 MIN_CELL, MAX_CELL = 112, 256  # px, on a sheet
 SUSPICIOUS = 0.001  # p-value below which copying is reported
-SAME = 1e-4  # of the median distance of the others: below is rounding; one pixel by 1/255 is more
+# Share of the median distance of the others. Below it is rounding; 1/255 in one pixel is above it.
+SAME = 1e-4
 Distances = npt.NDArray[np.float64]
 
 

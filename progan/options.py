@@ -20,7 +20,7 @@ else:
 
 AUTO = "auto"  # in help and on the command line: the program chooses
 NONE = "none"  # in help and on the command line: an empty value
-_NONE_KEY = "progan.none"  # of the context, before the name of an option
+_NONE_KEY = "progan.none"  # prefix of keys of the context, before the name of an option
 
 
 class PerResolution(Kind):

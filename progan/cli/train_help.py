@@ -26,7 +26,7 @@ from progan.options import ConfigOption
 from progan.runtime.text import format_table
 from progan.schedule import lookup_exact_resolution
 
-PRESET_KEY = "progan.preset"  # of the context: the preset whose defaults help shows
+PRESET_KEY = "progan.preset"  # key of the context: the preset whose defaults help shows
 HEADINGS: dict[Any, str] = {
     Run: "Run", Data: "Data", Network: "Networks", Growth: "Growing, batches, learning rates",
     LossConfig: "Losses", Augment: "Augmentation", Optim: "Optimizers, moving average",

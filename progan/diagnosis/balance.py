@@ -71,7 +71,7 @@ WEAK = 0.6  # mean of both accuracies; 0.5 is chance
 MIN_BALANCE_DURATION = 200  # iterations; balance swings
 RISEN = 1.2  # loss of G, late / early
 SCORES = ("scores/real", "scores/fake")
-# Of the target slope: a D that gives fakes higher mean scores than reals by that much. Of 45
+# Share of the target slope by which the mean score of fakes exceeds that of reals. Of 45
 # trainings with wgan-gp the four that diverged had it, the others at 4x4 and in fades only.
 REVERSED = 0.1
 MAX_BASE_SIDE = 7  # px; of the lowest resolution

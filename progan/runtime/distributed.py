@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import torch
     from torch.distributed import Store  # type: ignore[attr-defined]
 
-# Of text and flags: the others wait while the main process measures or writes. A process that is
-# gone is noticed at once, by its broken connection.
+# For messages of text and flags: the others wait while the main process measures or writes. A
+# process that is gone is noticed at once, by its broken connection.
 TEXT_TIMEOUT = timedelta(days=7)
 ABORT_SECONDS = 60.0  # in which torchrun ends processes that have lost a peer
 MAIN_FIRST_SECONDS = 2.0  # in which the main process may report a failure before others

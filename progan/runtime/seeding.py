@@ -39,7 +39,7 @@ def temporarily_seeded_rng(device: "torch.device", *parts: int | str) -> Iterato
     with torch.random.fork_rng(devices):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed seeds all devices
         if devices:
-            torch.cuda.manual_seed(seed)  # of the current GPU, which trainings make theirs
+            torch.cuda.manual_seed(seed)  # the current GPU; trainings make theirs current
         if mps:
             torch.mps.manual_seed(seed)
         try:

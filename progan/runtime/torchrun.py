@@ -25,7 +25,7 @@ def main() -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as run_torchrun
 
-    logging.disable(logging.CRITICAL)  # of this process; those of the training have their own
+    logging.disable(logging.CRITICAL)  # in this process; those of the training log for themselves
     with tempfile.TemporaryDirectory(prefix="progan-") as folder:
         file = Path(folder) / "exit-code"
         os.environ[EXIT_CODE_FILE] = str(file)

@@ -87,7 +87,7 @@ def make_exif(text: Mapping[str, str]) -> Image.Exif:
         shorter = {key: value for key, value in text.items() if key != "Latents"}
         description = json.dumps(shorter)
         if len(description) > MAX_EXIF_BYTES and "Command" in shorter:
-            # Of one byte for each character, so that cutting shortens it by as many as are cut.
+            # ASCII has one byte a character, so that cutting shortens it by as many as are cut.
             command = shorter["Command"].encode("ascii", "replace").decode()
             excess = len(json.dumps(shorter | {"Command": command})) - MAX_EXIF_BYTES
             shorter["Command"] = f"{command[: -excess - 3]}..." if excess > 0 else command

@@ -68,7 +68,7 @@ class Guard:
     ) -> None:
         self._run, self._directory, self._log, self._writes = run, directory, log, writes
         self._untrained, self._rounds = untrained, 0
-        self._rollbacks_before = state.rollbacks  # of processes before a --resume
+        self._rollbacks_before = state.rollbacks  # those before a --resume
         self.mark_good(state)
 
     def mark_good(self, state: TrainState) -> None:

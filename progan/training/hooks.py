@@ -39,7 +39,7 @@ class Tick:
 
 
 Hook = Callable[[TrainState, Tick], None]
-Callback = Callable[[Mapping[str, float]], object]  # of the user; gets the statistics of a tick
+Callback = Callable[[Mapping[str, float]], object]  # gets the statistics of a tick
 
 
 class LiveDiagnosis:

@@ -63,7 +63,7 @@ REMEDIES = {
     "rotated": "nothing to do: create-from-images turns it upright",
     "label": "move it into a folder named after its class, or use --labels none",
 }
-# Of an error, something is lost: create-from-images stops, or leaves out an image, or all labels.
+# An error loses something: create-from-images stops, or leaves out an image, or all labels.
 ERRORS = {"unreadable", "huge", "kind", "label", "white-level", "tiny"}
 # What is neither an error nor a note is a warning.
 NOTES = {"alpha", "palette", "CMYK", "LAB", "16-bit", "profile", "frames", "metadata", "rotated"}

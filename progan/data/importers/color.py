@@ -26,7 +26,7 @@ WHITE_16_BIT = 65535
 BitDepth = Literal["", "grey", "colour", "float"]  # kind of pixels above 8 bits; '': 8 bits
 _PARTIAL = (8, 10, 12, 14)  # bits that cameras, scanners and depth sensors deliver in 16
 _MOST_PARTIAL = 16383
-_MOST_WHOLE = 2**53  # of white values that are computed with in 64-bit integers
+_MOST_WHOLE = 2**53  # largest white value of images computed in 64-bit integers
 _SET = 0.9  # share of the images that makes a set dark; a single dark image does not
 
 

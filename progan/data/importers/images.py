@@ -179,8 +179,8 @@ def is_constant(image: Image.Image) -> bool:
     places = ((right, bottom), (right, 0), (0, bottom), (right // 2, bottom // 2))
     first = image.getpixel((0, 0))
     if any(image.getpixel(place) != first for place in places):
-        return False  # as of nearly all images, without a look at every pixel
-    if image.mode.startswith("I;16"):  # of which Pillow has no extrema in all byte orders
+        return False  # nearly all images end here, without a look at every pixel
+    if image.mode.startswith("I;16"):  # Pillow lacks extrema in some byte orders
         values = np.asarray(image)
         return bool((values == values[0, 0]).all())
     ranges = image.getextrema()

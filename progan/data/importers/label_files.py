@@ -25,7 +25,7 @@ _LABEL_WORDS = """label labels class classname labelname category categoryname t
 _PATH_WORDS = """path filename file filepath imagepath image imagename imagefile imageid img imgpath
     imgname name id"""
 _LABEL_COLUMNS, _PATH_COLUMNS = _LABEL_WORDS.split(), _PATH_WORDS.split()
-_NO_CLASS = re.compile(r"-\d+|nan|none|null", re.IGNORECASE)  # of tables, most often
+_NO_CLASS = re.compile(r"-\d+|nan|none|null", re.IGNORECASE)  # most often in tables
 _WHOLE_NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 Key = Callable[[str], str | None]

@@ -35,7 +35,7 @@ from progan.runtime.text import PrintLine, format_count
 SUFFIX = ".parquet"
 MAX_GROUP_BYTES = 1 << 28  # larger row groups are copied to a file instead of held in memory
 _HELD_GROUPS = 2
-_BATCH_ROWS = 64  # of a row group that is copied
+_BATCH_ROWS = 64  # rows copied at a time
 _USUAL_LABELS = ("label", "labels", "class", "fine_label")
 
 
@@ -106,7 +106,7 @@ class ParquetSource:
         self.schema: Any = self.files[0].schema_arrow
         self.column = _choose_image_column(self.schema, image_column, source)
         self.groups: list[_Group] = []
-        self.first_rows: dict[str, int] = {}  # of each file, by its path below the root
+        self.first_rows: dict[str, int] = {}  # by the path of the file below the root
         row = 0
         for number, (path, file) in enumerate(zip(self.paths, self.files, strict=True)):
             self.first_rows[path.relative_to(self.root).as_posix()] = row

@@ -23,7 +23,7 @@ from progan.runtime.files import name_file_in_errors
 
 T = TypeVar("T")
 
-ATTEMPTS = 4  # of a request that fails for a reason that may pass
+ATTEMPTS = 4  # for requests that fail for a reason that may pass
 WAIT_SECONDS = 1.0  # after the first failure; doubled after each other one
 # User and password, which may have an @ of their own, and the query.
 _SECRETS = re.compile(r"://[^/\s]*@|(?<=[?&])([^=&]*)=[^&\s]*")
@@ -193,7 +193,7 @@ def _call_with_retries(url: Url, call: Callable[..., T], *arguments: object) -> 
             _fail(url, error)
         except Exception as error:  # each protocol has its own
             if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-                raise  # of the disk here, in a copy
+                raise  # an error of the disk here, in a copy
             is_final = getattr(error, "status", 500) in (401, 403, 404) or _lacks_login(error)
             if attempt == ATTEMPTS or is_final:
                 _fail(url, error)

@@ -101,7 +101,7 @@ def open_tar(path: Path) -> tuple[TarSource, list[IgnoredFile]]:
     except (tarfile.TarError, EOFError) as error:
         raise _unreadable_error(path, error) from error
     except OSError as error:
-        if error.errno is not None:  # of the disk or the system, not of the content
+        if error.errno is not None:  # an error of the disk or the system, not of the content
             raise
         raise _unreadable_error(path, error) from error
     return TarSource(file, members), ignored
