@@ -39,7 +39,7 @@ from tests.training.tape import tapes
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parents[1]
 # Largest relative error of a gradient, measured over a network. What the CPU has in fp32 and bf16
-# is below a fifth of it (docs/performance.md); tf32 and fp16 have 10 bits, bf16 has 7.
+# is below half of it (docs/performance.md); tf32 and fp16 have 10 bits, bf16 has 7.
 LIMITS = {"fp32": 1e-4, "tf32": 2e-2, "fp16": 2e-2, "bf16": 1e-1}
 START_SCALE = 8.0  # log2 of the loss scale of fp16: with 2^16 the first steps overflow
 

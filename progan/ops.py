@@ -1,6 +1,5 @@
 """Tensor operations that layers are made of: fades, resampling, normalisation, precision."""
 
-import functools
 import math
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -35,21 +34,14 @@ def _supports_autocast(device: torch.device) -> bool:
     return torch.amp.is_autocast_available(device.type)  # False for meta
 
 
-def correct_second_derivatives(device: torch.device) -> AbstractContextManager[object]:
-    """Make the second derivatives of convolutions right that are computed inside the context.
-
-    Only CPUs need it, those whose matrix units (AMX) torch uses wrongly in bfloat16.
-    """
-    return OddBatches() if device.type == "cpu" and _has_wrong_convolutions() else nullcontext()
-
-
 class OddBatches(TorchFunctionMode):
     """Append an image of zeros to even batches in convolutions of stride 1 in half precision.
 
     The gradient of a gradient penalty with respect to a kernel is a convolution whose channels are
-    the images of the batch, and whose kernel is as large as their maps. oneDNN 3.12 (torch 2.14)
-    returns noise for 2, 4, ... 14 channels, with errors as large as the gradient, if channels
-    times width are a multiple of 32 of at least 64; odd numbers and larger ones are right.
+    the images of the batch, and whose kernel is as large as their maps. On CPUs with AMX, oneDNN
+    3.12 (torch 2.14) returns noise for 2, 4, ... 14 channels, with errors as large as the gradient,
+    if channels times width are a multiple of 32 of at least 64; odd numbers and larger ones are
+    right.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -61,23 +53,6 @@ class OddBatches(TorchFunctionMode):
             return func(*args, **kwargs)
         padded = F.pad(x, (0, 0, 0, 0, 0, 0, 0, 1))
         return func(padded, *weights, **kwargs)[: len(x)]
-
-
-# A compiler would trace through the cache.
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _has_wrong_convolutions() -> bool:
-    return _test_convolutions()
-
-
-@functools.cache
-def _test_convolutions() -> bool:
-    """True if the CPU convolves 8 channels with kernels of 8x8 wrongly in bfloat16."""
-    x = (torch.arange(8 * 10 * 10) % 5 - 2.0).reshape(1, 8, 10, 10)
-    kernels = (torch.arange(16 * 8 * 8 * 8) % 7 - 3.0).reshape(16, 8, 8, 8)
-    with torch.no_grad(), disable_autocast(x.device):
-        expected = F.conv2d(x, kernels)
-        found = F.conv2d(x.bfloat16(), kernels.bfloat16()).float()
-    return bool((found - expected).norm() > 0.1 * expected.norm())
 
 
 # Pixels of a batch, at the lower resolution: with fewer, computing a 4x4 kernel takes longer than
