@@ -24,7 +24,7 @@ from progan.sampling.snapshot_file import Snapshot
 NUM_LATENTS = 1024  # from whose images the centre is found: those of the seeds from FIRST_SEED on
 FIRST_SEED = 2**31
 TYPICAL_SHARE = 0.1  # share of the latents that count as typical: the nearest to the mean
-MAX_CENTRE_LEVEL = 4  # images of 16x16 tell what is typical; larger ones are averaged
+MAX_CENTRE_LEVEL = 4  # larger images are averaged to 16x16, which shows what is typical
 
 Batch = TypeVar("Batch", LatentBatch, LatentPath)
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import click
 import pytest
 import torch
 import torch.nn.functional as F
@@ -210,6 +211,20 @@ def test_relative_paths_are_those_of_the_caller(
     words = "digits --data data --classifier c --outdir out --results . --kimg 2 --seeds 1 --jobs 1"
     assert CliRunner().invoke(experiments.main, words.split()).exit_code == 0
     assert seen == [tmp_path / "data", tmp_path / "c", tmp_path / "out/digits"]
+
+
+def test_rows_are_selected_by_their_names() -> None:
+    trials = [Trial(name, seed, ()) for seed in (0, 1) for name in ("a", "b", "c")]
+    assert experiments.select_rows(trials, ()) == trials
+    selected = experiments.select_rows(trials, ("c", "a"))
+    assert [(trial.name, trial.seed) for trial in selected] == [
+        ("a", 0),
+        ("c", 0),
+        ("a", 1),
+        ("c", 1),
+    ]
+    with pytest.raises(click.UsageError, match=r"No row is called 'd'. The rows: a, b, c\."):
+        experiments.select_rows(trials, ("a", "d"))
 
 
 def test_shorter_runs_stay_in_the_file_until_they_are_replaced(

@@ -224,7 +224,7 @@ def _open_file(path: Path) -> Any:
 
 
 class _Damage(Exception):
-    """What pyarrow says about the content of a file."""
+    """An error of pyarrow about the content of a file."""
 
 
 @contextmanager

@@ -34,7 +34,7 @@ TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".
 
 
 class _Place(NamedTuple):
-    """Where the content of a member lies in the uncompressed tar file."""
+    """Offset and size in bytes of the content of a member in the uncompressed tar file."""
 
     offset: int
     size: int
