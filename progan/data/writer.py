@@ -48,12 +48,12 @@ from progan.runtime.files import (
     write_atomically,
 )
 from progan.runtime.text import PrintLine, format_count, pluralize
+from progan.runtime.torch_settings import keep_freed_memory
 from progan.runtime.workers import map_in_order, worker_pool
 from progan.sizes import level_of
 
 _CHUNK_BYTES = 4 * 2**20  # images that one worker holds at a time: one of 1024x1024
 _CHUNK_ROWS = 64
-_LARGE_BYTES = 31 * 2**20  # below the 32 MiB from which glibc treats every block by itself
 _WEBP_HEADER_BYTES = 1 << 12
 JOURNAL_SECONDS = 1.0  # most work that is lost if the machine stops
 
@@ -307,18 +307,9 @@ def _read_chunks_ahead(
     size = max(1, min(_CHUNK_ROWS, fitting, source.count // (4 * workers)))
     starts = range(first, source.count, size)
     chunks = (range(start, min(start + size, source.count)) for start in starts)
-    _keep_freed_memory()
+    keep_freed_memory()
     with worker_pool(workers, in_processes=source.in_processes) as pool:
         yield from map_in_order(pool, read_chunk, chunks, ahead=2 * workers)
-
-
-def _keep_freed_memory() -> None:
-    """Make the C library keep freed memory for the next image.
-
-    Getting it back from the system, page by page, takes longer than the arithmetic. Once glibc has
-    freed a large block, it keeps all smaller ones: mallopt(3), the dynamic mmap threshold.
-    """
-    np.empty(_LARGE_BYTES, np.uint8)
 
 
 def _read_chunk(

@@ -1,6 +1,6 @@
-"""Threads of torch, their wait policy, and the cache of compiled code.
+"""Memory and threads of a process, their wait policy, and the cache of compiled code.
 
-Does not import torch at module level: the wait policy is read once, when torch is loaded.
+Imports neither torch nor NumPy at module level: the wait policy is read once, when torch is loaded.
 """
 
 import os
@@ -13,12 +13,24 @@ from contextlib import contextmanager, nullcontext
 from progan.errors import UserError
 
 VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+_LARGE_BYTES = 31 * 2**20  # below the 32 MiB from which glibc treats every block by itself
 # Every level, faded in or not, is compiled by itself; torch gives up on the ninth by default.
 _MAX_VARIANTS = 1024
 _DYNAMO = {"recompile_limit": _MAX_VARIANTS, "accumulated_recompile_limit": _MAX_VARIANTS}
 # Else gradients would be compiled while they are computed, where a step can neither be stopped nor
 # be computed by eager code.
 _FUNCTORCH = {"force_non_lazy_backward_lowering": True}
+
+
+def keep_freed_memory() -> None:
+    """Make the C library keep freed memory for the next image or iteration.
+
+    Getting it back from the system, page by page, takes longer than arithmetic. Once glibc has
+    freed a large block, it keeps all smaller ones: mallopt(3), the dynamic mmap threshold.
+    """
+    import numpy as np
+
+    np.empty(_LARGE_BYTES, np.uint8)
 
 
 def set_cpu_threads(count: int) -> None:

@@ -27,6 +27,7 @@ from progan.runtime.log import Log
 from progan.runtime.signals import StopSignal
 from progan.runtime.text import suggest_nearest
 from progan.runtime.torch_settings import (
+    keep_freed_memory,
     require_compile_cache_or_replace,
     restore_process_settings,
     set_cpu_threads,
@@ -75,6 +76,7 @@ def train(
         with exclusive_lock(directory, "is being trained"):
             set_precision(run.precision)
             set_cpu_threads(run.threads)
+            keep_freed_memory()
             log = Log(directory / run_directory.LOG_FILE)
             for line in list_startup_notes(run, settings, device):
                 log(line)

@@ -1,5 +1,7 @@
 """Pixelwise normalisation (section 4.2)."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -32,6 +34,30 @@ def test_zero_stays_zero_with_a_finite_gradient() -> None:
 
 
 def test_it_is_twice_differentiable() -> None:
-    x = noise(2, 3, 1, 2).requires_grad_()
-    assert torch.autograd.gradcheck(pixel_norm, x)
-    assert torch.autograd.gradgradcheck(pixel_norm, x)
+    for scale in (1.0, 1e-5):  # with 1e-5, epsilon counts
+        x = (noise(2, 3, 1, 2) * scale).requires_grad_()
+        assert torch.autograd.gradcheck(pixel_norm, x, eps=scale * 1e-6, atol=1e-7)
+        assert torch.autograd.gradgradcheck(pixel_norm, x, eps=scale * 1e-6, atol=1e-4)
+
+
+def formula(x: torch.Tensor) -> torch.Tensor:
+    """The formula alone, for autograd to differentiate."""
+    return x / (x.square().mean(dim=1, keepdim=True) + 1e-8).sqrt()
+
+
+def test_its_gradient_and_that_of_a_penalty_are_those_of_the_formula() -> None:
+    """Layers after pixel norm and before it, as in a discriminator that normalises."""
+    weight, other = noise(4, 3), noise(5, 4)
+
+    def derive(norm: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> list[torch.Tensor]:
+        matrix = weight.clone().requires_grad_()
+
+        def score(images: torch.Tensor) -> torch.Tensor:
+            return (norm(images @ matrix.T) @ other.T).tanh().sum()
+
+        penalty = torch.func.grad(score)(x).square().sum()
+        return [torch.func.grad(score)(x), *torch.autograd.grad(penalty + score(x), [matrix])]
+
+    x = noise(6, 3)
+    for ours, expected in zip(derive(pixel_norm, x), derive(formula, x), strict=True):
+        np.testing.assert_allclose(ours.detach(), expected.detach(), rtol=1e-9, atol=1e-12)
