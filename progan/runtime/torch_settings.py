@@ -1,9 +1,11 @@
 """Memory and threads of a process, their wait policy, and the cache of compiled code.
 
-Imports neither torch nor NumPy at module level: the wait policy is read once, when torch is loaded.
+Does not import torch at module level: the wait policy is read once, when torch is loaded.
 """
 
+import ctypes
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -13,7 +15,11 @@ from contextlib import contextmanager, nullcontext
 from progan.errors import UserError
 
 VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
-_LARGE_BYTES = 31 * 2**20  # below the 32 MiB from which glibc treats every block by itself
+# Parameters of mallopt(3): from which size on a block is got from the system by itself, and how
+# much freed memory is kept.
+_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
+_MAX_MMAP_THRESHOLD = 32 * 2**20  # the largest that all versions accept
+_MAX_INT = 2**31 - 1
 # Every level, faded in or not, is compiled by itself; torch gives up on the ninth by default.
 _MAX_VARIANTS = 1024
 _DYNAMO = {"recompile_limit": _MAX_VARIANTS, "accumulated_recompile_limit": _MAX_VARIANTS}
@@ -23,14 +29,17 @@ _FUNCTORCH = {"force_non_lazy_backward_lowering": True}
 
 
 def keep_freed_memory() -> None:
-    """Make the C library keep freed memory for the next image or iteration.
+    """Make glibc keep freed memory for the next image or iteration, unless the user set its limit.
 
-    Getting it back from the system, page by page, takes longer than arithmetic. Once glibc has
-    freed a large block, it keeps all smaller ones: mallopt(3), the dynamic mmap threshold.
+    Getting it back from the system, page by page, takes longer than arithmetic. Other C libraries
+    are left as they are.
     """
-    import numpy as np
-
-    np.empty(_LARGE_BYTES, np.uint8)
+    if sys.platform != "linux" or "MALLOC_TRIM_THRESHOLD_" in os.environ:
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "gnu_get_libc_version"):
+        libc.mallopt(_M_MMAP_THRESHOLD, _MAX_MMAP_THRESHOLD)
+        libc.mallopt(_M_TRIM_THRESHOLD, _MAX_INT)
 
 
 def set_cpu_threads(count: int) -> None:
