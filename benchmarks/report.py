@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from progan.errors import UserError
-from progan.runtime.torch_settings import keep_freed_memory, set_cpu_threads, set_omp_passive
+from progan.runtime.torch_settings import set_omp_passive, set_up_cpu
 
 if TYPE_CHECKING:
     import torch  # imported late: gpu.py --plan needs none
@@ -44,8 +44,7 @@ def prepare(device: str, output: Path | None, threads: int = 0) -> "torch.device
     set_omp_passive()
     from progan.runtime import devices
 
-    set_cpu_threads(threads)
-    keep_freed_memory()
+    set_up_cpu(threads)
     return devices.choose_device(device)
 
 

@@ -29,7 +29,7 @@ from progan.config import override
 from progan.data.reader import Dataset
 from progan.runtime.files import format_bytes
 from progan.runtime.log import Log
-from progan.runtime.torch_settings import keep_freed_memory, set_cpu_threads
+from progan.runtime.torch_settings import set_up_cpu
 from progan.runtime.weights_file import hash_content
 from progan.runtime.workers import BackgroundJob
 from progan.training import hooks
@@ -110,8 +110,7 @@ def measure_hooks(preset: str, data: Path, total_kimg: float | None) -> None:
     run = presets.change_preset(presets.preset(preset), {}, dataset.resolution)
     run = fit_to_dataset(run, dataset)
     run = override(run, {"total_kimg": total_kimg} if total_kimg else {})
-    set_cpu_threads(run.threads)
-    keep_freed_memory()
+    set_up_cpu(run.threads)
     clock: dict[str, float] = defaultdict(float)
     processor: dict[str, float] = defaultdict(float)
     for name in (

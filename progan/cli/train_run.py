@@ -27,11 +27,7 @@ from progan.runtime.distributed import PeerLost, is_launched_by_gpus_option, wri
 from progan.runtime.log import Log, NullLog
 from progan.runtime.signals import EXIT_INTERRUPTED, EXIT_RESUMABLE
 from progan.runtime.text import escape_controls, format_count
-from progan.runtime.torch_settings import (
-    keep_freed_memory,
-    require_compile_cache_or_replace,
-    set_cpu_threads,
-)
+from progan.runtime.torch_settings import require_compile_cache_or_replace, set_up_cpu
 from progan.training.acceleration import COMPILING
 from progan.training.in_process import train_until_stopped
 from progan.training.init_from import Transfer, apply_transfer, describe_transfer
@@ -236,8 +232,7 @@ def _train_and_exit(training: Training, request: TrainRequest, members: TrainPro
     """Train until the end, a stop signal or an error; exit with the code that says which."""
     run, dataset, directory, state, metrics, notes = training
     set_precision(run.precision)
-    set_cpu_threads(run.threads)
-    keep_freed_memory()
+    set_up_cpu(run.threads)
     device, group = members.device, members.group
     log = Log(directory / run_directory.LOG_FILE) if members.is_main else NullLog()
     for line in (*_describe_training(training, members), *notes):

@@ -28,6 +28,12 @@ _DYNAMO = {"recompile_limit": _MAX_VARIANTS, "accumulated_recompile_limit": _MAX
 _FUNCTORCH = {"force_non_lazy_backward_lowering": True}
 
 
+def set_up_cpu(threads: int) -> None:
+    """Set the number of CPU threads of torch (0: as torch chooses), and keep freed memory."""
+    set_cpu_threads(threads)
+    keep_freed_memory()
+
+
 def keep_freed_memory() -> None:
     """Make glibc keep freed memory for the next image or iteration, unless the user set its limit.
 
@@ -72,7 +78,7 @@ def restore_process_settings(*, compiles: bool) -> Iterator[None]:
     code, and the settings of the compiler.
 
     Args:
-        compiles: The training may compile: loads the compiler, to know its settings.
+        compiles: The training may compile: loads the compiler, to read its settings.
     """
     import torch
 

@@ -27,10 +27,9 @@ from progan.runtime.log import Log
 from progan.runtime.signals import StopSignal
 from progan.runtime.text import suggest_nearest
 from progan.runtime.torch_settings import (
-    keep_freed_memory,
     require_compile_cache_or_replace,
     restore_process_settings,
-    set_cpu_threads,
+    set_up_cpu,
 )
 from progan.training.acceleration import COMPILING, prepare_execution
 from progan.training.hooks import Callback
@@ -75,8 +74,7 @@ def train(
         directory = run_directory.create_run(outdir, dataset.name, run)
         with exclusive_lock(directory, "is being trained"):
             set_precision(run.precision)
-            set_cpu_threads(run.threads)
-            keep_freed_memory()
+            set_up_cpu(run.threads)
             log = Log(directory / run_directory.LOG_FILE)
             for line in list_startup_notes(run, settings, device):
                 log(line)

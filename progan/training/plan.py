@@ -13,7 +13,7 @@ from progan.option_fields import format_option_name
 from progan.runtime.devices import describe_device
 from progan.runtime.files import format_bytes
 from progan.runtime.text import format_count, format_duration, format_table
-from progan.runtime.torch_settings import keep_freed_memory, set_cpu_threads
+from progan.runtime.torch_settings import set_up_cpu
 from progan.training.gradients import largest_micro_batch
 from progan.training.memory import count_parameters, estimate_step_bytes
 from progan.training.optim import compute_d_rate
@@ -97,8 +97,7 @@ def list_dry_run_notes(
     lines = list_startup_notes(run, options, device, scaled=scaled)
     if device.type != "cpu":
         return lines
-    set_cpu_threads(run.threads)
-    keep_freed_memory()
+    set_up_cpu(run.threads)
     seconds = estimate_seconds(run, device)
     time = (
         f"On {describe_device(device)} the whole run would take about {format_duration(seconds)} "
