@@ -154,7 +154,9 @@ def augmentation(settings: Settings) -> Iterator[Trial]:
 def penalty_demo(settings: Settings) -> Iterator[Trial]:
     """The gradient of wgan-gp at the final or at the trained resolution, the networks of demo."""
     yield from _gradient_at(
-        settings, "demo", " --g-lr 0.0015 --d-lr 0.0015 --penalty-interval 1 --gp-weight 10"
+        settings,
+        "demo",
+        " --g-lr 0.0015 --d-lr 0.0015 --clip-gradients 0 --penalty-interval 1 --gp-weight 10",
     )
 
 
@@ -183,7 +185,8 @@ def _recipe(settings: Settings, common: str) -> Iterator[Trial]:
         for name, (options, factor) in RECIPE_ROWS.items():
             all_options = _options(
                 "--preset demo --threads 1 --fmap-base 1024 --fmap-max 64 --training-kimg 2 "
-                f"--transition-kimg 2 --snapshot-ticks 4 --metrics swd3000 {common} {options}"
+                f"--transition-kimg 2 --clip-gradients 0 --snapshot-ticks 4 --metrics swd3000 "
+                f"{common} {options}"
             )
             yield Trial(name, seed, all_options, kimg_factor=factor)
 
